@@ -29,7 +29,9 @@ export interface RingShape {
   readonly degree: number;
   /** Distinct primes, each below 2^30 and 1 mod 2N; their product is Q. */
   readonly primes: readonly number[];
-  /** w: bits of a signed slot, at most 32. */
+  /** Bits of one node's signed value, at most 28: |x| < 2^(valueBits-1), so that v products with a prime fit 63 bits. */
+  readonly valueBits: number;
+  /** w: bits of a signed slot, at most 32; above valueBits by the bits of the number of nodes. */
   readonly slotBits: number;
   /** v: values per coefficient; v*w + 1 + logDelta <= log2 Q. */
   readonly slotsPerCoefficient: number;
@@ -90,11 +92,12 @@ export interface RingEngine extends Disposable {
 
 export interface BlockSealer extends Disposable {
   /**
-   * @param values - up to v*L signed values, each |x| < 2^(w-1); the rest of the block counts as zero. Not kept.
+   * @param values - up to v*L values, each |x| < 2^(valueBits-1); the rest of the block counts as zero. Not kept.
    * @param coefficients - L, a multiple of 128, at most N. The product a*k is always taken over all N.
    * @param a - keystreams of the public element a_j, one per prime.
    * @param error - randomness of e; L samples are drawn.
    * @returns the block's wire bytes, the caller's own copy.
+   * @throws CryptoError OUT_OF_RANGE if any value is too large (all are looked at first), BAD_LENGTH.
    */
   seal(values: Int32Array, coefficients: number, a: PublicStream, error: GaussianStream): Uint8Array;
 }
