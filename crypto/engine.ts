@@ -47,7 +47,8 @@ export type PublicStream = (prime: number, length: number) => Uint8Array;
 /**
  * Randomness of discrete Gaussian samples (`key-sampler.ts`): sample c is a function of 128 secret bits, the 32-bit word
  * c of `first` and the 96 bits at byte 12*c of `rest`. `rest` is asked for only when a first word ties with a threshold
- * (probability below 2^-25 per sample), so that it is hardly ever expanded.
+ * (probability below 2^-25 per sample), so that it is hardly ever expanded. Buffers are handed over: the engine wipes
+ * them when it has read them.
  */
 export interface GaussianStream {
   /** @param length - bytes; 4 per sample. */
