@@ -1,4 +1,4 @@
-import { CryptoError } from './errors.ts';
+import { type CryptoCode, CryptoError } from './errors.ts';
 
 /** What a leaf or message may hold. Numbers are integers of at most 53 bits; anything larger travels as a string. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
@@ -175,9 +175,9 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
 function integerBytes(value: number | bigint, bytes: number, littleEndian: boolean): Uint8Array {
   const wide = typeof value === 'bigint' ? value : Number.isSafeInteger(value) ? BigInt(value) : -1n;
   if (wide < 0n || wide >> BigInt(8 * bytes) !== 0n) throw new CryptoError('OUT_OF_RANGE', `not a u${8 * bytes}`);
-  const out = new Uint8Array(bytes);
-  for (let i = 0; i < bytes; i++) out[littleEndian ? i : bytes - 1 - i] = Number((wide >> BigInt(8 * i)) & 255n);
-  return out;
+  const padded = new DataView(new ArrayBuffer(8));
+  padded.setBigUint64(0, wide, littleEndian);
+  return littleEndian ? new Uint8Array(padded.buffer, 0, bytes) : new Uint8Array(padded.buffer, 8 - bytes, bytes);
 }
 
 /** Fixed-width unsigned integers. @throws CryptoError OUT_OF_RANGE for a fraction, a negative or a wider value. */
@@ -187,3 +187,8 @@ export const u32le = (value: number): Uint8Array => integerBytes(value, 4, true)
 export const u32be = (value: number): Uint8Array => integerBytes(value, 4, false);
 export const u64le = (value: number | bigint): Uint8Array => integerBytes(value, 8, true);
 export const u64be = (value: number | bigint): Uint8Array => integerBytes(value, 8, false);
+
+/** @throws CryptoError `code` unless `bytes` has exactly that length. */
+export function requireLength(bytes: Uint8Array, length: number, code: CryptoCode = 'BAD_LENGTH'): void {
+  if (bytes.length !== length) throw new CryptoError(code, `expected ${length} bytes`);
+}
