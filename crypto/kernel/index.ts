@@ -1,0 +1,8 @@
+// The kernel's exports. See crypto/docs/kernel.md; every function here has a bigint model in test/property.
+export { initTables, minimalRoot, tableBytes } from './tables';
+export { forwardTransform, inverseTransform } from './ntt';
+
+/** First free address: behind the module's own constants. The host lays out everything from here on. */
+export function heapStart(): usize {
+  return __heap_base;
+}
