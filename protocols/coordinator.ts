@@ -1,0 +1,98 @@
+import type { Body } from './leaves.ts';
+import { checkCohortSize, nextCohort } from './rules-round.ts';
+import { type Announce, findParty, isRunning, type Round, type Transcript, type Upload } from './transcript.ts';
+
+/** What the coordinator should do next about one round. Recomputed from the log at every step, so a restart loses nothing. */
+export type CoordinatorDuty =
+  | { readonly duty: 'open'; readonly announce: Announce; readonly members: readonly string[] }
+  | { readonly duty: 'close'; readonly round: Round; readonly attempt: number; readonly cohort: readonly Upload[] }
+  | { readonly duty: 'decide'; readonly round: Extract<Round, { phase: 'confirming' }> }
+  | { readonly duty: 'abort'; readonly round: Round; readonly reason: Body<'abort'>['reason'] };
+
+/**
+ * When the coordinator stops waiting, in ms of its own monotonic clock; what is late only makes a set smaller.
+ * `since` says when the coordinator itself saw a leaf (by hash) for the first time.
+ */
+export interface Patience {
+  readonly now: number;
+  since(leafHash: string): number;
+  readonly roundKeyMs: number;
+  readonly readyMs: number;
+  readonly answerMs: number;
+}
+
+function late(patience: Patience, leafHash: string, allowedMs: number): boolean {
+  return patience.now - patience.since(leafHash) >= allowedMs;
+}
+
+/** Opens once every member has logged its key, or once 2t-1 have and the others are late. */
+function openDuty(t: Transcript, announce: Announce, patience: Patience): CoordinatorDuty | null {
+  const genesis = t.genesis!;
+  if (!announce.recipients.every((name) => announce.roundKeys.has(name))) return null;
+  const members = genesis.members.map((member) => member.name).filter((name) => announce.roundKeys.has(name));
+  const complete = members.length === genesis.members.length;
+  const enough = members.length >= 2 * genesis.threshold - 1 && late(patience, announce.hash, patience.roundKeyMs);
+  return complete || enough ? { duty: 'open', announce, members } : null;
+}
+
+/** Nodes that may still upload: enrolled, not revoked. */
+export function expectedNodes(t: Transcript): string[] {
+  return [...t.parties.values()].filter((party) => party.role === 'node' && !party.revoked).map((party) => party.name);
+}
+
+function closeOrAbort(t: Transcript, round: Round): CoordinatorDuty {
+  const cohort = nextCohort(t, round);
+  const attempt = round.attempts.length + 1;
+  const small = checkCohortSize(t, round.record, cohort);
+  if (small !== null)
+    return { duty: 'abort', round, reason: small.rejected === 'TOO_FEW_ORGS' ? 'TOO_FEW_ORGS' : 'COHORT_TOO_SMALL' };
+  const last = round.attempts.at(-1);
+  if (last !== undefined && cohort.length >= last.cohort.length) return { duty: 'abort', round, reason: 'NOT_READY' };
+  if (attempt > round.record.maxAttempts) return { duty: 'abort', round, reason: 'TOO_MANY_ATTEMPTS' };
+  return { duty: 'close', round, attempt, cohort };
+}
+
+function confirmingDuty(
+  t: Transcript,
+  round: Extract<Round, { phase: 'confirming' }>,
+  patience: Patience,
+): CoordinatorDuty | null {
+  const { attempt, record } = round;
+  const lost = attempt.cohort.some((upload) => findParty(t, upload.node)?.revoked !== false);
+  if (lost) return closeOrAbort(t, round);
+  if (attempt.confirms.size < attempt.cohort.length) {
+    return late(patience, attempt.close, record.confirmMs) ? closeOrAbort(t, round) : null;
+  }
+  // More than t where they come in time: a ready member that lies or dies is then still replaced.
+  const { threshold } = record.parameters;
+  const lastConfirm = [...attempt.confirms.values()].reduce((a, b) => (a.index > b.index ? a : b));
+  const waited = late(patience, lastConfirm.hash, patience.readyMs);
+  if (attempt.ready.size === record.members.length) return { duty: 'decide', round };
+  if (!waited) return null;
+  return attempt.ready.size >= threshold ? { duty: 'decide', round } : closeOrAbort(t, round);
+}
+
+/** The coordinator's duties in a log, oldest round first. */
+export function coordinatorDuties(t: Transcript, patience: Patience): CoordinatorDuty[] {
+  const duties: (CoordinatorDuty | null)[] = [];
+  for (const announce of t.announces.values()) {
+    if (announce.openedAs === null) duties.push(openDuty(t, announce, patience));
+  }
+  for (const round of t.rounds.values()) {
+    if (!isRunning(round)) continue;
+    if (t.size >= round.openIndex + round.record.maxLeaves)
+      duties.push({ duty: 'abort', round, reason: 'ROUND_ENDED' });
+    else if (round.phase === 'uploading') {
+      const missing = expectedNodes(t).filter((name) => !round.uploads.has(name));
+      if (missing.length === 0 || late(patience, round.openHash, round.record.uploadMs))
+        duties.push(closeOrAbort(t, round));
+    } else if (round.phase === 'confirming') {
+      duties.push(confirmingDuty(t, round, patience));
+    } else if (round.phase === 'decided' && late(patience, round.decision.hash, patience.answerMs)) {
+      if (round.decision.answers.size < round.record.parameters.threshold) {
+        duties.push({ duty: 'abort', round, reason: 'TOO_FEW_ANSWERS' });
+      }
+    }
+  }
+  return duties.filter((duty) => duty !== null);
+}

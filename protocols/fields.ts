@@ -1,0 +1,31 @@
+import { z } from 'zod';
+
+/** Field shapes that several leaves share. All strict: one spelling each, bounded in length. */
+
+/** A party's name: unique in a log, never reused. Printable and safe in terminals, paths and HTML. */
+export const nameField = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/);
+/** 32 bytes in lower-case hexadecimal. */
+export const hashField = z.string().regex(/^[0-9a-f]{64}$/);
+/** Index of a leaf in the log. */
+export const indexField = z.int().min(0);
+export const countField = z.int().min(0);
+/** Signed or unsigned integer too large for a JSON number. */
+export const bigField = z.string().regex(/^(?:0|[1-9][0-9]{0,38})$/);
+/** A short label chosen by people: task, window, region, organisation. */
+export const labelField = z.string().regex(/^[A-Za-z0-9](?:[A-Za-z0-9 ._:/-]{0,126}[A-Za-z0-9])?$/);
+
+/** Canonical base64 of exactly `bytes` bytes. The padding's unused bits are checked when it is decoded. */
+export function base64Field(bytes: number): z.ZodString {
+  const digits = Math.ceil((bytes * 4) / 3);
+  const padding = '='.repeat(Math.ceil(bytes / 3) * 4 - digits);
+  return z
+    .string()
+    .length(digits + padding.length)
+    .regex(new RegExp(`^[A-Za-z0-9+/]{${digits}}${padding}$`));
+}
+
+/** Ed25519 or X25519 public key. */
+export const keyField = base64Field(32);
+/** X-Wing public key: ML-KEM-768 encapsulation key (1,184 bytes) then X25519 (32 bytes). */
+export const kemKeyField = base64Field(1216);
+export const signatureField = base64Field(64);

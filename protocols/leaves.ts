@@ -1,0 +1,192 @@
+import { z } from 'zod';
+import {
+  base64Field,
+  countField,
+  hashField,
+  indexField,
+  kemKeyField,
+  keyField,
+  labelField,
+  nameField,
+  signatureField,
+} from './fields.ts';
+import { recordField } from './record.ts';
+
+/** Largest leaf, in bytes: a C2SP entry bundle prefixes each with two bytes of length. */
+export const MAX_LEAF_BYTES = 65_535;
+
+const roleField = z.enum(['node', 'recipient', 'aggregator', 'coordinator', 'member', 'witness']);
+export type Role = z.infer<typeof roleField>;
+
+/** A party as the log knows it. `kemKey` receives models (nodes); null where nothing is ever sealed to the party. */
+const partyFields = {
+  name: nameField,
+  role: roleField,
+  organisation: labelField,
+  region: labelField,
+  key: keyField,
+  kemKey: kemKeyField.nullable(),
+  tlsKeySha256: hashField,
+};
+
+/** The first leaf: everything that no later leaf can change. Signed by the root key that it names. */
+const genesis = z.strictObject({
+  origin: z.string().regex(/^[a-z0-9.-]{1,100}(?:\/[a-z0-9._-]{1,60}){0,3}$/),
+  rootKey: keyField,
+  /** Ed25519 key that signs checkpoints. */
+  logKey: keyField,
+  coordinator: z.strictObject(partyFields),
+  members: z
+    .array(z.strictObject({ ...partyFields, witnessKey: keyField }))
+    .min(3)
+    .max(64),
+  threshold: z.int().min(2).max(64),
+  witnesses: z.array(z.strictObject({ name: nameField, organisation: labelField, witnessKey: keyField })).max(64),
+  /** W witnesses of which w cosign; at most f are corrupt or restored; 2w > W + f. */
+  cosigning: z.strictObject({ witnesses: z.int().min(1), needed: z.int().min(1), faulty: z.int().min(0) }),
+  minimums: z.strictObject({ cohort: z.int().min(2), organisations: z.int().min(1), honest: z.int().min(2) }),
+  budget: z.strictObject({
+    unit: z.enum(['record', 'node']),
+    rhoNano: countField,
+    epsilonMicro: countField,
+    /** delta = 10^-deltaExponent */
+    deltaExponent: z.int().min(1).max(30),
+  }),
+  approvals: z.literal('none'),
+});
+
+const bodies = {
+  genesis,
+  enrol: z.strictObject({ ...partyFields, possession: signatureField }),
+  revoke: z.strictObject({ name: nameField, reason: labelField }),
+  /** The coordinator asks members and recipients for keys of a coming round. */
+  announce: z.strictObject({ task: labelField, number: z.int().min(1), recipients: z.array(nameField).min(1).max(8) }),
+  'round-key': z.strictObject({ announce: hashField, kemKey: kemKeyField }),
+  model: z.strictObject({
+    number: z.int().min(0),
+    modelHash: hashField,
+    modelBytes: z.int().min(1),
+    /** Hash of the sealed file that nodes fetch. */
+    sealedHash: hashField,
+    /** Decide leaf of the round it was made from; null for the first model. */
+    decide: hashField.nullable(),
+  }),
+  open: z.strictObject({ record: recordField }),
+  upload: z.strictObject({
+    round: hashField,
+    key: keyField,
+    nonce: hashField,
+    payloadHash: hashField,
+    payloadBytes: z.int().min(1),
+    /** The checkpoint that the node last saw. */
+    seen: z.strictObject({ size: countField, root: hashField }),
+  }),
+  close: z.strictObject({
+    round: hashField,
+    attempt: z.int().min(1).max(16),
+    uploads: z.array(indexField).min(1).max(1024),
+    sumHash: hashField,
+  }),
+  confirm: z.strictObject({
+    close: hashField,
+    modelHash: hashField,
+    correctionHash: hashField,
+    boxes: z
+      .array(z.strictObject({ holder: nameField, hash: hashField }))
+      .min(1)
+      .max(72),
+    /** Commitments to the seeds, one per set of the sharing in its canonical order, then one per recipient. */
+    seeds: z.array(base64Field(32)).min(1).max(264),
+    /** Checksum: six residues for each prime, in the order of the primes. */
+    checksum: z
+      .array(
+        z
+          .int()
+          .min(0)
+          .max(2 ** 30),
+      )
+      .min(6)
+      .max(96),
+  }),
+  ready: z.strictObject({ close: hashField }),
+  complaint: z.strictObject({ confirm: hashField, code: z.enum(['BOX_UNREADABLE', 'SEED_MISMATCH']) }),
+  reseal: z.strictObject({ confirm: hashField, holder: nameField, hash: hashField }),
+  decide: z.strictObject({
+    round: hashField,
+    attempt: z.int().min(1).max(16),
+    close: hashField,
+    confirms: z.array(indexField).min(1).max(1024),
+    sumHash: hashField,
+    correctionSumHash: hashField,
+    rhoNano: countField,
+  }),
+  answer: z.strictObject({
+    decide: hashField,
+    /** Hashes of K_T for every set T that contains the member, in canonical order. */
+    shares: z.array(hashField).min(1).max(256),
+    sealed: z
+      .array(z.strictObject({ recipient: nameField, hash: hashField }))
+      .min(1)
+      .max(8),
+  }),
+  release: z.strictObject({ decide: hashField, resultHash: hashField, liars: z.array(nameField).max(64) }),
+  abort: z.strictObject({
+    round: hashField,
+    reason: z.enum([
+      'COHORT_TOO_SMALL',
+      'TOO_FEW_ORGS',
+      'TOO_MANY_ATTEMPTS',
+      'NOT_READY',
+      'TOO_FEW_ANSWERS',
+      'KEY_DOES_NOT_FIT',
+      'CHECKSUM_MISMATCH',
+      'OPERATOR',
+      'ROUND_ENDED',
+    ]),
+  }),
+} as const;
+
+export type Kind = keyof typeof bodies;
+export type Body<K extends Kind> = z.infer<(typeof bodies)[K]>;
+export const KINDS = Object.keys(bodies) as Kind[];
+
+/** A leaf as it stands in the log. `time` is what the actor's clock said, in ms since 1970: informative, decides nothing. */
+export interface Leaf<K extends Kind = Kind> {
+  readonly v: 1;
+  readonly kind: K;
+  /** Hash of the genesis body, so that no leaf can be moved to another log; 64 zeros in the genesis leaf itself. */
+  readonly log: string;
+  readonly actor: string;
+  readonly time: number;
+  readonly body: Body<K>;
+  readonly sig: string;
+}
+
+/** A leaf of some kind, so that `switch (leaf.kind)` narrows its body. */
+export type AnyLeaf = { [K in Kind]: Leaf<K> }[Kind];
+
+const envelope = z.strictObject({
+  v: z.literal(1),
+  kind: z.string().max(32),
+  log: hashField,
+  actor: nameField,
+  time: countField,
+  body: z.unknown(),
+  sig: signatureField,
+});
+
+export type ParsedShape =
+  | { ok: true; leaf: AnyLeaf }
+  | { ok: false; code: 'MALFORMED' | 'UNKNOWN_KIND' | 'UNKNOWN_VERSION' };
+
+/** Checks the shape of decoded canonical JSON. Unknown kinds, versions, fields and spellings fail closed. */
+export function parseShape(json: unknown): ParsedShape {
+  if (typeof json === 'object' && json !== null && 'v' in json && json.v !== 1)
+    return { ok: false, code: 'UNKNOWN_VERSION' };
+  const outer = envelope.safeParse(json);
+  if (!outer.success) return { ok: false, code: 'MALFORMED' };
+  if (!Object.hasOwn(bodies, outer.data.kind)) return { ok: false, code: 'UNKNOWN_KIND' };
+  const inner = bodies[outer.data.kind as Kind].safeParse(outer.data.body);
+  if (!inner.success) return { ok: false, code: 'MALFORMED' };
+  return { ok: true, leaf: { ...outer.data, body: inner.data } as unknown as AnyLeaf };
+}

@@ -1,0 +1,73 @@
+import type { Body } from './leaves.ts';
+import { newLedger } from './ledger.ts';
+import type { Announce, ModelEntry, Party, Round, Transcript } from './transcript.ts';
+import { NO_LOG } from './verified.ts';
+
+/** What one counted leaf changes. Rules return it; `applyPatch` alone writes, so a rejected leaf cannot have changed anything. */
+export interface Patch {
+  readonly genesis?: { readonly body: Body<'genesis'>; readonly logId: string };
+  readonly parties?: readonly Party[];
+  readonly keys?: readonly string[];
+  readonly nonce?: string;
+  readonly announce?: Announce;
+  readonly round?: Round;
+  readonly close?: { readonly hash: string; readonly round: string };
+  readonly decide?: { readonly hash: string; readonly round: string; readonly window: string };
+  readonly model?: ModelEntry;
+  readonly ledger?: Transcript['ledger'];
+}
+
+/** The state before the first leaf. */
+export function emptyTranscript(): Transcript {
+  return {
+    genesis: null,
+    logId: NO_LOG,
+    size: 0,
+    parties: new Map(),
+    keys: new Set(),
+    nonces: new Set(),
+    announces: new Map(),
+    rounds: new Map(),
+    roundOfClose: new Map(),
+    roundOfDecide: new Map(),
+    decidedWindows: new Set(),
+    models: [],
+    ledger: newLedger(0),
+  };
+}
+
+/**
+ * The state after one more leaf. Takes `transcript` over: its maps are extended in place (a log has many rounds, and
+ * copying them for each leaf would make reading a log quadratic), so the old value must not be used again.
+ */
+export function applyPatch(transcript: Transcript, patch: Patch): Transcript {
+  const { parties, keys, nonces, announces, rounds, roundOfClose, roundOfDecide, decidedWindows, models } =
+    transcript as Mutable;
+  for (const party of patch.parties ?? []) parties.set(party.name, party);
+  for (const key of patch.keys ?? []) keys.add(key);
+  if (patch.nonce !== undefined) nonces.add(patch.nonce);
+  if (patch.announce !== undefined) announces.set(patch.announce.hash, patch.announce);
+  if (patch.round !== undefined) rounds.set(patch.round.id, patch.round);
+  if (patch.close !== undefined) roundOfClose.set(patch.close.hash, patch.close.round);
+  if (patch.decide !== undefined) {
+    roundOfDecide.set(patch.decide.hash, patch.decide.round);
+    decidedWindows.add(patch.decide.window);
+  }
+  if (patch.model !== undefined) models.push(patch.model);
+  return {
+    ...transcript,
+    size: transcript.size + 1,
+    ...(patch.genesis === undefined ? {} : { genesis: patch.genesis.body, logId: patch.genesis.logId }),
+    ...(patch.ledger === undefined ? {} : { ledger: patch.ledger }),
+  };
+}
+
+type Writable<T> =
+  T extends ReadonlyMap<infer K, infer V>
+    ? Map<K, V>
+    : T extends ReadonlySet<infer V>
+      ? Set<V>
+      : T extends readonly (infer V)[]
+        ? V[]
+        : T;
+type Mutable = { -readonly [K in keyof Transcript]: Writable<Transcript[K]> };

@@ -1,0 +1,150 @@
+import { DOMAIN } from '../crypto/domain.ts';
+import { canonicalBytes, fromBase64, type Json, toHex } from '../crypto/encoding.ts';
+import type { Primitives } from '../crypto/primitives.ts';
+import { hashWithLabel, verify } from '../crypto/signature.ts';
+import { type Rejection, reject } from './errors.ts';
+import type { Body } from './leaves.ts';
+import { newLedger } from './ledger.ts';
+import type { Patch } from './patch.ts';
+import { checkQuorumSize } from './quorum-size.ts';
+import { findParty, newestModel, type Party, type Transcript } from './transcript.ts';
+import { NO_LOG, type Signed } from './verified.ts';
+
+/** The log's id: hash of the genesis body. `audit --genesis` pins it. */
+export function logIdOf(p: Primitives, body: Body<'genesis'>): string {
+  return toHex(hashWithLabel(p, DOMAIN.genesis, canonicalBytes(body as unknown as Json)));
+}
+
+function hasTwice(values: readonly string[]): boolean {
+  return new Set(values).size !== values.length;
+}
+
+/** The first leaf. Refuses quorums and cosigning rules that the design cannot carry. */
+export function genesisRule(p: Primitives, t: Transcript, { leaf }: Signed<'genesis'>): Patch | Rejection {
+  const { body } = leaf;
+  if (t.size !== 0 || leaf.log !== NO_LOG)
+    return reject('GENESIS_NOT_FIRST', 'genesis is the first leaf and only that');
+  const size = checkQuorumSize(body.members.length, body.threshold);
+  if (size !== null) return reject('GENESIS_INVALID', size);
+  const { witnesses, needed, faulty } = body.cosigning;
+  if (witnesses !== body.members.length + body.witnesses.length) {
+    return reject('GENESIS_INVALID', 'W must be the number of members and outside witnesses listed');
+  }
+  if (2 * needed <= witnesses + faulty || needed > witnesses || faulty < body.threshold - 1) {
+    return reject('GENESIS_INVALID', 'cosigning needs 2w > W + f, w <= W and f >= t - 1');
+  }
+  if (body.minimums.cohort < body.minimums.honest)
+    return reject('GENESIS_INVALID', 'minimum cohort below minimum honest');
+  if (body.coordinator.role !== 'coordinator' || body.members.some((member) => member.role !== 'member')) {
+    return reject('GENESIS_INVALID', 'the coordinator and the members must carry their roles');
+  }
+  const all = [body.coordinator, ...body.members];
+  const keys = [
+    body.rootKey,
+    body.logKey,
+    ...all.map((party) => party.key),
+    ...body.members.map((member) => member.witnessKey),
+    ...body.witnesses.map((witness) => witness.witnessKey),
+  ];
+  if (hasTwice(keys)) return reject('DUPLICATE_KEY', 'a key occurs twice in genesis');
+  const names = ['root', ...all.map((party) => party.name), ...body.witnesses.map((witness) => witness.name)];
+  if (hasTwice(names)) return reject('DUPLICATE_NAME', 'a name occurs twice in genesis');
+  const parties = all.map((party): Party => ({ ...partyOf(party), index: 0, revoked: false }));
+  return {
+    genesis: { body, logId: logIdOf(p, body) },
+    parties,
+    keys,
+    ledger: newLedger(body.budget.rhoNano),
+  };
+}
+
+function partyOf(fields: Omit<Party, 'index' | 'revoked'>): Omit<Party, 'index' | 'revoked'> {
+  const { name, role, organisation, region, key, kemKey, tlsKeySha256 } = fields;
+  return { name, role, organisation, region, key, kemKey, tlsKeySha256 };
+}
+
+/** The bytes a party signs to show that it holds the key that is being enrolled for it. */
+export function possessionBytes(log: string, body: Omit<Body<'enrol'>, 'possession'>): Uint8Array {
+  return canonicalBytes({ log, ...partyOf(body) } as unknown as Json);
+}
+
+/** Root enrols a party. Names and keys are never used twice in a log, not even after a revocation. */
+export function enrolRule(p: Primitives, t: Transcript, { leaf }: Signed<'enrol'>): Patch | Rejection {
+  const { body } = leaf;
+  if (leaf.actor !== 'root') return reject('WRONG_ROLE', 'only the root key enrols');
+  if (body.name === 'root' || findParty(t, body.name) !== null) return reject('DUPLICATE_NAME', 'the name is taken');
+  if (t.keys.has(body.key)) return reject('DUPLICATE_KEY', 'the key is already enrolled');
+  if (body.role === 'member' || body.role === 'coordinator') {
+    return reject('WRONG_ROLE', 'members and the coordinator are fixed in genesis');
+  }
+  if ((body.role === 'node' || body.role === 'recipient') && body.kemKey === null) {
+    return reject('BAD_KEY', 'nodes and recipients need a key that models are sealed to');
+  }
+  const proof = possessionBytes(t.logId, body);
+  if (!verify(p, fromBase64(body.key), DOMAIN.enrolment, proof, fromBase64(body.possession))) {
+    return reject('NO_POSSESSION', 'the party did not sign for its own key');
+  }
+  return { parties: [{ ...partyOf(body), index: t.size, revoked: false }], keys: [body.key] };
+}
+
+export function revokeRule(t: Transcript, { leaf }: Signed<'revoke'>): Patch | Rejection {
+  if (leaf.actor !== 'root') return reject('WRONG_ROLE', 'only the root key revokes');
+  const party = findParty(t, leaf.body.name);
+  if (party === null) return reject('UNKNOWN_ACTOR', 'no party of that name');
+  if (party.revoked) return reject('REVOKED', 'already revoked');
+  return { parties: [{ ...party, revoked: true }] };
+}
+
+export function announceRule(t: Transcript, { leaf, hash }: Signed<'announce'>): Patch | Rejection {
+  const { body } = leaf;
+  if (findParty(t, leaf.actor)?.role !== 'coordinator') return reject('WRONG_ROLE', 'only the coordinator announces');
+  for (const announce of t.announces.values()) {
+    if (announce.task === body.task && announce.number === body.number) {
+      return reject('DUPLICATE_ANNOUNCE', 'this round of the task was announced before');
+    }
+  }
+  if (hasTwice(body.recipients)) return reject('DUPLICATE_NAME', 'a recipient is named twice');
+  for (const name of body.recipients) {
+    const party = findParty(t, name);
+    if (party?.role !== 'recipient' || party.revoked) return reject('UNKNOWN_ACTOR', 'a recipient is not enrolled');
+  }
+  return { announce: { ...body, hash, index: t.size, roundKeys: new Map(), openedAs: null } };
+}
+
+/** A member's or recipient's key for one round: one per announcement, in time, and never a key seen before. */
+export function roundKeyRule(t: Transcript, { leaf, hash }: Signed<'round-key'>): Patch | Rejection {
+  const { body } = leaf;
+  const announce = t.announces.get(body.announce);
+  if (announce === undefined) return reject('UNKNOWN_ANNOUNCE', 'no such announcement');
+  const role = findParty(t, leaf.actor)?.role;
+  if (role !== 'member' && !announce.recipients.includes(leaf.actor)) {
+    return reject('WRONG_ROLE', 'only members and the announced recipients have round keys');
+  }
+  if (announce.openedAs !== null) return reject('LATE_ROUND_KEY', 'the round is already open');
+  if (announce.roundKeys.has(leaf.actor))
+    return reject('DUPLICATE_ROUND_KEY', 'a second key for one round is evidence');
+  if (t.keys.has(body.kemKey)) return reject('ROUND_KEY_REUSED', 'this key was logged before');
+  const roundKeys = new Map(announce.roundKeys).set(leaf.actor, { hash, kemKey: body.kemKey });
+  return { announce: { ...announce, roundKeys }, keys: [body.kemKey] };
+}
+
+/** The first model, or the one made from a released sum; each number follows the one before. */
+export function modelRule(t: Transcript, { leaf }: Signed<'model'>): Patch | Rejection {
+  const { body } = leaf;
+  if (findParty(t, leaf.actor)?.role !== 'recipient') return reject('WRONG_ROLE', 'only a recipient publishes models');
+  const newest = newestModel(t);
+  if (body.number !== (newest === null ? 0 : newest.number + 1)) {
+    return reject('UNKNOWN_MODEL', 'model numbers follow one another');
+  }
+  if ((body.decide === null) !== (newest === null))
+    return reject('NOT_RELEASED', 'all but the first model name a decision');
+  if (body.decide !== null) {
+    const round = t.rounds.get(t.roundOfDecide.get(body.decide) ?? '');
+    if (round?.phase !== 'released') return reject('NOT_RELEASED', 'the decision has no released result');
+    if (!round.releasedBy.includes(leaf.actor)) return reject('WRONG_ROLE', 'another recipient released that result');
+    if (t.models.some((model) => model.decide === body.decide)) {
+      return reject('DUPLICATE_RELEASE', 'a model was already made from that result');
+    }
+  }
+  return { model: body };
+}

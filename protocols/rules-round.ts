@@ -1,0 +1,246 @@
+import type { Primitives } from '../crypto/primitives.ts';
+import { type Rejection, reject } from './errors.ts';
+import { charge, release, reserve } from './ledger.ts';
+import type { Patch } from './patch.ts';
+import { checkQuorumSize } from './quorum-size.ts';
+import { chargeOf, type RoundRecord, roundIdOf } from './record.ts';
+import { parametersFit } from './record-parameters.ts';
+import {
+  type Attempt,
+  findParty,
+  isRunning,
+  newestModel,
+  type Round,
+  type Transcript,
+  type Upload,
+  windowKey,
+} from './transcript.ts';
+import type { Signed } from './verified.ts';
+
+function checkMinimums(t: Transcript, record: RoundRecord): Rejection | null {
+  const { minimums, budget } = t.genesis!;
+  if (record.parameters.minCohort < minimums.cohort) return reject('BELOW_MINIMUM', 'min_cohort is below genesis');
+  if (record.minOrganisations < minimums.organisations) return reject('BELOW_MINIMUM', 'min_orgs is below genesis');
+  if (record.parameters.minHonest < minimums.honest) return reject('BELOW_MINIMUM', 'min_honest is below genesis');
+  if (record.unit !== budget.unit) return reject('CHARGE_MISMATCH', 'the unit of privacy is not the budget’s');
+  if (record.noise.sigma2Numerator === '0' || record.noise.sigma2Denominator === '0') {
+    return reject('BELOW_MINIMUM', 'a round without noise cannot be opened');
+  }
+  if (chargeOf(record) !== record.charge.rhoNano)
+    return reject('CHARGE_MISMATCH', 'the charge is not what the noise costs');
+  return null;
+}
+
+/** The quorum of the record: members of genesis in its order, each with the key it logged for this announcement. */
+function checkKeyHolders(t: Transcript, record: RoundRecord): Rejection | null {
+  const announce = t.announces.get(record.announce)!;
+  const genesis = t.genesis!;
+  if (record.parameters.threshold !== genesis.threshold) return reject('QUORUM_MISMATCH', 't is fixed in genesis');
+  const size = checkQuorumSize(record.members.length, record.parameters.threshold);
+  if (size !== null) return reject('QUORUM_MISMATCH', size);
+  const order = genesis.members.map((member) => member.name);
+  const places = record.members.map((member) => order.indexOf(member.name));
+  if (places.some((place, i) => place < 0 || (i > 0 && place <= places[i - 1]!))) {
+    return reject('QUORUM_MISMATCH', 'members are listed in genesis order, each once');
+  }
+  if (record.recipients.map((recipient) => recipient.name).join() !== announce.recipients.join()) {
+    return reject('QUORUM_MISMATCH', 'the recipients are not those announced');
+  }
+  for (const holder of [...record.members, ...record.recipients]) {
+    if (findParty(t, holder.name)?.revoked !== false)
+      return reject('REVOKED', 'a listed member or recipient is revoked');
+    if (announce.roundKeys.get(holder.name)?.hash !== holder.roundKey) {
+      return reject('ROUND_KEY_MISSING', 'a listed member or recipient has no such round key');
+    }
+  }
+  return null;
+}
+
+/** Opens a round if it may ever be decided: keys, parameters, minimums, model, window and budget. */
+export function openRule(p: Primitives, t: Transcript, { leaf, hash }: Signed<'open'>): Patch | Rejection {
+  const { record } = leaf.body;
+  if (findParty(t, leaf.actor)?.role !== 'coordinator')
+    return reject('WRONG_ROLE', 'only the coordinator opens rounds');
+  const id = roundIdOf(p, record);
+  if (t.rounds.has(id)) return reject('ROUND_EXISTS', 'a second open of the same record is void');
+  const announce = t.announces.get(record.announce);
+  if (announce === undefined) return reject('UNKNOWN_ANNOUNCE', 'the round was not announced');
+  if (announce.openedAs !== null) return reject('ROUND_KEY_REUSED', 'the announced keys already serve a round');
+  if (announce.task !== record.task || announce.number !== record.number) {
+    return reject('UNKNOWN_ANNOUNCE', 'task or number differ from the announcement');
+  }
+  const problem = checkKeyHolders(t, record) ?? checkMinimums(t, record) ?? parametersFit(record);
+  if (problem !== null) return problem;
+  const model = newestModel(t);
+  if (model === null || model.modelHash !== record.modelHash || model.number !== record.modelNumber) {
+    return reject('UNKNOWN_MODEL', 'the round must start from the newest logged model');
+  }
+  if (t.decidedWindows.has(windowKey(record)))
+    return reject('WINDOW_DECIDED', 'this task, model and window were decided');
+  const ledger = reserve(t.ledger, id, record.charge.rhoNano);
+  if ('rejected' in ledger) return ledger;
+  const round: Round = {
+    phase: 'uploading',
+    id,
+    openHash: hash,
+    openIndex: t.size,
+    openTime: leaf.time,
+    record,
+    uploads: new Map(),
+    attempts: [],
+  };
+  return { round, ledger, announce: { ...announce, openedAs: id } };
+}
+
+/** The round if it exists and has not ended, by result, abort or length. */
+export function runningRound(t: Transcript, id: string | undefined): Round | Rejection {
+  const round = t.rounds.get(id ?? '');
+  if (round === undefined) return reject('UNKNOWN_ROUND', 'no such round');
+  if (!isRunning(round)) return reject('ROUND_ENDED', 'the round has a result or was aborted');
+  if (t.size > round.openIndex + round.record.maxLeaves)
+    return reject('ROUND_ENDED', 'the round is longer than max_leaves');
+  return round;
+}
+
+/** One upload per node and round, before the first close. */
+export function uploadRule(t: Transcript, { leaf, hash }: Signed<'upload'>): Patch | Rejection {
+  const { body } = leaf;
+  const round = runningRound(t, body.round);
+  if ('rejected' in round) return round;
+  if (findParty(t, leaf.actor)?.role !== 'node') return reject('WRONG_ROLE', 'only nodes upload');
+  if (round.uploads.has(leaf.actor)) return reject('DUPLICATE_UPLOAD', 'the node already has an upload in this round');
+  if (round.phase !== 'uploading') return reject('LATE_UPLOAD', 'the round is closed');
+  if (round.uploads.size >= round.record.parameters.nodesMax) return reject('BAD_COHORT', 'the round is full');
+  if (body.payloadBytes !== round.record.parameters.payloadBytes)
+    return reject('PAYLOAD_SIZE', 'payload of another size');
+  if (t.nonces.has(body.nonce)) return reject('NONCE_REUSED', 'the nonce was used before');
+  if (t.keys.has(body.key)) return reject('DUPLICATE_KEY', 'the mask key was used before');
+  const upload: Upload = { index: t.size, hash, node: leaf.actor, body };
+  return {
+    round: { ...round, uploads: new Map(round.uploads).set(leaf.actor, upload) },
+    nonce: body.nonce,
+    keys: [body.key],
+  };
+}
+
+/**
+ * Who must be in the next attempt: everybody uploaded (first), or everybody of the last attempt that confirmed and that
+ * at least t members can be ready with. Nobody chooses the set.
+ */
+export function nextCohort(t: Transcript, round: Round): Upload[] {
+  const present = [...round.uploads.values()]
+    .filter((upload) => findParty(t, upload.node)?.revoked === false)
+    .sort((a, b) => a.index - b.index);
+  const last = round.attempts.at(-1);
+  if (last === undefined) return present;
+  const members = round.record.members.length;
+  return present.filter((upload) => {
+    if (!last.cohort.some((earlier) => earlier.node === upload.node)) return false;
+    const confirm = last.confirms.get(upload.node);
+    if (confirm === undefined) return false;
+    return members - (last.complaints.get(confirm.hash)?.size ?? 0) >= round.record.parameters.threshold;
+  });
+}
+
+/** Why a set of uploads may not be closed over; null when it may. */
+export function checkCohortSize(t: Transcript, record: RoundRecord, cohort: readonly Upload[]): Rejection | null {
+  if (cohort.length < record.parameters.minCohort) return reject('COHORT_TOO_SMALL', 'fewer nodes than min_cohort');
+  const organisations = new Set(cohort.map((upload) => findParty(t, upload.node)?.organisation));
+  if (organisations.size < record.minOrganisations) return reject('TOO_FEW_ORGS', 'fewer organisations than min_orgs');
+  return null;
+}
+
+/** Closes an attempt over exactly the set that the leaves before it determine. */
+export function closeRule(t: Transcript, { leaf, hash }: Signed<'close'>): Patch | Rejection {
+  const { body } = leaf;
+  const round = runningRound(t, body.round);
+  if ('rejected' in round) return round;
+  if (findParty(t, leaf.actor)?.role !== 'coordinator') return reject('WRONG_ROLE', 'only the coordinator closes');
+  if (round.phase !== 'uploading' && round.phase !== 'confirming')
+    return reject('ALREADY_DECIDED', 'the round is decided');
+  if (body.attempt !== round.attempts.length + 1) return reject('STALE_ATTEMPT', 'attempts follow one another');
+  if (body.attempt > round.record.maxAttempts) return reject('TOO_MANY_ATTEMPTS', 'max_attempts is reached');
+  const cohort = nextCohort(t, round);
+  if (body.uploads.length !== cohort.length || cohort.some((upload, i) => upload.index !== body.uploads[i])) {
+    return reject('BAD_COHORT', 'U is not the set that the leaves before the close determine');
+  }
+  const last = round.attempts.at(-1);
+  if (last !== undefined && cohort.length >= last.cohort.length)
+    return reject('BAD_COHORT', 'a new attempt is smaller');
+  const size = checkCohortSize(t, round.record, cohort);
+  if (size !== null) return size;
+  const attempt: Attempt = {
+    number: body.attempt,
+    close: hash,
+    closeIndex: t.size,
+    sumHash: body.sumHash,
+    cohort,
+    confirms: new Map(),
+    complaints: new Map(),
+    ready: new Set(),
+  };
+  return {
+    round: { ...round, phase: 'confirming', attempt, attempts: [...round.attempts, attempt] },
+    close: { hash, round: round.id },
+  };
+}
+
+/** Decides: at most once per round and per (task, model, window), only over a confirmed set that t members can serve. */
+export function decideRule(t: Transcript, { leaf, hash }: Signed<'decide'>): Patch | Rejection {
+  const { body } = leaf;
+  const round = runningRound(t, body.round);
+  if ('rejected' in round) return round;
+  if (findParty(t, leaf.actor)?.role !== 'coordinator') return reject('WRONG_ROLE', 'only the coordinator decides');
+  if (round.phase === 'decided') return reject('ALREADY_DECIDED', 'the first decision binds');
+  if (round.phase !== 'confirming') return reject('NOT_CONFIRMED', 'the round is not closed');
+  const { attempt, record } = round;
+  if (body.close !== attempt.close || body.attempt !== attempt.number)
+    return reject('STALE_ATTEMPT', 'not the last attempt');
+  const confirms = attempt.cohort.map((upload) => attempt.confirms.get(upload.node)?.index);
+  if (body.confirms.length !== confirms.length || confirms.some((index, i) => index !== body.confirms[i])) {
+    return reject('NOT_CONFIRMED', 'every node of U must have confirmed');
+  }
+  if (attempt.ready.size < record.parameters.threshold) return reject('NOT_READY', 'fewer than t members are ready');
+  if (body.sumHash !== attempt.sumHash) return reject('SUM_MISMATCH', 'not the sum that was closed over');
+  if (body.rhoNano !== record.charge.rhoNano) return reject('CHARGE_MISMATCH', 'not the charge of the record');
+  const window = windowKey(record);
+  if (t.decidedWindows.has(window)) return reject('WINDOW_DECIDED', 'this task, model and window were decided');
+  const size = checkCohortSize(t, record, attempt.cohort);
+  if (size !== null) return size;
+  if (attempt.cohort.some((upload) => findParty(t, upload.node)?.revoked !== false)) {
+    return reject('REVOKED', 'a node of U was revoked');
+  }
+  const ledger = charge(t.ledger, round.id);
+  if ('rejected' in ledger) return ledger;
+  const decision = { hash, index: t.size, attempt, body, answers: new Map() };
+  return { round: { ...round, phase: 'decided', decision }, decide: { hash, round: round.id, window }, ledger };
+}
+
+/** Ends a round without a result. What was charged stays charged. */
+export function abortRule(t: Transcript, { leaf }: Signed<'abort'>): Patch | Rejection {
+  const round = t.rounds.get(leaf.body.round);
+  if (round === undefined) return reject('UNKNOWN_ROUND', 'no such round');
+  if (!isRunning(round)) return reject('ROUND_ENDED', 'the round has already ended');
+  const role = findParty(t, leaf.actor)?.role;
+  const isRecipient = round.record.recipients.some((recipient) => recipient.name === leaf.actor);
+  if (role !== 'coordinator' && !(isRecipient && round.phase === 'decided')) {
+    return reject('WRONG_ROLE', 'the coordinator aborts; a recipient only what it could not open');
+  }
+  const decision = round.phase === 'decided' ? round.decision : null;
+  const { id, openHash, openIndex, openTime, record, uploads, attempts } = round;
+  return {
+    round: {
+      phase: 'aborted',
+      id,
+      openHash,
+      openIndex,
+      openTime,
+      record,
+      uploads,
+      attempts,
+      reason: leaf.body.reason,
+      decision,
+    },
+    ledger: release(t.ledger, round.id),
+  };
+}

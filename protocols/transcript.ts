@@ -1,0 +1,149 @@
+import type { Body, Role } from './leaves.ts';
+import type { Ledger } from './ledger.ts';
+import type { RoundRecord } from './record.ts';
+
+/**
+ * What the leaves so far say. Every party and every auditor computes the same state from the same leaves; nothing else
+ * is trusted about a round. Only `rules.ts` and the files beside it change it, one verified leaf at a time.
+ */
+export interface Transcript {
+  readonly genesis: Body<'genesis'> | null;
+  /** Hash of the genesis body; NO_LOG before it. */
+  readonly logId: string;
+  /** Leaves taken in so far. */
+  readonly size: number;
+  readonly parties: ReadonlyMap<string, Party>;
+  /** Every public key ever enrolled, so that none is used twice. */
+  readonly keys: ReadonlySet<string>;
+  readonly nonces: ReadonlySet<string>;
+  readonly announces: ReadonlyMap<string, Announce>;
+  /** By round id. */
+  readonly rounds: ReadonlyMap<string, Round>;
+  readonly roundOfClose: ReadonlyMap<string, string>;
+  readonly roundOfDecide: ReadonlyMap<string, string>;
+  /** (task, model, window) that have a decision: there is never a second one. */
+  readonly decidedWindows: ReadonlySet<string>;
+  readonly models: readonly ModelEntry[];
+  readonly ledger: Ledger;
+}
+
+export interface Party {
+  readonly name: string;
+  readonly role: Role;
+  readonly organisation: string;
+  readonly region: string;
+  /** Ed25519 public key, base64. */
+  readonly key: string;
+  readonly kemKey: string | null;
+  readonly tlsKeySha256: string;
+  readonly index: number;
+  readonly revoked: boolean;
+}
+
+export interface ModelEntry {
+  readonly number: number;
+  readonly modelHash: string;
+  readonly modelBytes: number;
+  readonly sealedHash: string;
+  readonly decide: string | null;
+}
+
+export interface RoundKey {
+  readonly hash: string;
+  /** X-Wing public key, base64. */
+  readonly kemKey: string;
+}
+
+export interface Announce {
+  readonly hash: string;
+  readonly index: number;
+  readonly task: string;
+  readonly number: number;
+  readonly recipients: readonly string[];
+  readonly roundKeys: ReadonlyMap<string, RoundKey>;
+  readonly openedAs: string | null;
+}
+
+export interface Upload {
+  readonly index: number;
+  readonly hash: string;
+  readonly node: string;
+  readonly body: Body<'upload'>;
+}
+
+export interface Confirm {
+  readonly index: number;
+  readonly hash: string;
+  readonly node: string;
+  readonly body: Body<'confirm'>;
+}
+
+/** A member's trouble with one node's box: `resealed` once the node sent a second box, `final` after a second complaint. */
+export interface Complaint {
+  readonly resealed: string | null;
+  readonly final: boolean;
+}
+
+/** One close with what follows from it. */
+export interface Attempt {
+  readonly number: number;
+  readonly close: string;
+  readonly closeIndex: number;
+  readonly sumHash: string;
+  /** U, in the order of their upload leaves. */
+  readonly cohort: readonly Upload[];
+  readonly confirms: ReadonlyMap<string, Confirm>;
+  /** By confirm leaf, then by member. */
+  readonly complaints: ReadonlyMap<string, ReadonlyMap<string, Complaint>>;
+  readonly ready: ReadonlySet<string>;
+}
+
+export interface Decision {
+  readonly hash: string;
+  readonly index: number;
+  readonly attempt: Attempt;
+  readonly body: Body<'decide'>;
+  readonly answers: ReadonlyMap<string, { readonly index: number; readonly body: Body<'answer'> }>;
+}
+
+interface RoundBase {
+  readonly id: string;
+  readonly openHash: string;
+  readonly openIndex: number;
+  /** The opener's clock, ms since 1970: informative. */
+  readonly openTime: number;
+  readonly record: RoundRecord;
+  readonly uploads: ReadonlyMap<string, Upload>;
+  readonly attempts: readonly Attempt[];
+}
+
+/** A round's life. `attempts` is empty while uploading and never empty afterwards, unless it was aborted before. */
+export type Round =
+  | (RoundBase & { readonly phase: 'uploading' })
+  | (RoundBase & { readonly phase: 'confirming'; readonly attempt: Attempt })
+  | (RoundBase & { readonly phase: 'decided'; readonly decision: Decision })
+  | (RoundBase & {
+      readonly phase: 'released';
+      readonly decision: Decision;
+      readonly resultHash: string;
+      readonly releasedBy: readonly string[];
+    })
+  | (RoundBase & { readonly phase: 'aborted'; readonly reason: string; readonly decision: Decision | null });
+
+/** Whether more leaves can still follow for the round. */
+export function isRunning(round: Round): boolean {
+  return round.phase !== 'released' && round.phase !== 'aborted';
+}
+
+/** The key under which at most one decision ever exists. */
+export function windowKey(record: RoundRecord): string {
+  return `${record.taskHash}/${record.modelHash}/${record.window}`;
+}
+
+export function newestModel(transcript: Transcript): ModelEntry | null {
+  return transcript.models.at(-1) ?? null;
+}
+
+export function findParty(transcript: Transcript, name: string): Party | null {
+  return transcript.parties.get(name) ?? null;
+}
