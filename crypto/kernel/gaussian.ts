@@ -57,35 +57,37 @@ export function keptAddress(): usize { return KEPT; }
 export function outputAddress(): usize { return OUTPUT; }
 
 /**
- * Sets the public shape of the distribution; the tables are written into memory by the caller.
+ * Sets the public shape of the distribution and takes the memory; the caller then writes the tables.
  * @param tableEntries - thresholds in HIGH and LOW, at most 32.
  * @param shiftBits - log2 k, at most 22.
  * @param factors - entries of FACTORS: exp(-2^i / 2 sigma^2), 128-bit fractions, low word first; t < 2^factors.
  * @param log2Rate - log2(e) / (2 sigma^2), nearest double.
  */
 export function configure(tableEntries: i32, shiftBits: i32, factors: i32, log2Rate: f64): void {
+  const pages = <i32>((END + 0xffff) >> 16);
+  if (memory.size() < pages) memory.grow(pages - memory.size());
   entries = tableEntries;
   shift = shiftBits;
   factorCount = factors;
   rate = log2Rate;
 }
 
-/** 2^-f for f = h + 1/2 in [0, 1]: Taylor's polynomial of degree 13 around 1/2, in Horner's order. */
+/** 2^-f for f = h + 1/2 in [0, 1]: Taylor's polynomial of degree 13 around 1/2, coefficients (-ln 2)^i / (sqrt(2) i!). */
 // @ts-ignore: decorator
 @inline
 function powerOfTwo(h: v128): v128 {
-  let p = f64x2.splat(-9.684780389520502e-13);
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(1.8163897258780394e-11));
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(-3.144616128459988e-10));
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(4.990364142254894e-9));
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(-7.199573570516768e-8));
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(9.348036093837535e-7));
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(-0.000010789148116780653));
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(0.00010895807939240062));
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(-0.0009431606016203474));
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(0.006803465632302984));
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(-0.03926145329757418));
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(0.16992591607886697));
+  let p = f64x2.splat(-9.68134461313564e-13);
+  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(1.815739622126023e-11));
+  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(-3.1434702580641764e-10));
+  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(4.9885758477402514e-9));
+  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(-7.196993636633317e-8));
+  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(9.344760325992282e-7));
+  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(-0.000010785311504483997));
+  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(0.00010891940795373224));
+  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(-0.0009428249382684685));
+  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(0.006801044314331813));
+  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(-0.03924733162061035));
+  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(0.16986579209153746));
   p = f64x2.add(f64x2.mul(p, h), f64x2.splat(-0.4901290717342736));
   return f64x2.add(f64x2.mul(p, h), f64x2.splat(0.7071067811865476));
 }

@@ -1,0 +1,124 @@
+import { CryptoError } from './errors.ts';
+import { deriveGaussianTable, type Variance } from './gaussian-table.ts';
+import type { Primitives } from './primitives.ts';
+
+/** What crypto/kernel/gaussian.ts exports. */
+interface GaussianKernel {
+  readonly memory: WebAssembly.Memory;
+  batchSize(): number;
+  highAddress(): number;
+  lowAddress(): number;
+  factorAddress(): number;
+  randomAddress(): number;
+  randomBytes(): number;
+  outputAddress(): number;
+  configure(entries: number, shift: number, factors: number, log2Rate: number): void;
+  sample(count: number): number;
+  wipe(): void;
+}
+
+/** Draws from one discrete Gaussian D_{Z,sigma}: P(x) proportional to exp(-x^2 / 2 sigma^2) over all integers. */
+export interface NoiseSampler {
+  /**
+   * Fills `out` with independent samples, determined by the seed and `out.length`.
+   *
+   * Total variation from the ideal below 2^-100 per sample given uniform randomness (proof: crypto/docs/noise.md), which
+   * AES-256-CTR supplies. No secret-dependent branch or address, but for an event of probability under 2^-69 per batch.
+   *
+   * @param seed - 32 fresh secret bytes for this call alone. Not wiped here.
+   * @throws CryptoError BAD_LENGTH for another seed length.
+   */
+  sample(seed: Uint8Array, out: Int32Array): void;
+  /** No sample is larger in magnitude. */
+  readonly largestMagnitude: number;
+}
+
+const SEED_BYTES = 32;
+/** Batches made from one keystream call: few enough to stay in the cache. */
+const SUBKEYS_PER_BLOCK = 256;
+
+/**
+ * Prepares the tables of one variance; sigma up to 2^23, any positive fraction.
+ *
+ * @param module - compiled crypto/kernel/gaussian.ts; each sampler has an instance of its own, wiped after every call.
+ * @throws CryptoError BAD_VALUE, OUT_OF_RANGE: see deriveGaussianTable.
+ */
+export function createNoiseSampler(
+  module: WebAssembly.Module,
+  primitives: Pick<Primitives, 'aes256Ctr'>,
+  variance: Variance,
+): NoiseSampler {
+  const table = deriveGaussianTable(variance);
+  const kernel = new WebAssembly.Instance(module, {}).exports as unknown as GaussianKernel;
+  kernel.configure(table.thresholds.length, table.shift, table.factors.length, table.log2Rate);
+  writeTables(kernel, table);
+  const random = new Uint8Array(kernel.memory.buffer, kernel.randomAddress(), kernel.randomBytes());
+  const output = new Int32Array(kernel.memory.buffer, kernel.outputAddress(), kernel.batchSize());
+
+  return {
+    largestMagnitude: table.largestMagnitude,
+    sample(seed, out) {
+      if (seed.length !== SEED_BYTES) throw new CryptoError('BAD_LENGTH', 'a noise seed has 32 bytes');
+      const subkeys = createSubkeys(primitives, seed);
+      let filled = 0;
+      try {
+        while (filled < out.length) {
+          const keystream = primitives.aes256Ctr(subkeys.next(), random.length);
+          random.set(keystream);
+          keystream.fill(0);
+          const got = kernel.sample(candidatesFor(out.length - filled, kernel.batchSize()));
+          // Counted in the proof: fewer than one batch in 2^170.
+          if (got < 0) throw new CryptoError('ENGINE_FAILED', 'more candidates need a second look than there is randomness for');
+          const used = Math.min(got, out.length - filled);
+          out.set(output.subarray(0, used), filled);
+          filled += used;
+        }
+      } finally {
+        subkeys.wipe();
+        kernel.wipe();
+      }
+    },
+  };
+}
+
+/** Candidates to judge for `missing` samples: at least half of all candidates are kept. A multiple of 4; public. */
+function candidatesFor(missing: number, batchSize: number): number {
+  return Math.min(batchSize, 4 * Math.ceil((2 * missing + 64) / 4));
+}
+
+/** One AES key per batch, so that a vector of any length needs no keystream longer than a batch: CTR(seed) as a key chain. */
+function createSubkeys(primitives: Pick<Primitives, 'aes256Ctr'>, seed: Uint8Array) {
+  let block = primitives.aes256Ctr(seed, (SUBKEYS_PER_BLOCK + 1) * SEED_BYTES);
+  let used = 0;
+  return {
+    next(): Uint8Array {
+      if (used === SUBKEYS_PER_BLOCK) {
+        const chained = block.slice(used * SEED_BYTES);
+        block.fill(0);
+        block = primitives.aes256Ctr(chained, (SUBKEYS_PER_BLOCK + 1) * SEED_BYTES);
+        chained.fill(0);
+        used = 0;
+      }
+      used += 1;
+      return block.subarray((used - 1) * SEED_BYTES, used * SEED_BYTES);
+    },
+    wipe(): void {
+      block.fill(0);
+    },
+  };
+}
+
+/** Thresholds as a high word (biased for signed comparison, twice for two lanes) and a low word; factors low word first. */
+function writeTables(kernel: GaussianKernel, table: { thresholds: readonly bigint[]; factors: readonly bigint[] }): void {
+  const view = new DataView(kernel.memory.buffer);
+  table.thresholds.forEach((threshold, i) => {
+    const high = (threshold >> 64n) ^ (1n << 63n);
+    view.setBigUint64(kernel.highAddress() + 16 * i, high, true);
+    view.setBigUint64(kernel.highAddress() + 16 * i + 8, high, true);
+    view.setBigUint64(kernel.lowAddress() + 8 * i, threshold & 0xffffffffffffffffn, true);
+  });
+  table.factors.forEach((factor, i) => {
+    view.setBigUint64(kernel.factorAddress() + 16 * i, factor & 0xffffffffffffffffn, true);
+    view.setBigUint64(kernel.factorAddress() + 16 * i + 8, factor >> 64n, true);
+  });
+}
