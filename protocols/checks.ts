@@ -1,0 +1,151 @@
+import type { RejectionCode } from './errors.ts';
+
+/** Findings that only an auditor has: about files rather than leaves. */
+export type FileCode =
+  | 'POLICY_INVALID'
+  | 'POLICY_TOO_WEAK'
+  | 'FILE_MISSING'
+  | 'FILE_MALFORMED'
+  | 'TILE_MISMATCH'
+  | 'ROOT_MISMATCH'
+  | 'GENESIS_PIN';
+/** Findings of the re-adding, which needs the blobs. */
+export type BlobCode = 'BLOB_CORRUPT' | 'SUM_NOT_REPRODUCED' | 'CHECKSUM_NOT_REPRODUCED';
+export type FindingCode = RejectionCode | FileCode | BlobCode;
+
+/** One numbered thing an auditor checks. Numbers are TRUST's and never reused. */
+export interface Check {
+  readonly id: number;
+  readonly sentence: string;
+  readonly codes: readonly FindingCode[];
+}
+
+/** The numbered checks; the table in README.md is made from them. A code belongs to one check. */
+export const CHECKS: readonly Check[] = [
+  {
+    id: 1,
+    sentence: 'Every leaf is canonical JSON of a known shape, with nothing trailing.',
+    codes: ['MALFORMED', 'TOO_LARGE'],
+  },
+  {
+    id: 2,
+    sentence: 'The policy file is well formed and asks for enough witnesses.',
+    codes: ['POLICY_INVALID', 'POLICY_TOO_WEAK'],
+  },
+  {
+    id: 3,
+    sentence: 'The checkpoint is signed by this log for this origin.',
+    codes: ['BAD_CHECKPOINT', 'WRONG_ORIGIN', 'GENESIS_PIN'],
+  },
+  { id: 4, sentence: 'Enough witnesses cosigned the checkpoint.', codes: ['NOT_COSIGNED'] },
+  {
+    id: 5,
+    sentence: 'The entries give every tile and the root of the checkpoint.',
+    codes: ['FILE_MISSING', 'FILE_MALFORMED', 'TILE_MISMATCH', 'ROOT_MISMATCH'],
+  },
+  { id: 6, sentence: 'The log extends the head that the auditor saw before.', codes: ['ROLLED_BACK', 'SPLIT_VIEW'] },
+  { id: 7, sentence: 'Every leaf is of a known kind and version.', codes: ['UNKNOWN_KIND', 'UNKNOWN_VERSION'] },
+  {
+    id: 8,
+    sentence: 'Every leaf is signed by a party enrolled at that index, not revoked, in a role that may do it.',
+    codes: ['BAD_SIGNATURE', 'BAD_KEY', 'UNKNOWN_ACTOR', 'WRONG_ROLE', 'REVOKED'],
+  },
+  {
+    id: 9,
+    sentence: 'Names and keys are enrolled once, by the root key, with proof of possession.',
+    codes: ['DUPLICATE_NAME', 'DUPLICATE_KEY', 'NO_POSSESSION', 'GENESIS_NOT_FIRST', 'GENESIS_INVALID'],
+  },
+  {
+    id: 10,
+    sentence:
+      'A round goes: round keys, open, uploads, close, confirmations, ready, decide, answers, release or abort.',
+    codes: [
+      'UNKNOWN_ANNOUNCE',
+      'DUPLICATE_ANNOUNCE',
+      'DUPLICATE_ROUND_KEY',
+      'LATE_ROUND_KEY',
+      'ROUND_KEY_MISSING',
+      'ROUND_KEY_REUSED',
+      'UNKNOWN_ROUND',
+      'ROUND_EXISTS',
+      'ROUND_ENDED',
+      'ROUND_RUNNING',
+      'LATE_UPLOAD',
+      'BAD_COHORT',
+      'TOO_MANY_ATTEMPTS',
+      'UNKNOWN_CLOSE',
+      'STALE_ATTEMPT',
+      'NOT_READY',
+      'UNKNOWN_DECISION',
+      'NOT_RELEASED',
+      'UNKNOWN_MODEL',
+      'DUPLICATE_RELEASE',
+    ],
+  },
+  {
+    id: 11,
+    sentence: 'All records of a round carry the same, derived parameters.',
+    codes: ['PARAMETERS_MISMATCH', 'QUORUM_MISMATCH', 'PAYLOAD_SIZE'],
+  },
+  {
+    id: 12,
+    sentence: 'One upload per node and round, one confirmation per node and attempt, no nonce twice.',
+    codes: [
+      'DUPLICATE_UPLOAD',
+      'DUPLICATE_CONFIRM',
+      'NONCE_REUSED',
+      'SEED_REUSED',
+      'DUPLICATE_READY',
+      'DUPLICATE_COMPLAINT',
+      'DUPLICATE_RESEAL',
+    ],
+  },
+  {
+    id: 13,
+    sentence: 'Confirmations name the close and cover all of U; the first decision is the only one.',
+    codes: [
+      'NOT_IN_COHORT',
+      'NOT_CONFIRMED',
+      'MODEL_MISMATCH',
+      'BOXES_MISMATCH',
+      'UNKNOWN_CONFIRM',
+      'ALREADY_DECIDED',
+      'WINDOW_DECIDED',
+    ],
+  },
+  {
+    id: 14,
+    sentence: 'Cohort and organisations reach the minimums.',
+    codes: ['COHORT_TOO_SMALL', 'TOO_FEW_ORGS', 'BELOW_MINIMUM'],
+  },
+  {
+    id: 15,
+    sentence: 'With the blobs, every hash and the sum are computed again.',
+    codes: [
+      'BLOB_CORRUPT',
+      'SUM_NOT_REPRODUCED',
+      'CHECKSUM_NOT_REPRODUCED',
+      'SUM_MISMATCH',
+      'PAYLOAD_HASH',
+      'CHECKSUM_MISMATCH',
+    ],
+  },
+  {
+    id: 16,
+    sentence: 'Members answer once and agree on every share.',
+    codes: ['DUPLICATE_ANSWER', 'SHARES_MISMATCH', 'SHARE_CONFLICT', 'TOO_FEW_ANSWERS'],
+  },
+  { id: 17, sentence: 'Recipients logged the same result.', codes: ['RESULT_MISMATCH'] },
+  {
+    id: 18,
+    sentence: 'Every charge is what the noise costs, taken before release, within the budget.',
+    codes: ['CHARGE_MISMATCH', 'BUDGET_EXCEEDED'],
+  },
+];
+
+const BY_CODE = new Map(CHECKS.flatMap((check) => check.codes.map((code) => [code, check] as const)));
+
+/** The check that a finding's code belongs to; null for codes that no leaf or file can be found with. */
+export function checkOf(code: FindingCode): Check | null {
+  return BY_CODE.get(code) ?? null;
+}
