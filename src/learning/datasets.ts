@@ -1,0 +1,237 @@
+import { join } from 'node:path';
+import { LearningError } from './errors.ts';
+import { type DesignMatrix, encodeTable, requireBothClasses } from './features.ts';
+import { type FeatureSchema, parseSchema } from './schema.ts';
+import bankSchema from './schemas/bank.json' with { type: 'json' };
+import churnSchema from './schemas/churn.json' with { type: 'json' };
+import leadsSchema from './schemas/leads.json' with { type: 'json' };
+import syntheticSchema from './schemas/synthetic.json' with { type: 'json' };
+import telcoSchema from './schemas/telco.json' with { type: 'json' };
+import { syntheticRegions } from './synthetic.ts';
+import { column, dropColumns, isHeldOut, makeTable, readCsv, selectRows, type Table } from './table.ts';
+
+/** What the demo and the tests train on. `bank-drift` is bank cut into quarters of time instead of job groups. */
+export const DATASETS = ['synthetic', 'leads', 'bank', 'bank-drift', 'churn', 'telco'] as const;
+export type DatasetName = (typeof DATASETS)[number];
+
+/** One region's rows before encoding: what its node keeps, as files, where the data lives. */
+export interface RegionTables {
+  readonly name: string;
+  readonly train: Table;
+  readonly heldOut: Table;
+}
+
+/** One region's rows, encoded. Training and held-out rows are disjoint records. */
+export interface Region {
+  readonly name: string;
+  readonly train: DesignMatrix;
+  readonly heldOut: DesignMatrix;
+}
+
+export interface Dataset {
+  readonly name: DatasetName;
+  readonly schema: FeatureSchema;
+  readonly regions: readonly RegionTables[];
+}
+
+export interface DatasetSettings {
+  /** Folder of the published tables (environment VEILSUM_DATA). Not needed for `synthetic`. */
+  readonly folder?: string | undefined;
+  /** For `synthetic`. */
+  readonly seed?: string | number;
+  readonly size?: number;
+}
+
+/** @throws LearningError UNKNOWN_DATASET, listing what there is. */
+export function datasetName(text: string): DatasetName {
+  const name = DATASETS.find((known) => known === text);
+  if (name) return name;
+  throw new LearningError('UNKNOWN_DATASET', `there is no dataset "${text}"; there are: ${DATASETS.join(', ')}`);
+}
+
+/** The dataset's public feature schema. */
+export function datasetSchema(name: DatasetName): FeatureSchema {
+  return parseSchema(SOURCES[name].schema);
+}
+
+/**
+ * Loads a dataset cut into its regions, each into training and held-out rows by {@link isHeldOut} on the row's number
+ * in the whole file.
+ *
+ * @throws LearningError DATA_NOT_FOUND when a published table is asked for and its folder is not given or lacks it.
+ */
+export function loadDataset(name: DatasetName, settings: DatasetSettings = {}): Dataset {
+  const source = SOURCES[name];
+  const schema = parseSchema(source.schema);
+  if (source.kind === 'generated') {
+    let first = 0;
+    const regions = syntheticRegions({ seed: settings.seed ?? 1, size: settings.size ?? 1 }).map((table) => {
+      const rows = Array.from({ length: table.rowCount }, (_, row) => row);
+      const region = splitRows(table.name, table, rows, first);
+      first += table.rowCount;
+      return region;
+    });
+    return { name, schema, regions };
+  }
+  if (!settings.folder) {
+    throw new LearningError(
+      'DATA_NOT_FOUND',
+      `dataset ${name} needs the folder of the published tables: set VEILSUM_DATA`,
+    );
+  }
+  const whole = dropColumns(readCsv(join(settings.folder, source.file)), source.drop);
+  const regionOf = source.regionOf(whole, settings.folder);
+  const groups = new Map<string, number[]>(source.regionNames.map((region) => [region, []]));
+  for (let row = 0; row < whole.rowCount; row++) {
+    const group = groups.get(regionOf(row));
+    if (!group) throw new LearningError('BAD_TABLE', `table ${whole.name}, row ${row + 1}: belongs to no known region`);
+    group.push(row);
+  }
+  return { name, schema, regions: [...groups].map(([region, rows]) => splitRows(region, whole, rows, 0)) };
+}
+
+/** @throws LearningError EMPTY_REGION, ONE_CLASS and those of {@link encodeTable}. */
+export function encodeRegion(tables: RegionTables, schema: FeatureSchema): Region {
+  const train = encodeTable(tables.train, schema);
+  requireBothClasses(tables.train.name, train.y);
+  return { name: tables.name, train, heldOut: encodeTable(tables.heldOut, schema) };
+}
+
+/** A node's own table: rows are held out by {@link isHeldOut} on their number in this file. */
+export function readRegion(name: string, path: string, schema: FeatureSchema, delimiter?: string): Region {
+  const table = readCsv(path, delimiter);
+  const rows = Array.from({ length: table.rowCount }, (_, row) => row);
+  return encodeRegion(splitRows(name, table, rows, 0), schema);
+}
+
+/** Several regions' rows as one matrix: for the centralised reference, which no real deployment may compute. */
+export function poolRows(parts: readonly DesignMatrix[]): DesignMatrix {
+  const first = parts[0];
+  if (!first) throw new LearningError('EMPTY_REGION', 'there is no region to pool');
+  const rows = parts.reduce((sum, part) => sum + part.rows, 0);
+  const x = new Float32Array(rows * first.width);
+  const y = new Uint8Array(rows);
+  let offset = 0;
+  for (const part of parts) {
+    if (part.width !== first.width) throw new LearningError('BAD_SCHEMA', 'regions were encoded by different schemas');
+    x.set(part.x, offset * first.width);
+    y.set(part.y, offset);
+    offset += part.rows;
+  }
+  return { rows, width: first.width, x, y, outside: new Map() };
+}
+
+function splitRows(region: string, whole: Table, rows: readonly number[], first: number): RegionTables {
+  const train = rows.filter((row) => !isHeldOut(first + row));
+  const heldOut = rows.filter((row) => isHeldOut(first + row));
+  return {
+    name: region,
+    train: selectRows(whole, train, `${region} (training rows)`),
+    heldOut: selectRows(whole, heldOut, `${region} (held-out rows)`),
+  };
+}
+
+type RegionOf = (row: number) => string;
+
+interface PublishedSource {
+  readonly kind: 'published';
+  readonly schema: unknown;
+  readonly file: string;
+  /** Identifiers, and what is only known after the outcome. */
+  readonly drop: readonly string[];
+  readonly regionNames: readonly string[];
+  readonly regionOf: (whole: Table, folder: string) => RegionOf;
+}
+
+const BANK = { kind: 'published', schema: bankSchema, file: 'bank-full.csv.gz', drop: ['duration'] } as const;
+
+const BANK_JOBS = new Map([
+  ...['blue-collar', 'services', 'housemaid'].map((job) => [job, 'R1'] as const),
+  ...['management', 'entrepreneur', 'self-employed'].map((job) => [job, 'R2'] as const),
+  ...['technician', 'admin.'].map((job) => [job, 'R3'] as const),
+]);
+
+const LEADS_CITIES = new Map([
+  ['Mumbai', 'mumbai'],
+  ['Thane & Outskirts', 'maharashtra'],
+  ['Other Cities of Maharashtra', 'maharashtra'],
+  ['Select', 'not-stated'],
+  ['', 'not-stated'],
+]);
+
+const SOURCES: Readonly<
+  Record<DatasetName, PublishedSource | { readonly kind: 'generated'; readonly schema: unknown }>
+> = {
+  synthetic: { kind: 'generated', schema: syntheticSchema },
+  leads: {
+    kind: 'published',
+    schema: leadsSchema,
+    file: 'Leads.csv.gz',
+    drop: [
+      'Prospect ID',
+      'Lead Number',
+      'Tags',
+      'Lead Quality',
+      'Lead Profile',
+      'Asymmetrique Activity Index',
+      'Asymmetrique Profile Index',
+      'Asymmetrique Activity Score',
+      'Asymmetrique Profile Score',
+      'Last Activity',
+      'Last Notable Activity',
+    ],
+    regionNames: ['mumbai', 'maharashtra', 'not-stated', 'elsewhere'],
+    regionOf: (whole) => {
+      const city = column(whole, 'City');
+      return (row) => LEADS_CITIES.get(city[row]!) ?? 'elsewhere';
+    },
+  },
+  bank: {
+    ...BANK,
+    regionNames: ['R1', 'R2', 'R3', 'R4'],
+    regionOf: (whole) => {
+      const job = column(whole, 'job');
+      return (row) => BANK_JOBS.get(job[row]!) ?? 'R4';
+    },
+  },
+  'bank-drift': {
+    ...BANK,
+    regionNames: ['Q1', 'Q2', 'Q3', 'Q4'],
+    regionOf: (whole) => (row) => `Q${1 + Math.floor((4 * row) / whole.rowCount)}`,
+  },
+  churn: {
+    kind: 'published',
+    schema: churnSchema,
+    file: 'Churn_Modelling.csv',
+    drop: ['RowNumber', 'CustomerId', 'Surname'],
+    regionNames: ['france', 'germany', 'spain'],
+    regionOf: (whole) => {
+      const country = column(whole, 'Geography');
+      return (row) => country[row]!.toLowerCase();
+    },
+  },
+  telco: {
+    kind: 'published',
+    schema: telcoSchema,
+    file: 'Telco-Customer-Churn.csv.gz',
+    drop: [],
+    regionNames: ['LA', 'SD_IE', 'VALLEY_COAST', 'BAY', 'NORTH'],
+    regionOf: (whole, folder) => {
+      const map = readCsv(join(folder, 'telco_region_map.csv'));
+      const zones = column(map, 'region');
+      const zoneOf = new Map(column(map, 'customerID').map((id, row) => [id, zones[row]!]));
+      const ids = column(whole, 'customerID');
+      return (row) => zoneOf.get(ids[row]!) ?? '';
+    },
+  },
+};
+
+/** Rebuilds a region's tables that were written with {@link formatCsv} into two files. */
+export function readRegionFiles(name: string, trainPath: string, heldOutPath: string): RegionTables {
+  const rename = (table: Table, part: string): Table => makeTable(`${name} (${part} rows)`, table.columns);
+  return {
+    name,
+    train: rename(readCsv(trainPath, ','), 'training'),
+    heldOut: rename(readCsv(heldOutPath, ','), 'held-out'),
+  };
+}

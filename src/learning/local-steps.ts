@@ -1,0 +1,93 @@
+import { LearningError } from './errors.ts';
+import type { DesignMatrix } from './features.ts';
+import type { Tf } from './load-tensorflow.ts';
+import { layersOf, type Model } from './model.ts';
+import { seededRandom } from './random.ts';
+
+export interface LocalSettings {
+  readonly steps: number;
+  readonly batch: number;
+  readonly learningRate: number;
+  /** Picks the batches. */
+  readonly seed: string | number;
+}
+
+/**
+ * Several steps of mini-batch gradient descent on one node's rows (McMahan et al., AISTATS 2017, arXiv 1602.05629).
+ * Returns start minus end, so that the server's step treats it like a gradient. All rows of a node can move all of it:
+ * the unit of privacy is the node, and the vector is clipped as a whole when it is quantised.
+ *
+ * @returns one number per weight, in the model's order. Secret.
+ * @throws LearningError BAD_SETTING, EMPTY_REGION, BAD_MODEL or NOT_FINITE.
+ */
+export function localDelta(tf: Tf, model: Model, matrix: DesignMatrix, settings: LocalSettings): Float64Array {
+  const { steps, batch, learningRate } = settings;
+  if (!(steps >= 1 && batch >= 1 && learningRate > 0)) {
+    throw new LearningError(
+      'BAD_SETTING',
+      'local training needs at least one step, a batch and a positive learning rate',
+    );
+  }
+  if (matrix.rows === 0) throw new LearningError('EMPTY_REGION', 'there are no rows to train on');
+  if (matrix.width !== model.spec.inputs) {
+    throw new LearningError('BAD_MODEL', `the model takes ${model.spec.inputs} inputs, the rows have ${matrix.width}`);
+  }
+  const random = seededRandom(`local/${settings.seed}`);
+  const order = random.shuffle(Uint32Array.from({ length: matrix.rows }, (_, row) => row));
+  const weights = Float32Array.from(model.values);
+  const rows = Math.min(batch, matrix.rows);
+  let next = 0;
+  for (let step = 0; step < steps; step++) {
+    if (next + rows > matrix.rows) {
+      random.shuffle(order);
+      next = 0;
+    }
+    const gradient = meanGradient(tf, { spec: model.spec, values: weights }, matrix, order.subarray(next, next + rows));
+    next += rows;
+    for (let i = 0; i < weights.length; i++) weights[i]! -= learningRate * gradient[i]!;
+  }
+  const delta = Float64Array.from(weights, (value, i) => model.values[i]! - value);
+  if (!delta.every(Number.isFinite)) {
+    throw new LearningError('NOT_FINITE', 'local training diverged: lower its learning rate or its number of steps');
+  }
+  return delta;
+}
+
+/** Mean log-loss gradient over the chosen rows, by TensorFlow.js; floats, for training without a per-row bound. */
+export function meanGradient(tf: Tf, model: Model, matrix: DesignMatrix, chosen: Uint32Array): Float32Array {
+  const { inputs } = model.spec;
+  const rows = chosen.length;
+  const cells = new Float32Array(rows * inputs);
+  const labels = new Float32Array(rows);
+  chosen.forEach((row, i) => {
+    cells.set(matrix.x.subarray(row * inputs, (row + 1) * inputs), i * inputs);
+    labels[i] = matrix.y[row]!;
+  });
+  return tf.tidy(() => {
+    const x = tf.tensor2d(cells, [rows, inputs]);
+    const y = tf.tensor2d(labels, [rows, 1]);
+    const tensors = splitLayers(tf, model);
+    const mean = tf.scalar(1 / rows);
+    if (model.spec.kind === 'logistic') {
+      const residual = tf.mul(tf.sub(tf.sigmoid(tf.matMul(x, tensors[0]!)), y), mean);
+      return tf.matMul(x, residual, true, false).dataSync() as Float32Array;
+    }
+    const [first, output, bias] = tensors as [(typeof tensors)[0], (typeof tensors)[0], (typeof tensors)[0]];
+    const hidden = tf.relu(tf.matMul(x, first));
+    const residual = tf.mul(tf.sub(tf.sigmoid(tf.add(tf.matMul(hidden, output), bias)), y), mean);
+    const active = tf.cast(tf.greater(hidden, tf.scalar(0)), 'float32');
+    const back = tf.mul(tf.matMul(residual, output, false, true), active);
+    const parts = [tf.matMul(x, back, true, false), tf.matMul(hidden, residual, true, false), tf.sum(residual)];
+    return tf.concat(parts.map((part) => tf.reshape(part, [-1]))).dataSync() as Float32Array;
+  });
+}
+
+function splitLayers(tf: Tf, model: Model) {
+  let offset = 0;
+  return layersOf(model.spec).map(({ shape }) => {
+    const [height, width = 1] = shape as [number, number?];
+    const tensor = tf.tensor2d(model.values.slice(offset, offset + height * width), [height, width]);
+    offset += height * width;
+    return tensor;
+  });
+}

@@ -1,0 +1,143 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { LearningError } from './errors.ts';
+
+/**
+ * A public feature schema: what every region agrees on before it looks at a row. Levels, edges, means and scales are
+ * written by people from what the columns mean; none is computed from anybody's table, so the schema tells nothing.
+ */
+const level = z.union([z.string(), z.array(z.string()).min(1)]);
+
+const levelsFeature = z.strictObject({
+  kind: z.literal('levels'),
+  column: z.string(),
+  /** Vocabulary; an array holds spellings of one level, the first of which names it. */
+  levels: z.array(level).min(1).max(256),
+  /** The level encoded as all zeros. Must be in the vocabulary. */
+  base: z.string(),
+  /** Whether cells outside the vocabulary get a column of their own; else they count as the base. */
+  rare: z.boolean().default(true),
+});
+
+const numberFeature = z.strictObject({
+  kind: z.literal('number'),
+  column: z.string(),
+  /** Applied before centring. `signedLog` is sign(x) ln(1 + |x|). */
+  transform: z.enum(['identity', 'log1p', 'signedLog', 'sqrt']).default('identity'),
+  /** In units of the transformed value. */
+  mean: z.number(),
+  scale: z.number().positive(),
+  /** The scaled value is clipped to [-limit, limit]. */
+  limit: z.number().positive().max(16).default(4),
+  /** Raw value that stands for a missing cell; without it a missing cell is an error. */
+  missing: z.number().optional(),
+  /** Cells that mean "missing", beside the empty one. */
+  missingCells: z.array(z.string()).default([]),
+});
+
+const bandsFeature = z.strictObject({
+  kind: z.literal('bands'),
+  column: z.string(),
+  /** Ascending; band k holds edge[k-1] <= x < edge[k]. */
+  edges: z.array(z.number()).min(1).max(64),
+  /** The band (0 to edges.length) encoded as all zeros. */
+  base: z.number().int().min(0),
+  missing: z.number().optional(),
+  missingCells: z.array(z.string()).default([]),
+});
+
+const featureSchema = z.strictObject({
+  name: z.string(),
+  version: z.literal(1),
+  label: z.strictObject({
+    column: z.string(),
+    positive: z.array(z.string()).min(1),
+    negative: z.array(z.string()).min(1),
+  }),
+  features: z.array(z.discriminatedUnion('kind', [levelsFeature, numberFeature, bandsFeature])).min(1),
+});
+
+export type FeatureSchema = z.infer<typeof featureSchema>;
+export type Feature = FeatureSchema['features'][number];
+export type LevelsFeature = Extract<Feature, { kind: 'levels' }>;
+
+/** @throws LearningError BAD_SCHEMA, saying where in the schema. */
+export function parseSchema(json: unknown): FeatureSchema {
+  const parsed = featureSchema.safeParse(json);
+  if (!parsed.success) throw new LearningError('BAD_SCHEMA', `feature schema: ${z.prettifyError(parsed.error)}`);
+  const schema = parsed.data;
+  const seen = new Set<string>();
+  for (const feature of schema.features) {
+    const place = `feature schema ${schema.name}, column "${feature.column}"`;
+    for (const name of featureNames(feature)) {
+      if (seen.has(name)) throw new LearningError('BAD_SCHEMA', `${place}: "${name}" is defined twice`);
+      seen.add(name);
+    }
+    if (feature.column === schema.label.column) throw new LearningError('BAD_SCHEMA', `${place} is the label`);
+    if (feature.kind === 'levels') checkLevels(feature, place);
+    if (feature.kind === 'bands') {
+      if (feature.base > feature.edges.length)
+        throw new LearningError('BAD_SCHEMA', `${place}: no band ${feature.base}`);
+      const ascending = feature.edges.every((edge, i) => i === 0 || edge > feature.edges[i - 1]!);
+      if (!ascending) throw new LearningError('BAD_SCHEMA', `${place}: edges are not ascending`);
+    }
+  }
+  const both = schema.label.positive.filter((value) => schema.label.negative.includes(value));
+  if (both.length > 0)
+    throw new LearningError('BAD_SCHEMA', `feature schema ${schema.name}: a label is positive and negative`);
+  return schema;
+}
+
+/** Reads a schema file. @throws LearningError DATA_NOT_FOUND or BAD_SCHEMA. */
+export function readSchema(path: string): FeatureSchema {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new LearningError('DATA_NOT_FOUND', `cannot read the feature schema ${path}`, { cause: error });
+  }
+  try {
+    return parseSchema(JSON.parse(text));
+  } catch (error) {
+    if (error instanceof LearningError) throw error;
+    throw new LearningError('BAD_SCHEMA', `the feature schema ${path} is not JSON`, { cause: error });
+  }
+}
+
+/** Names of the design matrix's columns that a feature fills, in order. */
+export function featureNames(feature: Feature): string[] {
+  const { column } = feature;
+  switch (feature.kind) {
+    case 'number':
+      return [column];
+    case 'bands':
+      return Array.from({ length: feature.edges.length + 1 }, (_, band) => `${column}[${band}]`).filter(
+        (_, band) => band !== feature.base,
+      );
+    case 'levels': {
+      const names = feature.levels.map(levelName).filter((name) => name !== feature.base);
+      return [...names.map((name) => `${column}=${name}`), ...(feature.rare ? [`${column}=(rare)`] : [])];
+    }
+    default:
+      return feature satisfies never;
+  }
+}
+
+/** The name of a level that may have several spellings. */
+export function levelName(entry: string | readonly string[]): string {
+  return typeof entry === 'string' ? entry : entry[0]!;
+}
+
+/** Spelling differences that never matter: Unicode form, case, outer blanks. */
+export function normaliseCell(cell: string): string {
+  return cell.normalize('NFKC').trim().toLowerCase();
+}
+
+function checkLevels(feature: LevelsFeature, place: string): void {
+  const spellings = feature.levels.flat().map(normaliseCell);
+  if (new Set(spellings).size !== spellings.length)
+    throw new LearningError('BAD_SCHEMA', `${place}: a level appears twice`);
+  if (!feature.levels.some((entry) => levelName(entry) === feature.base)) {
+    throw new LearningError('BAD_SCHEMA', `${place}: the base is not among the levels`);
+  }
+}

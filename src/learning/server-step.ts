@@ -1,0 +1,68 @@
+import { LearningError } from './errors.ts';
+import { type Model, makeModel } from './model.ts';
+
+/** What the recipient keeps between rounds. Holds released (noised) values only. */
+export interface ServerState {
+  readonly model: Model;
+  readonly velocity: Float32Array;
+  /** Rounds that were applied. */
+  readonly round: number;
+  /** Mean of the noised record counts opened so far; 0 before the first. */
+  readonly meanCount: number;
+}
+
+export interface ServerSettings {
+  readonly learningRate: number;
+  /** Heavy-ball momentum in [0, 1): velocity = momentum * velocity + mean gradient. */
+  readonly momentum: number;
+  /** L2 penalty per round on all weights; 0 for none. */
+  readonly weightDecay?: number;
+}
+
+/** Below this many records a mean is not taken: the noise could make the count vanish or negative. */
+const COUNT_FLOOR = 16;
+
+export function initialServerState(model: Model): ServerState {
+  return { model, velocity: new Float32Array(model.values.length), round: 0, meanCount: 0 };
+}
+
+/** An opened sum, in the gradient's units, one number per weight first (further coordinates are ignored). */
+export type OpenedSum =
+  /** Clipped gradients of records; `count` is the opened, noised number of records. */
+  | { readonly unit: 'record'; readonly sum: ArrayLike<number>; readonly count: number }
+  /** Local deltas of `nodes` nodes: the size of the survivor set, which is public. */
+  | { readonly unit: 'node'; readonly sum: ArrayLike<number>; readonly nodes: number };
+
+/**
+ * One server step, federated averaging with server momentum (Reddi et al., ICLR 2021, arXiv 2003.00295, FedAvgM):
+ * model -= learningRate * velocity. Post-processing of an opened sum: costs no privacy.
+ *
+ * For unit = record the divisor is the mean of all counts opened so far, since every round holds about the same records.
+ *
+ * @throws LearningError BAD_MODEL, NOT_FINITE or BAD_SETTING; the state given is never changed.
+ */
+export function serverStep(state: ServerState, opened: OpenedSum, settings: ServerSettings): ServerState {
+  const { learningRate, momentum, weightDecay = 0 } = settings;
+  if (!(learningRate > 0 && momentum >= 0 && momentum < 1 && weightDecay >= 0)) {
+    throw new LearningError('BAD_SETTING', 'a server step needs learningRate > 0, 0 <= momentum < 1, weightDecay >= 0');
+  }
+  const { spec, values } = state.model;
+  if (opened.sum.length < values.length) {
+    throw new LearningError('BAD_MODEL', `the sum has ${opened.sum.length} numbers, the model ${values.length}`);
+  }
+  const meanCount = opened.unit === 'record' ? averageCount(state, opened.count) : state.meanCount;
+  const divisor = opened.unit === 'record' ? Math.max(COUNT_FLOOR, meanCount) : opened.nodes;
+  if (!(divisor >= 1)) throw new LearningError('BAD_SETTING', 'a sum of deltas has at least one node');
+  const velocity = new Float32Array(values.length);
+  const next = new Float32Array(values.length);
+  for (let i = 0; i < values.length; i++) {
+    velocity[i] = momentum * state.velocity[i]! + opened.sum[i]! / divisor + weightDecay * values[i]!;
+    next[i] = values[i]! - learningRate * velocity[i]!;
+  }
+  return { model: makeModel(spec, next), velocity, round: state.round + 1, meanCount };
+}
+
+function averageCount(state: ServerState, count: number): number {
+  if (!Number.isFinite(count)) throw new LearningError('NOT_FINITE', 'the opened record count is not a number');
+  return (state.meanCount * state.round + count) / (state.round + 1);
+}
