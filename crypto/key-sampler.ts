@@ -35,17 +35,17 @@ function expMinus25Over2048(): bigint {
 /** The thresholds C_0..C_(TAIL-1), 127 bits each. */
 export function gaussianThresholds(): bigint[] {
   const ratio = expMinus25Over2048();
-  const power = (exponent: number): bigint => {
-    let result = 1n << PRECISION;
-    for (let i = 0; i < exponent; i++) result = (result * ratio) >> PRECISION;
-    return result;
-  };
-  // rho(m) = rho(m-1) * r^(2m-1)
+  const times = (a: bigint, b: bigint): bigint => (a * b) >> PRECISION;
   const weights = [1n << PRECISION];
-  for (let m = 1; m <= TAIL + 30; m++) weights.push((weights[m - 1]! * power(2 * m - 1)) >> PRECISION);
+  // rho(m) = rho(m-1) * r^(2m-1)
+  for (let m = 1, power = ratio; m <= TAIL + 30; m++, power = times(power, times(ratio, ratio)))
+    weights.push(times(weights[m - 1]!, power));
   const cumulative: bigint[] = [];
   let total = 0n;
-  for (const [m, weight] of weights.entries()) cumulative.push((total += m === 0 ? weight : 2n * weight));
+  for (const [m, weight] of weights.entries()) {
+    total += m === 0 ? weight : 2n * weight;
+    cumulative.push(total);
+  }
   return cumulative.slice(0, TAIL).map((value) => (value << 127n) / total);
 }
 

@@ -183,7 +183,15 @@ function deriveAt(request: RoundRequest, degree: number, limitBits: number): Rou
   };
 }
 
-function pickRequest({ dimension, bits, nodesMax, minCohort, minHonest, members, threshold }: RoundRequest): RoundRequest {
+function pickRequest({
+  dimension,
+  bits,
+  nodesMax,
+  minCohort,
+  minHonest,
+  members,
+  threshold,
+}: RoundRequest): RoundRequest {
   return { dimension, bits, nodesMax, minCohort, minHonest, members, threshold };
 }
 
