@@ -10,8 +10,16 @@ import { CryptoError } from './errors.ts';
 import type { Primitives } from './primitives.ts';
 import { wipe } from './secret.ts';
 
-/** RFC 5869: at most 255 blocks of output. */
-const HKDF_MAX_BYTES = 255 * 32;
+/**
+ * RFC 5869 allows 255 blocks of output; none at all is a mistake of the caller (and OpenSSL refuses it).
+ *
+ * @throws CryptoError BAD_LENGTH
+ */
+export function requireHkdfLength(length: number): void {
+  if (!(Number.isSafeInteger(length) && length >= 1 && length <= 255 * 32)) {
+    throw new CryptoError('BAD_LENGTH', 'HKDF output is 1 to 8160 bytes');
+  }
+}
 /** Subgroup checks cost 1 ms each; the keys of one log are few. Oldest out. */
 const CACHED_KEYS = 4096;
 
@@ -84,7 +92,7 @@ export const noblePrimitives: Primitives = {
   },
   hmacSha256: (key, data) => hmac(sha256, key, data),
   hkdfSha256: (inputKey, salt, info, length) => {
-    if (!(length >= 0 && length <= HKDF_MAX_BYTES)) throw new CryptoError('BAD_LENGTH', 'HKDF output of this length');
+    requireHkdfLength(length);
     return hkdf(sha256, inputKey, salt, info, length);
   },
   sha3_256: (data) => sha3_256(data),

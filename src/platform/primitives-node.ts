@@ -2,7 +2,7 @@ import * as openssl from 'node:crypto';
 import { requireLength } from '../../crypto/encoding.ts';
 import { CryptoError } from '../../crypto/errors.ts';
 import type { Primitives } from '../../crypto/primitives.ts';
-import { noblePrimitives } from '../../crypto/primitives-noble.ts';
+import { noblePrimitives, requireHkdfLength } from '../../crypto/primitives-noble.ts';
 import { wipe } from '../../crypto/secret.ts';
 import { checkedEd25519Key } from './ed25519-key.ts';
 
@@ -47,7 +47,7 @@ function plain(buffer: Buffer): Uint8Array {
 }
 
 /** Runs OpenSSL on peer input; its error names internals and is not passed on. */
-function mapped<T>(code: 'BAD_KEY' | 'BAD_CIPHERTEXT' | 'BAD_LENGTH', message: string, call: () => T): T {
+function mapped<T>(code: 'BAD_KEY' | 'BAD_CIPHERTEXT', message: string, call: () => T): T {
   try {
     return call();
   } catch {
@@ -103,12 +103,10 @@ export const nodePrimitives: Primitives = {
     return plain(hash.digest());
   },
   hmacSha256: (key, data) => plain(openssl.createHmac('sha256', key).update(data).digest()),
-  hkdfSha256: (inputKey, salt, info, length) =>
-    mapped(
-      'BAD_LENGTH',
-      'HKDF output of this length',
-      () => new Uint8Array(openssl.hkdfSync('sha256', inputKey, salt, info, length)),
-    ),
+  hkdfSha256: (inputKey, salt, info, length) => {
+    requireHkdfLength(length);
+    return new Uint8Array(openssl.hkdfSync('sha256', inputKey, salt, info, length));
+  },
   sha3_256: (data) => plain(openssl.createHash('sha3-256').update(data).digest()),
   shake256: (data, length) => plain(openssl.createHash('shake256', { outputLength: length }).update(data).digest()),
   aes256Ctr: (key, length) => {
