@@ -1,5 +1,5 @@
-// Compiles crypto/kernel (AssemblyScript) into build/kernel.wasm. Does nothing when the sources, the flags and the compiler
-// are those of the last build: their hash lies beside the module. Plain JavaScript, started by `npm ci` through `prepare`.
+// Compiles the entries of crypto/kernel (AssemblyScript) into build/. Does nothing when the sources, the flags and the compiler
+// are those of the last build: their hash lies beside each module. Plain JavaScript, started by `npm ci` through `prepare`.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -7,9 +7,12 @@ import { fileURLToPath } from 'node:url';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const sources = join(root, 'crypto', 'kernel');
-const output = join(root, 'build', 'kernel.wasm');
-const stamp = `${output}.sha256`;
-const flags = ['-O3', '--enable', 'simd', '--runtime', 'stub', '--noAssert', '--converge'];
+/** Source of each module, in crypto/kernel, and the name of what it becomes. */
+const entries = [
+  ['index.ts', 'kernel.wasm'],
+  ['gaussian.ts', 'gaussian.wasm'],
+];
+const flags = ['-O3', '--enable', 'simd', '--runtime', 'stub', '--noAssert', '--lowMemoryLimit', '1024'];
 
 /** The compiler's URL, or null where development dependencies were left out. */
 function findCompiler() {
@@ -29,7 +32,9 @@ function hashInputs(compilerVersion) {
   return hash.digest('hex');
 }
 
-async function build() {
+async function build(entry, name) {
+  const output = join(root, 'build', name);
+  const stamp = `${output}.sha256`;
   const compiler = findCompiler();
   if (compiler === null) {
     if (existsSync(output)) return;
@@ -43,7 +48,7 @@ async function build() {
   mkdirSync(dirname(output), { recursive: true });
   // Each build writes its own file and moves it into place, so that two at once, or a kill, never leave half a module.
   const fresh = `${output}.${process.pid}`;
-  const inputs = [join('crypto', 'kernel', 'index.ts'), '--baseDir', root, '--outFile', fresh.slice(root.length + 1)];
+  const inputs = [join('crypto', 'kernel', entry), '--baseDir', root, '--outFile', fresh.slice(root.length + 1)];
   try {
     const { error, stderr } = await asc.main([...inputs, ...flags], { stderr: process.stderr });
     if (error) throw new Error(`asc failed: ${error.message}\n${stderr ?? ''}`);
@@ -52,7 +57,7 @@ async function build() {
   } finally {
     rmSync(fresh, { force: true });
   }
-  console.log(`veilsum: built build/kernel.wasm (${readFileSync(output).length} bytes)`);
+  console.log(`veilsum: built build/${name} (${readFileSync(output).length} bytes)`);
 }
 
-await build();
+for (const [entry, name] of entries) await build(entry, name);
