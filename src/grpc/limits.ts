@@ -1,0 +1,25 @@
+/** Bounds of the transport. A peer that exceeds one gets a named refusal; none can be raised by a peer. */
+
+/** Largest chunk of a payload, a sum or a model, in bytes. */
+export const CHUNK_BYTES = 1 << 20;
+/** Largest message either way, in bytes: a chunk and what surrounds it. */
+export const MAX_MESSAGE_BYTES = 2 << 20;
+/**
+ * HTTP/2 flow control window of a stream and of a connection, in bytes. Node's default of 64 KiB allows one window per
+ * round trip, 0.8 MB/s at 50 ms.
+ */
+export const WINDOW_BYTES = 8 << 20;
+/** Streams that one connection may have open. */
+export const MAX_STREAMS = 64;
+/** Calls that one certificate may have running on one server. */
+export const MAX_CALLS_PER_PEER = 64;
+/** Longest a unary call may take, in ms, whatever deadline its caller set. */
+export const UNARY_MS = 120_000;
+/** Longest a stream may wait for the other side's next message or for room to write, in ms. */
+export const IDLE_MS = 60_000;
+/** Longest a TLS handshake may take, in ms. */
+export const HANDSHAKE_MS = 10_000;
+/** A connection with calls is asked for a sign of life after this, in ms, ... */
+export const KEEPALIVE_MS = 20_000;
+/** ... and given up when none comes within this, in ms. */
+export const KEEPALIVE_TIMEOUT_MS = 10_000;
