@@ -53,6 +53,7 @@ export const DOMAIN = {
   // The model on its way back to the nodes, and state at rest.
   modelBox: 'veilsum/v1/model-box',
   keyFile: 'veilsum/v1/key-file',
+  checkpointKey: 'veilsum/v1/checkpoint-key',
 } as const;
 
 export type Label = (typeof DOMAIN)[keyof typeof DOMAIN];

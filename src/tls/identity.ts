@@ -100,3 +100,8 @@ function parse(certificate: string | Uint8Array): x509.X509Certificate {
     throw new TlsError('BAD_CERTIFICATE', 'not an X.509 certificate', { cause });
   }
 }
+
+/** SPKI pin of a key as such. @param spki - DER SubjectPublicKeyInfo. */
+export function spkiPinOf(spki: Uint8Array): string {
+  return sha256Hex(spki);
+}

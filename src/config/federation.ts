@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import { hashField, nameField } from '../../protocols/fields.ts';
+import { readValidated } from './files.ts';
+
+/** Host and port; host is a DNS name, an IPv4 address, or an IPv6 address in brackets. */
+export const addressField = z.string().regex(/^(?:\[[0-9a-f:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$/, 'must be host:port');
+
+/** Where a party's server is, and the SHA-256 of its certificate's public key that clients pin (64 hex digits). */
+export const endpointField = z.strictObject({ name: nameField, address: addressField, tlsKeySha256: hashField });
+export type Endpoint = z.infer<typeof endpointField>;
+
+/** The public description of a federation: what every party is given at enrolment. Holds no secret. */
+export const federationField = z.strictObject({
+  version: z.literal(1),
+  /** Genesis leaf, base64. */
+  genesis: z.string().min(1),
+  /** Hash of the genesis body: what `veilsum audit --genesis` pins. */
+  genesisHash: hashField,
+  /** PEM of the certificate authority. */
+  authority: z.string().min(1),
+  coordinator: endpointField,
+  aggregators: z.array(endpointField).min(1),
+  members: z.array(endpointField).min(3),
+  witnesses: z.array(endpointField),
+});
+export type Federation = z.infer<typeof federationField>;
+
+/** @throws ConfigError FILE_MISSING, INVALID */
+export function readFederation(path: string): Federation {
+  return readValidated(path, 'the federation file', federationField);
+}

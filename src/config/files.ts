@@ -1,0 +1,87 @@
+import {
+  closeSync,
+  existsSync,
+  fchmodSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { parse as parseYaml } from 'yaml';
+import type { z } from 'zod';
+import { SecretBytes } from '../../crypto/secret.ts';
+import { ConfigError } from './errors.ts';
+
+/** Writes a file whole or not at all, and durably: a new file beside it, synced, renamed over, folder synced. */
+export function writeDurably(path: string, content: Uint8Array | string, mode = 0o644): void {
+  mkdirSync(dirname(path), { recursive: true });
+  const temporary = `${path}.new`;
+  const file = openSync(temporary, 'w', mode);
+  try {
+    fchmodSync(file, mode); // the mode given to open is masked, and ignored for a file that is left from before
+    const bytes = typeof content === 'string' ? Buffer.from(content) : content;
+    for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(temporary, path);
+  if (process.platform === 'win32') return; // folders cannot be opened there
+  const folder = openSync(dirname(path), 'r');
+  fsyncSync(folder);
+  closeSync(folder);
+}
+
+/** @throws ConfigError FILE_MISSING, FILE_UNREADABLE */
+export function readRequired(path: string, what: string): Buffer {
+  if (!existsSync(path)) throw new ConfigError('FILE_MISSING', `${what} is missing: ${path}`);
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw new ConfigError('FILE_UNREADABLE', `${what} cannot be read: ${path}`, { cause });
+  }
+}
+
+/**
+ * Reads and validates a YAML or JSON file.
+ *
+ * @throws ConfigError INVALID with one line per wrong field: its path and what is expected.
+ */
+export function readValidated<S extends z.ZodType>(path: string, what: string, schema: S): z.output<S> {
+  const text = readRequired(path, what).toString('utf8');
+  let value: unknown;
+  try {
+    value = parseYaml(text, { maxAliasCount: 0 });
+  } catch (cause) {
+    throw new ConfigError('INVALID', `${what} is not valid YAML or JSON: ${path}`, { cause });
+  }
+  return validate(schema, value, `${what} (${path})`);
+}
+
+/** @throws ConfigError INVALID */
+export function validate<S extends z.ZodType>(schema: S, value: unknown, what: string): z.output<S> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const lines = result.error.issues.map((issue) => `  ${issue.path.join('.') || '(top level)'}: ${issue.message}`);
+  throw new ConfigError('INVALID', `${what} is not valid:\n${lines.join('\n')}`);
+}
+
+/** Writes 32 secret bytes, mode 0600. @throws ConfigError FILE_EXISTS: a key is never overwritten. */
+export function writeKeyFile(path: string, key: SecretBytes): void {
+  if (existsSync(path)) throw new ConfigError('FILE_EXISTS', `refusing to overwrite a key: ${path}`);
+  writeDurably(path, key.bytes, 0o600);
+}
+
+/** @throws ConfigError FILE_MISSING, KEY_EXPOSED when others may read it, INVALID unless it holds 32 bytes. */
+export function readKeyFile(path: string, name: string): SecretBytes {
+  const bytes = readRequired(path, `the ${name}`);
+  if (process.platform !== 'win32' && (statSync(path).mode & 0o077) !== 0) {
+    throw new ConfigError('KEY_EXPOSED', `others may read ${path}: chmod 600 it, and replace the key if they did`);
+  }
+  if (bytes.length !== 32) throw new ConfigError('INVALID', `the ${name} must be 32 bytes: ${path}`);
+  return new SecretBytes(name, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length));
+}
