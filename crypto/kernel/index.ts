@@ -9,9 +9,10 @@ export {
   multiplyAddPublic,
   multiplyVectors,
   scaleSigned,
+  subtractVectors,
 } from './pointwise';
 export { expandUniform } from './uniform';
-export { sampleTops } from './gaussian';
+export { sampleTops } from './key-sampler';
 export { addMessage } from './encode';
 export { readSlots, toMixedRadix } from './decode';
 export { addPacked, readPacked, writePacked } from './wire-sizes';

@@ -21,6 +21,15 @@ export function addVectors(out: usize, x: usize, y: usize, tables: usize, words:
   }
 }
 
+/** out = x - y mod q, canonical, of x in [0, 2q) and y in [0, 2q) with x - y in (-q, q); `out` may be either. */
+export function subtractVectors(out: usize, x: usize, y: usize, tables: usize, words: u32): void {
+  const q = v128.load32_splat(tables, AT_PRIME);
+  for (const end = x + 4 * <usize>words; x < end; x += 16, y += 16, out += 16) {
+    const difference = i32x4.sub(v128.load(x), v128.load(y));
+    v128.store(out, i32x4.min_u(difference, i32x4.add(difference, q)));
+  }
+}
+
 /** out = x + y + constant mod q, canonical, of canonical operands and a canonical constant. */
 export function addVectorsAndConstant(out: usize, x: usize, y: usize, constant: u32, tables: usize, words: u32): void {
   const q = v128.load32_splat(tables, AT_PRIME);

@@ -1,0 +1,142 @@
+import { CryptoError } from './errors.ts';
+
+/** An address in the kernel's memory. */
+export type Address = number;
+
+/** The kernel's exports; crypto/kernel states each one's contract, units and ranges. */
+export interface KernelExports {
+  readonly memory: WebAssembly.Memory;
+  heapStart(): Address;
+  tableBytes(degree: number): number;
+  initTables(at: Address, prime: number, degree: number): number;
+  minimalRoot(prime: number, degree: number): number;
+  forwardTransform(vector: Address, tables: Address, degree: number): void;
+  inverseTransform(vector: Address, tables: Address, degree: number): void;
+  multiplyVectors(out: Address, x: Address, y: Address, tables: Address, words: number): void;
+  addVectors(out: Address, x: Address, y: Address, tables: Address, words: number): void;
+  addVectorsAndConstant(out: Address, x: Address, y: Address, constant: number, tables: Address, words: number): void;
+  subtractVectors(out: Address, x: Address, y: Address, tables: Address, words: number): void;
+  scaleSigned(out: Address, key: Address, factor: number, tables: Address, words: number): void;
+  innerProduct(x: Address, y: Address, tables: Address, words: number): number;
+  multiplyAddPublic(x: number, y: number, z: number, prime: number): number;
+  largestMagnitude(x: Address, words: number): number;
+  expandUniform(
+    out: Address,
+    have: number,
+    wanted: number,
+    source: Address,
+    words: number,
+    bits: number,
+    tables: Address,
+  ): number;
+  sampleTops(out: Address, words: Address, count: number, tops: Address, thresholds: number): number;
+  addMessage(
+    residues: Address,
+    values: Address,
+    weights: Address,
+    slots: number,
+    errors: Address,
+    count: number,
+    tables: Address,
+  ): void;
+  toMixedRadix(planes: Address, stride: number, primes: number, count: number, steps: Address): void;
+  readSlots(
+    planes: Address,
+    stride: number,
+    primes: number,
+    count: number,
+    limbs: Address,
+    limbCount: number,
+    out: Address,
+  ): number;
+  addPacked(sum: Address, at: Address, groups: number, prime: number, bits: number): number;
+  readPacked(out: Address, at: Address, groups: number, bits: number): number;
+  writePacked(at: Address, x: Address, groups: number, bits: number): void;
+}
+
+const ALIGNMENT = 64;
+const PAGE = 65536;
+
+/**
+ * One instance of the kernel and the layout of its memory: regions of any size, 64-byte aligned, zero when handed out,
+ * wiped and kept for the next one of their size when given back.
+ */
+export class KernelMemory {
+  readonly kernel: KernelExports;
+  #end: Address;
+  #bytes = new Uint8Array();
+  readonly #free = new Map<number, Address[]>();
+
+  /** @param module - the compiled build/kernel.wasm; reading it is the platform's business. */
+  static async instantiate(module: WebAssembly.Module): Promise<KernelMemory> {
+    const abort = (): never => {
+      throw new CryptoError('ENGINE_FAILED', 'the kernel aborted');
+    };
+    const instance = await WebAssembly.instantiate(module, { env: { abort } });
+    return new KernelMemory(instance.exports as unknown as KernelExports);
+  }
+
+  private constructor(kernel: KernelExports) {
+    this.kernel = kernel;
+    this.#end = align(kernel.heapStart());
+  }
+
+  /** All of the memory. Fetch it anew after every `allocate`: growing detaches older views. */
+  get bytes(): Uint8Array {
+    if (this.#bytes.buffer !== this.kernel.memory.buffer) this.#bytes = new Uint8Array(this.kernel.memory.buffer);
+    return this.#bytes;
+  }
+
+  /** @throws CryptoError ENGINE_FAILED when the memory's 4 GiB are used up. */
+  allocate(bytes: number): Address {
+    const size = align(bytes);
+    const reused = this.#free.get(size)?.pop();
+    if (reused !== undefined) return reused;
+    const at = this.#end;
+    const missing = at + size - this.kernel.memory.buffer.byteLength;
+    if (missing > 0) {
+      try {
+        // Grow by a quarter at least, so that many small regions do not mean many detached views.
+        this.kernel.memory.grow(Math.ceil(Math.max(missing, Math.min(at / 4, 2 ** 26)) / PAGE));
+      } catch (cause) {
+        throw new CryptoError('ENGINE_FAILED', 'the kernel is out of memory', { cause });
+      }
+    }
+    this.#end = at + size;
+    return at;
+  }
+
+  /** Wipes the region and keeps it for reuse. @param bytes - as allocated. */
+  release(at: Address, bytes: number): void {
+    this.wipe(at, bytes);
+    const size = align(bytes);
+    const list = this.#free.get(size);
+    if (list) list.push(at);
+    else this.#free.set(size, [at]);
+  }
+
+  wipe(at: Address, bytes: number): void {
+    this.bytes.fill(0, at, at + bytes);
+  }
+
+  words(at: Address, count: number): Uint32Array {
+    return new Uint32Array(this.kernel.memory.buffer, at, count);
+  }
+
+  signedWords(at: Address, count: number): Int32Array {
+    return new Int32Array(this.kernel.memory.buffer, at, count);
+  }
+
+  shorts(at: Address, count: number): Int16Array {
+    return new Int16Array(this.kernel.memory.buffer, at, count);
+  }
+
+  /** Zeroes everything that was ever handed out. The instance is of no use afterwards. */
+  wipeAll(): void {
+    this.bytes.fill(0, this.kernel.heapStart());
+  }
+}
+
+function align(bytes: number): number {
+  return Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+}
