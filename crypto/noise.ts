@@ -1,18 +1,24 @@
 import { CryptoError } from './errors.ts';
-import { deriveGaussianTable, type Variance } from './gaussian-table.ts';
+import { deriveGaussianTable, type GaussianTable, type Variance } from './gaussian-table.ts';
 import type { Primitives } from './primitives.ts';
 
-/** What crypto/kernel/gaussian.ts exports. */
-interface GaussianKernel {
+/** What crypto/kernel/noise.ts exports; addresses and sizes in bytes. */
+export interface GaussianKernel {
   readonly memory: WebAssembly.Memory;
   batchSize(): number;
+  slots(): number;
   highAddress(): number;
   lowAddress(): number;
   factorAddress(): number;
   randomAddress(): number;
   randomBytes(): number;
+  valueAddress(): number;
+  keptAddress(): number;
+  flagAddress(): number;
   outputAddress(): number;
   configure(entries: number, shift: number, factors: number, log2Rate: number): void;
+  decide(count: number): number;
+  resolve(count: number, flagged: number): void;
   sample(count: number): number;
   wipe(): void;
 }
@@ -40,7 +46,7 @@ const SUBKEYS_PER_BLOCK = 256;
 /**
  * Prepares the tables of one variance; sigma up to 2^23, any positive fraction.
  *
- * @param module - compiled crypto/kernel/gaussian.ts; each sampler has an instance of its own, wiped after every call.
+ * @param module - compiled crypto/kernel/noise.ts; each sampler has an instance of its own, wiped after every call.
  * @throws CryptoError BAD_VALUE, OUT_OF_RANGE: see deriveGaussianTable.
  */
 export function createNoiseSampler(
@@ -49,9 +55,7 @@ export function createNoiseSampler(
   variance: Variance,
 ): NoiseSampler {
   const table = deriveGaussianTable(variance);
-  const kernel = new WebAssembly.Instance(module, {}).exports as unknown as GaussianKernel;
-  kernel.configure(table.thresholds.length, table.shift, table.factors.length, table.log2Rate);
-  writeTables(kernel, table);
+  const kernel = instantiateGaussianKernel(module, table);
   const random = new Uint8Array(kernel.memory.buffer, kernel.randomAddress(), kernel.randomBytes());
   const output = new Int32Array(kernel.memory.buffer, kernel.outputAddress(), kernel.batchSize());
 
@@ -68,7 +72,8 @@ export function createNoiseSampler(
           keystream.fill(0);
           const got = kernel.sample(candidatesFor(out.length - filled, kernel.batchSize()));
           // Counted in the proof: fewer than one batch in 2^170.
-          if (got < 0) throw new CryptoError('ENGINE_FAILED', 'more candidates need a second look than there is randomness for');
+          if (got < 0)
+            throw new CryptoError('ENGINE_FAILED', 'more candidates need a second look than there is randomness for');
           const used = Math.min(got, out.length - filled);
           out.set(output.subarray(0, used), filled);
           filled += used;
@@ -108,17 +113,22 @@ function createSubkeys(primitives: Pick<Primitives, 'aes256Ctr'>, seed: Uint8Arr
   };
 }
 
-/** Thresholds as a high word (biased for signed comparison, twice for two lanes) and a low word; factors low word first. */
-function writeTables(kernel: GaussianKernel, table: { thresholds: readonly bigint[]; factors: readonly bigint[] }): void {
+/** A fresh instance that holds `table`. The tests drive it step by step; everything else goes through createNoiseSampler. */
+export function instantiateGaussianKernel(module: WebAssembly.Module, table: GaussianTable): GaussianKernel {
+  const kernel = new WebAssembly.Instance(module, {}).exports as unknown as GaussianKernel;
+  kernel.configure(table.thresholds.length, table.shift, table.factors.length, table.log2Rate);
   const view = new DataView(kernel.memory.buffer);
+  const lowWord = 0xffffffffffffffffn;
   table.thresholds.forEach((threshold, i) => {
+    // Compared as signed words, hence the flipped top bit; twice, for both lanes.
     const high = (threshold >> 64n) ^ (1n << 63n);
     view.setBigUint64(kernel.highAddress() + 16 * i, high, true);
     view.setBigUint64(kernel.highAddress() + 16 * i + 8, high, true);
-    view.setBigUint64(kernel.lowAddress() + 8 * i, threshold & 0xffffffffffffffffn, true);
+    view.setBigUint64(kernel.lowAddress() + 8 * i, threshold & lowWord, true);
   });
   table.factors.forEach((factor, i) => {
-    view.setBigUint64(kernel.factorAddress() + 16 * i, factor & 0xffffffffffffffffn, true);
+    view.setBigUint64(kernel.factorAddress() + 16 * i, factor & lowWord, true);
     view.setBigUint64(kernel.factorAddress() + 16 * i + 8, factor >> 64n, true);
   });
+  return kernel;
 }

@@ -10,7 +10,7 @@ const sources = join(root, 'crypto', 'kernel');
 /** Source of each module, in crypto/kernel, and the name of what it becomes. */
 const entries = [
   ['index.ts', 'kernel.wasm'],
-  ['gaussian.ts', 'gaussian.wasm'],
+  ['noise.ts', 'noise.wasm'],
 ];
 const flags = ['-O3', '--enable', 'simd', '--runtime', 'stub', '--noAssert', '--lowMemoryLimit', '1024'];
 
@@ -25,7 +25,9 @@ function findCompiler() {
 
 function hashInputs(compilerVersion) {
   const hash = createHash('sha256').update(JSON.stringify([compilerVersion, flags]));
-  for (const name of readdirSync(sources).filter((file) => file.endsWith('.ts')).sort()) {
+  for (const name of readdirSync(sources)
+    .filter((file) => file.endsWith('.ts'))
+    .sort()) {
     const text = readFileSync(join(sources, name));
     hash.update(`\0${name}\0${text.length}\0`).update(text);
   }
@@ -38,7 +40,9 @@ async function build(entry, name) {
   const compiler = findCompiler();
   if (compiler === null) {
     if (existsSync(output)) return;
-    console.warn('veilsum: the fast kernel is not built, because assemblyscript is not installed (npm ci without --omit=dev).');
+    console.warn(
+      'veilsum: the fast kernel is not built, because assemblyscript is not installed (npm ci without --omit=dev).',
+    );
     return;
   }
   const asc = await import(compiler);
