@@ -3,7 +3,7 @@ import { bytesEqual, compareBytes, requireLength, u32be } from './encoding.ts';
 import { CryptoError } from './errors.ts';
 import type { Primitives } from './primitives.ts';
 import { applyExpanded, reduceResidues, requireModulusBits } from './residues.ts';
-import { SecretBytes } from './secret.ts';
+import { SecretBytes, wipe } from './secret.ts';
 import { infoWithLabel } from './signature.ts';
 
 /** The complete graph's limit; beyond it the sparse graph of Bell et al. (ia.cr/2020/704) is needed. */
@@ -45,7 +45,8 @@ function pairwiseSeed(
 /**
  * mask_i = sum_{j > i} PRG(k_ij) - sum_{j < i} PRG(k_ij) mod M over all of U, ordered by the identities' bytes.
  * Bonawitz et al., CCS 2017 (ia.cr/2017/281), MaskedInputCollection, here on the key (N coefficients) instead of the
- * update (d). Law: the masks of all nodes of U add up to zero; those of any other set are uniform but for collusion.
+ * update (d). Laws: the masks of all nodes of U add up to zero; the sum over part of U, or of masks made for different
+ * contexts, is uniform to whoever lacks one of the seeds in it.
  *
  * @param secret - this node's one-time X25519 key of the round. Not wiped here.
  * @param self - this node's identity; it must be in `cohort`, once.
@@ -84,12 +85,17 @@ export function pairwiseMask(
     throw new CryptoError('BAD_KEY', 'the cohort names another key for this node');
   }
   const mask = new Uint16Array(length);
-  for (const peer of ordered) {
-    if (peer === own) continue;
-    const above = compareBytes(peer.identity, self) > 0;
-    const [lower, higher] = above ? [self, peer.identity] : [peer.identity, self];
-    using seed = pairwiseSeed(p, secret, context, lower, higher, peer.publicKey);
-    applyExpanded(p, mask, seed, above ? 1 : -1);
+  try {
+    for (const peer of ordered) {
+      if (peer === own) continue;
+      const above = compareBytes(peer.identity, self) > 0;
+      const [lower, higher] = above ? [self, peer.identity] : [peer.identity, self];
+      using seed = pairwiseSeed(p, secret, context, lower, higher, peer.publicKey);
+      applyExpanded(p, mask, seed, above ? 1 : -1);
+    }
+  } catch (error) {
+    wipe(mask);
+    throw error;
   }
   return reduceResidues(mask, modulusBits);
 }
