@@ -1,3 +1,5 @@
+import { fromBase64 } from '../crypto/encoding.ts';
+import { isMaskKey } from '../crypto/masks.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { type Rejection, reject } from './errors.ts';
 import { charge, release, reserve } from './ledger.ts';
@@ -103,7 +105,7 @@ export function runningRound(t: Transcript, id: string | undefined): Round | Rej
 }
 
 /** One upload per node and round, before the first close. */
-export function uploadRule(t: Transcript, { leaf, hash }: Signed<'upload'>): Patch | Rejection {
+export function uploadRule(p: Primitives, t: Transcript, { leaf, hash }: Signed<'upload'>): Patch | Rejection {
   const { body } = leaf;
   const round = runningRound(t, body.round);
   if ('rejected' in round) return round;
@@ -115,6 +117,7 @@ export function uploadRule(t: Transcript, { leaf, hash }: Signed<'upload'>): Pat
     return reject('PAYLOAD_SIZE', 'payload of another size');
   if (t.nonces.has(body.nonce)) return reject('NONCE_REUSED', 'the nonce was used before');
   if (t.keys.has(body.key)) return reject('DUPLICATE_KEY', 'the mask key was used before');
+  if (!isMaskKey(p, fromBase64(body.key, 32))) return reject('BAD_KEY', 'a mask key of small order');
   const upload: Upload = { index: t.size, hash, node: leaf.actor, body };
   return {
     round: { ...round, uploads: new Map(round.uploads).set(leaf.actor, upload) },

@@ -59,7 +59,7 @@ export function judge(p: Primitives, t: Transcript, signed: Verified<SignedLeaf>
   if (isKind(signed, 'round-key')) return roundKeyRule(t, signed);
   if (isKind(signed, 'model')) return modelRule(t, signed);
   if (isKind(signed, 'open')) return openRule(p, t, signed);
-  if (isKind(signed, 'upload')) return uploadRule(t, signed);
+  if (isKind(signed, 'upload')) return uploadRule(p, t, signed);
   if (isKind(signed, 'close')) return closeRule(t, signed);
   if (isKind(signed, 'confirm')) return confirmRule(t, signed);
   if (isKind(signed, 'ready')) return readyRule(t, signed);

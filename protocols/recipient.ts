@@ -1,0 +1,228 @@
+import { addChecksums, createChecksum } from '../crypto/checksum.ts';
+import { DOMAIN } from '../crypto/domain.ts';
+import { fromBase64, fromHex, toHex } from '../crypto/encoding.ts';
+import { CryptoError } from '../crypto/errors.ts';
+import { createOpener, type PayloadContext } from '../crypto/payload.ts';
+import type { Primitives } from '../crypto/primitives.ts';
+import { unpackResidues } from '../crypto/residues.ts';
+import { type SecretBytes, wipe } from '../crypto/secret.ts';
+import { openAnswer, openSeeds, type ShareSums, shareSumHash } from '../crypto/share-box.ts';
+import { type Candidate, candidates, liars, type ShareClaims } from '../crypto/share-claims.ts';
+import { heldBy, type MemberSet, recoverKey, shareSum, subsets } from '../crypto/sharing.ts';
+import { hashWithLabel } from '../crypto/signature.ts';
+import { type Rejection, reject } from './errors.ts';
+import { memberIndex } from './member.ts';
+import { shareContext } from './node.ts';
+import { type Announce, type Decision, isRunning, type Round, type Transcript } from './transcript.ts';
+
+/** What the log asks of a recipient next. */
+export type RecipientDuty =
+  | { readonly duty: 'round-key'; readonly announce: Announce }
+  | { readonly duty: 'first-model' }
+  | { readonly duty: 'open'; readonly round: Round; readonly decision: Decision }
+  | { readonly duty: 'next-model'; readonly round: Round; readonly decision: Decision }
+  | { readonly duty: 'forget'; readonly announce: Announce };
+
+export function recipientDuties(t: Transcript, name: string, keeps: (announce: string) => boolean): RecipientDuty[] {
+  const duties: RecipientDuty[] = [];
+  if (t.models.length === 0) duties.push({ duty: 'first-model' });
+  for (const announce of t.announces.values()) {
+    if (!announce.recipients.includes(name)) continue;
+    if (announce.openedAs === null) {
+      if (!announce.roundKeys.has(name)) duties.push({ duty: 'round-key', announce });
+      continue;
+    }
+    const round = t.rounds.get(announce.openedAs)!;
+    if (round.phase === 'decided' && round.decision.answers.size >= round.record.parameters.threshold) {
+      if (keeps(announce.hash)) duties.push({ duty: 'open', round, decision: round.decision });
+    } else if (round.phase === 'released') {
+      // One model per released round, made by its first releaser; a round of counts only has no next model.
+      const { decision } = round;
+      const used = t.models.some((model) => model.decide === decision.hash);
+      const newest = t.models.at(-1);
+      if (!used && round.releasedBy[0] === name && newest?.number === round.record.modelNumber) {
+        duties.push({ duty: 'next-model', round, decision });
+      }
+    }
+    if (!isRunning(round) && keeps(announce.hash)) duties.push({ duty: 'forget', announce });
+  }
+  return duties;
+}
+
+/** Blobs that an opening needs, by what the log says of them. Each was checked against its hash when it was fetched. */
+export interface OpeningInput {
+  readonly context: PayloadContext;
+  readonly round: Round;
+  readonly decision: Decision;
+  readonly recipient: string;
+  /** The recipient's X-Wing seed of the round. Not wiped here. */
+  readonly roundKey: SecretBytes;
+  /** Sum of z_i over U, packed. */
+  readonly correctionSum: Uint8Array;
+  /** The recipient's own box of each node of U. */
+  readonly boxes: ReadonlyMap<string, Uint8Array>;
+  /** Sealed answers by member. */
+  readonly answers: ReadonlyMap<string, Uint8Array>;
+  /** Wire bytes of block j of the summed payload. */
+  readonly block: (block: number) => Uint8Array;
+}
+
+export interface Opening {
+  /** The summed values, exact: d integers. */
+  readonly values: Int32Array;
+  readonly resultHash: string;
+  /** Members whose answer differs from the one that opened. */
+  readonly liars: readonly string[];
+}
+
+export function resultHashOf(p: Primitives, values: Int32Array): string {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  return toHex(hashWithLabel(p, DOMAIN.resultHash, bytes));
+}
+
+/** sum over U of PRG(s_iR), from the recipient's own boxes. */
+function recipientSum(p: Primitives, input: OpeningInput, index: number): Uint16Array | Rejection {
+  const { decision, round, roundKey } = input;
+  const { maskModulusBits, ringDegree } = round.record.parameters;
+  const seeds: SecretBytes[] = [];
+  for (const upload of decision.attempt.cohort) {
+    const confirm = decision.attempt.confirms.get(upload.node)!;
+    const box = input.boxes.get(upload.node);
+    const commitment = fromBase64(confirm.body.seeds.at(-1)!, 32);
+    if (box === undefined) return reject('BOX_UNREADABLE', 'a node’s box for the recipient is missing');
+    const holder = { role: 'recipient', index } as const;
+    const opened = openSeeds(
+      p,
+      roundKey,
+      shareContext(decision.attempt, upload.node),
+      holder,
+      [{ set: [], commitment }],
+      box,
+    );
+    if (!('seeds' in opened)) return reject('BOX_UNREADABLE', 'a node’s box for the recipient does not open');
+    seeds.push(...opened.seeds);
+  }
+  const sum = shareSum(p, seeds, maskModulusBits, ringDegree);
+  for (const seed of seeds) seed.wipe();
+  return sum;
+}
+
+interface Answers {
+  readonly claims: ShareClaims;
+  readonly sums: ReadonlyMap<number, ShareSums>;
+}
+
+/** Opens the answers. What a member logged is its claim; a share that is not what it logged is left out. */
+function openAnswers(p: Primitives, input: OpeningInput, sets: readonly MemberSet[], recipient: number): Answers {
+  const { round, decision, roundKey } = input;
+  const { maskModulusBits, ringDegree } = round.record.parameters;
+  const decideHash = fromHex(decision.hash, 32);
+  const claims = new Map<number, Map<number, string>>();
+  const sums = new Map<number, ShareSums>();
+  for (const [name, sealed] of input.answers) {
+    const logged = decision.answers.get(name);
+    if (logged === undefined) continue;
+    const member = memberIndex(round, name);
+    const context = { decideHash, bucket: 0, member, recipient };
+    const opened = openAnswer(p, roundKey, context, sealed, maskModulusBits, ringDegree);
+    if (!('sums' in opened)) continue;
+    const held = heldBy(sets, member);
+    const genuine = held.every((set, place) => {
+      const sum = opened.sums.get(set);
+      return (
+        sum !== undefined &&
+        toHex(shareSumHash(p, decideHash, 0, sets[set]!, sum, maskModulusBits)) === logged.body.shares[place]
+      );
+    });
+    if (!genuine) {
+      for (const sum of opened.sums.values()) wipe(sum);
+      continue;
+    }
+    claims.set(member, new Map(held.map((set, place) => [set, logged.body.shares[place]!])));
+    sums.set(member, opened.sums);
+  }
+  return { claims, sums };
+}
+
+/** K_T of every set as a candidate has it. */
+function sharesOf(answers: Answers, candidate: Candidate): Uint16Array[] {
+  return candidate.hashes.map((hash, set) => {
+    const member = candidate.members.find((m) => answers.claims.get(m)?.get(set) === hash)!;
+    return answers.sums.get(member)!.get(set)!;
+  });
+}
+
+function keyOpens(context: PayloadContext, key: Int32Array, wire: Uint8Array): boolean {
+  using opener = createOpener(context, key);
+  try {
+    opener.block(context.parameters.blocks - 1, wire);
+    return true;
+  } catch (error) {
+    if (error instanceof CryptoError && error.code === 'KEY_DOES_NOT_FIT') return false;
+    throw error;
+  }
+}
+
+/** Checks that the nodes' signed checksums add up to the sum's: the aggregator cannot have changed it. */
+function checkSum(input: OpeningInput): Rejection | null {
+  const { context, decision } = input;
+  const { attempt } = decision;
+  using checksum = createChecksum(context, fromHex(attempt.close, 32));
+  for (let block = 0; block < context.parameters.blocks; block++) checksum.add(block, input.block(block));
+  const theirs = attempt.cohort.map((upload) => Uint32Array.from(attempt.confirms.get(upload.node)!.body.checksum));
+  const expected = addChecksums(context.parameters, theirs);
+  const same = checksum.value().every((residue, i) => residue === expected[i]);
+  return same ? null : reject('CHECKSUM_MISMATCH', 'the sum is not the sum of what the nodes confirmed');
+}
+
+/**
+ * Opens the sum: threshold decryption at the recipient. Tries every way to believe t members on one block; the one that
+ * opens is right, and the members that logged other hashes are named.
+ *
+ * @returns exact integers; or BOX_UNREADABLE, TOO_FEW_ANSWERS, CHECKSUM_MISMATCH, KEY_DOES_NOT_FIT, none of which says
+ * anything that depends on the data.
+ */
+export function openSum(p: Primitives, input: OpeningInput): Opening | Rejection {
+  const { context, round } = input;
+  const { members, threshold, maskModulusBits, ringDegree, blocks, dimension } = round.record.parameters;
+  const recipient = round.record.recipients.findIndex(({ name }) => name === input.recipient);
+  const mismatch = checkSum(input);
+  if (mismatch !== null) return mismatch;
+  const own = recipientSum(p, input, recipient);
+  if ('rejected' in own) return own;
+  const sets = subsets(members, threshold);
+  const answers = openAnswers(p, input, sets, recipient);
+  const wipeAll = (): void => {
+    wipe(own);
+    for (const sums of answers.sums.values()) for (const sum of sums.values()) wipe(sum);
+  };
+  try {
+    if (answers.sums.size < threshold) return reject('TOO_FEW_ANSWERS', 'fewer than t answers can be used');
+    const corrections = unpackResidues(input.correctionSum, maskModulusBits, ringDegree);
+    for (const candidate of candidates(sets, threshold, answers.claims)) {
+      const key = recoverKey(corrections, sharesOf(answers, candidate), own, maskModulusBits);
+      try {
+        if (!keyOpens(context, key, input.block(blocks - 1))) continue;
+        const values = new Int32Array(dimension);
+        using opener = createOpener(context, key);
+        for (let block = 0, at = 0; block < blocks; block++) {
+          const part = opener.block(block, input.block(block));
+          values.set(part, at);
+          at += part.length;
+        }
+        const wrong = liars(sets, answers.claims, candidate).map((index) => round.record.members[index]!.name);
+        return { values, resultHash: resultHashOf(p, values), liars: [...wrong, ...silentLiars(input, answers)] };
+      } finally {
+        wipe(key);
+      }
+    }
+    return reject('KEY_DOES_NOT_FIT', 'no set of t answers opens the sum');
+  } finally {
+    wipeAll();
+  }
+}
+
+/** Members that logged an answer whose sealed bytes do not hold what they logged. */
+function silentLiars(input: OpeningInput, answers: Answers): string[] {
+  return [...input.answers.keys()].filter((name) => !answers.sums.has(memberIndex(input.round, name)));
+}
