@@ -36,7 +36,7 @@ export interface RingOperations extends Disposable {
   encrypt(a: Uint32Array, key: Uint32Array, message: Uint32Array): Uint32Array;
   /** A running sum, zero at first. */
   accumulator(): Accumulator;
-  /** @param key - NTT form. */
+  /** @param key - NTT form; copied, since the caller wipes it. */
   decryptor(key: Uint32Array): Decryptor;
 }
 
