@@ -34,8 +34,10 @@ export async function loadTensorFlow(
       const tf = backend === 'tensorflow' ? requireNative() : requirePortable(backend);
       // Without this the first tensor on the JavaScript backend prints an advertisement to the console.
       tf.enableProdMode();
-      if (!(await tf.setBackend(backend))) throw new Error('did not initialise');
-      await tf.ready();
+      await keepListeners(async () => {
+        if (!(await tf.setBackend(backend))) throw new Error('did not initialise');
+        await tf.ready();
+      });
       return { tf, backend, notes };
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
@@ -60,4 +62,16 @@ function requireNative(): Tf {
   legacy.isNullOrUndefined ??= (value) => value === null || value === undefined;
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
   return require('@tensorflow/tfjs-node') as Tf;
+}
+
+/** Emscripten's start-up code takes over the process's handling of uncaught errors; this gives it back. */
+async function keepListeners(start: () => Promise<void>): Promise<void> {
+  const events = ['uncaughtException', 'unhandledRejection'] as const;
+  const before = events.map((event) => process.listeners(event as 'exit'));
+  await start();
+  events.forEach((event, i) => {
+    for (const listener of process.listeners(event as 'exit')) {
+      if (!before[i]!.includes(listener)) process.removeListener(event, listener);
+    }
+  });
 }

@@ -1,5 +1,6 @@
 import { type ContributionPlan, layoutOf, nodeContribution, readContribution } from './contribution.ts';
 import { poolRows, type Region } from './datasets.ts';
+import { LearningError } from './errors.ts';
 import { type Evaluation, evaluateHistogram } from './evaluation.ts';
 import type { Tf } from './load-tensorflow.ts';
 import { initialModel, type Model } from './model.ts';
@@ -53,10 +54,12 @@ export function simulateRounds(
   return { rounds, model: state.model };
 }
 
+/** Null where the noise hides the counts: with few held-out rows a round may well have nothing to say. */
 function tryEvaluate(...input: Parameters<typeof evaluateHistogram>): Evaluation | null {
   try {
     return evaluateHistogram(...input);
-  } catch {
-    return null;
+  } catch (error) {
+    if (error instanceof LearningError && error.code === 'ONE_CLASS') return null;
+    throw error;
   }
 }

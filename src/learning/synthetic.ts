@@ -42,17 +42,17 @@ const SOURCES = ['web form', 'partner', 'event', 'outbound', 'referral'];
 const CONTRACTS = ['monthly', 'annual', 'multi-year'];
 
 /** Log-odds of a hot lead by industry and by source: the same everywhere, but no region sees every entry often. */
-const INDUSTRY_ODDS = [0.9, -0.8, 1.1, -1.2, -0.4, 0.7, 1.4, -1.6];
-const SOURCE_ODDS = [-0.5, 0.8, 0.2, -1.1, 1.3];
+const INDUSTRY_ODDS = [1.2, -1.4, 1.6, -1.6, -0.6, 1, 1.8, -2];
+const SOURCE_ODDS = [-0.7, 0.9, 0.2, -1.4, 1.5];
 const CONTRACT_ODDS = [-0.5, 0, 0.6];
 
 const REGIONS: readonly RegionProfile[] = [
   {
     name: 'emea',
     rows: 2600,
-    odds: -0.8,
-    industries: [1, 9, 6, 1, 3, 1, 0.3, 3],
-    sources: [2, 5, 3, 1, 0.5],
+    odds: -0.6,
+    industries: [0.3, 9, 5, 0.2, 0.5, 0.2, 0.05, 4],
+    sources: [1, 6, 4, 0.3, 0.1],
     velocity: [1.1, 0.25],
     growth: [6, 8],
     seats: [4.2, 0.9],
@@ -61,9 +61,9 @@ const REGIONS: readonly RegionProfile[] = [
   {
     name: 'amer',
     rows: 2200,
-    odds: 0.1,
-    industries: [9, 0.5, 4, 5, 2, 0.5, 0.5, 0.3],
-    sources: [6, 1, 1, 4, 1],
+    odds: -0.1,
+    industries: [9, 0.1, 2, 7, 0.5, 0.1, 0.1, 0.05],
+    sources: [6, 0.3, 0.5, 5, 0.3],
     velocity: [1.4, 0.9],
     growth: [12, 10],
     seats: [4, 1.3],
@@ -72,9 +72,9 @@ const REGIONS: readonly RegionProfile[] = [
   {
     name: 'apac',
     rows: 1300,
-    odds: -1.1,
-    industries: [1, 6, 0.5, 0.5, 4, 7, 1, 0.5],
-    sources: [1, 2, 6, 0.5, 2],
+    odds: -0.8,
+    industries: [0.2, 3, 0.1, 0.1, 5, 8, 0.2, 0.1],
+    sources: [0.5, 1, 7, 0.2, 1.5],
     velocity: [0.8, 0.35],
     growth: [15, 28],
     seats: [3.6, 0.7],
@@ -83,9 +83,9 @@ const REGIONS: readonly RegionProfile[] = [
   {
     name: 'latam',
     rows: 700,
-    odds: -1.5,
-    industries: [0.5, 1, 1, 2, 3, 1, 7, 2],
-    sources: [3, 0.5, 1, 2, 4],
+    odds: -1.2,
+    industries: [0.1, 0.2, 0.2, 0.5, 5, 0.3, 6, 1],
+    sources: [3, 0.2, 0.3, 0.5, 6],
     velocity: [0.7, 0.5],
     growth: [2, 14],
     seats: [3.3, 0.8],
