@@ -1,0 +1,76 @@
+import type { ServerUnaryCall } from '@grpc/grpc-js';
+import { TlsError } from '../tls/errors.ts';
+import { identityOf, type PeerIdentity } from '../tls/identity.ts';
+import { type AccessTable, checkAccess } from './access.ts';
+import { TransportError } from './errors.ts';
+import { MAX_CALLS_PER_PEER } from './limits.ts';
+
+/** What TLS says about the other end. */
+export type AuthContext = ReturnType<ServerUnaryCall<unknown, unknown>['getAuthContext']>;
+
+export interface GateOptions {
+  readonly access: AccessTable;
+  /** Pin of the server itself. */
+  readonly ownSpki: string;
+  /** Asked at every call, so that a revocation ends what an open connection may do. */
+  readonly isRevoked: (peer: PeerIdentity) => boolean;
+  readonly maxCallsPerPeer?: number;
+}
+
+const MAX_REMEMBERED = 4096;
+
+/** Decides about every call before a handler sees it: who calls, may it, has it too many calls running. */
+export class Gate {
+  readonly #options: GateOptions;
+  /** Identities by certificate fingerprint: parsing takes half a millisecond. */
+  readonly #known = new Map<string, PeerIdentity>();
+  readonly #running = new Map<string, number>();
+
+  constructor(options: GateOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @returns the caller, and a function to call once when the call ends.
+   * @throws TransportError CERTIFICATE_REQUIRED, CERTIFICATE_REVOKED, ROLE_REFUSED, TOO_MANY_CALLS; TlsError
+   *   BAD_CERTIFICATE.
+   */
+  enter(path: string, auth: AuthContext): { peer: PeerIdentity; leave: () => void } {
+    const peer = this.#identify(auth);
+    if (this.#options.isRevoked(peer)) throw new TransportError('CERTIFICATE_REVOKED', 'this party has been revoked');
+    checkAccess(this.#options.access, path, peer, this.#options.ownSpki);
+    const running = this.#running.get(peer.spkiSha256) ?? 0;
+    if (running >= (this.#options.maxCallsPerPeer ?? MAX_CALLS_PER_PEER)) {
+      throw new TransportError('TOO_MANY_CALLS', 'too many calls of this party are running');
+    }
+    this.#running.set(peer.spkiSha256, running + 1);
+    let left = false;
+    const leave = (): void => {
+      if (left) return;
+      left = true;
+      const now = (this.#running.get(peer.spkiSha256) ?? 1) - 1;
+      if (now === 0) this.#running.delete(peer.spkiSha256);
+      else this.#running.set(peer.spkiSha256, now);
+    };
+    return { peer, leave };
+  }
+
+  #identify(auth: AuthContext): PeerIdentity {
+    const certificate = auth.sslPeerCertificate;
+    if (certificate?.raw === undefined)
+      throw new TransportError('CERTIFICATE_REQUIRED', 'a client certificate is required');
+    const known = this.#known.get(certificate.fingerprint256);
+    if (known !== undefined) return known;
+    const identity = identityOf(certificate.raw);
+    if (this.#known.size >= MAX_REMEMBERED) this.#known.clear();
+    this.#known.set(certificate.fingerprint256, identity);
+    return identity;
+  }
+}
+
+/** @throws TlsError BAD_CERTIFICATE when the server's own certificate names no party. */
+export function ownIdentity(certificates: string): PeerIdentity {
+  const identity = identityOf(certificates);
+  if (identity.role === 'invited') throw new TlsError('BAD_CERTIFICATE', "an invitation's certificate serves nobody");
+  return identity;
+}
