@@ -59,12 +59,13 @@ const PAGE = 65536;
 
 /**
  * One instance of the kernel and the layout of its memory: regions of any size, 64-byte aligned, zero when handed out,
- * wiped and kept for the next one of their size when given back.
+ * wiped and kept for the next one of their size when disposed of. Nothing can be reached once the memory is disposed of.
  */
-export class KernelMemory {
+export class KernelMemory implements Disposable {
   readonly kernel: KernelExports;
   #end: Address;
   #bytes = new Uint8Array();
+  #closed = false;
   readonly #free = new Map<number, Address[]>();
 
   /** @param module - the compiled build/kernel.wasm; reading it is the platform's business. */
@@ -81,13 +82,18 @@ export class KernelMemory {
     this.#end = align(kernel.heapStart());
   }
 
-  /** All of the memory. Fetch it anew after every `allocate`: growing detaches older views. */
+  /**
+   * All of the memory. Fetch it anew after every `allocate`: growing detaches older views.
+   *
+   * @throws CryptoError ALREADY_WIPED after disposal.
+   */
   get bytes(): Uint8Array {
+    if (this.#closed) throw new CryptoError('ALREADY_WIPED', 'the engine has been disposed of');
     if (this.#bytes.buffer !== this.kernel.memory.buffer) this.#bytes = new Uint8Array(this.kernel.memory.buffer);
     return this.#bytes;
   }
 
-  /** @throws CryptoError ENGINE_FAILED when the memory's 4 GiB are used up. */
+  /** A region of zeros for as long as its owner keeps it. @throws CryptoError ENGINE_FAILED when 4 GiB are used up. */
   allocate(bytes: number): Address {
     const size = align(bytes);
     const reused = this.#free.get(size)?.pop();
@@ -106,17 +112,23 @@ export class KernelMemory {
     return at;
   }
 
-  /** Wipes the region and keeps it for reuse. @param bytes - as allocated. */
-  release(at: Address, bytes: number): void {
-    this.wipe(at, bytes);
-    const size = align(bytes);
-    const list = this.#free.get(size);
-    if (list) list.push(at);
-    else this.#free.set(size, [at]);
+  /** As `allocate`, with an end. */
+  region(bytes: number): KernelRegion {
+    const at = this.allocate(bytes);
+    return new KernelRegion(this, at, bytes, () => {
+      const size = align(bytes);
+      const list = this.#free.get(size);
+      if (list) list.push(at);
+      else this.#free.set(size, [at]);
+    });
   }
 
   wipe(at: Address, bytes: number): void {
     this.bytes.fill(0, at, at + bytes);
+  }
+
+  get closed(): boolean {
+    return this.#closed;
   }
 
   words(at: Address, count: number): Uint32Array {
@@ -131,9 +143,45 @@ export class KernelMemory {
     return new Int16Array(this.kernel.memory.buffer, at, count);
   }
 
-  /** Zeroes everything that was ever handed out. The instance is of no use afterwards. */
-  wipeAll(): void {
+  /** Zeroes everything that was ever handed out; a second call does nothing. */
+  [Symbol.dispose](): void {
+    if (this.#closed) return;
     this.bytes.fill(0, this.kernel.heapStart());
+    this.#closed = true;
+  }
+}
+
+/** Memory with an owner and an end. What it held is wiped, and its address refused, from then on. */
+export class KernelRegion implements Disposable {
+  readonly #memory: KernelMemory;
+  readonly #at: Address;
+  readonly #bytes: number;
+  readonly #giveBack: () => void;
+  #disposed = false;
+
+  constructor(memory: KernelMemory, at: Address, bytes: number, giveBack: () => void) {
+    this.#memory = memory;
+    this.#at = at;
+    this.#bytes = bytes;
+    this.#giveBack = giveBack;
+  }
+
+  /** @throws CryptoError ALREADY_WIPED: a key that is gone must not be mistaken for a key of zeros. */
+  get at(): Address {
+    if (this.#disposed) throw new CryptoError('ALREADY_WIPED', 'this part of the engine has been disposed of');
+    return this.#at;
+  }
+
+  wipe(): void {
+    this.#memory.wipe(this.at, this.#bytes);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    if (this.#memory.closed) return;
+    this.#memory.wipe(this.#at, this.#bytes);
+    this.#giveBack();
   }
 }
 
