@@ -33,30 +33,56 @@ export function fromUtf8(bytes: Uint8Array): string {
   }
 }
 
-function canonicalText(value: Json, depth: number): string {
-  if (depth > MAX_DEPTH) throw bad('nested too deep');
-  if (value === null || typeof value === 'boolean') return String(value);
+/**
+ * Refuses what has no canonical form here.
+ *
+ * @returns whether every object's keys already stand in the order of RFC 8785 section 3.2.3: UTF-16 code units.
+ */
+function checkJson(value: Json, depth: number): boolean {
+  if (value === null || typeof value === 'boolean') return true;
+  if (typeof value === 'string') {
+    if (!value.isWellFormed()) throw bad('string with a lone surrogate');
+    return true;
+  }
   if (typeof value === 'number') {
     // RFC 8785 prints doubles as ECMAScript does; integers alone need no argument about rounding.
     if (!Number.isSafeInteger(value) || Object.is(value, -0)) throw bad('number that is not a safe integer');
-    return String(value);
+    return true;
   }
-  if (typeof value === 'string') {
-    if (!value.isWellFormed()) throw bad('string with a lone surrogate');
-    return JSON.stringify(value);
+  if (depth >= MAX_DEPTH) throw bad('nested too deep');
+  let ordered = true;
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) ordered = checkJson(value[i] as Json, depth + 1) && ordered;
+    return ordered;
   }
-  if (Array.isArray(value)) return `[${Array.from(value, (item: Json) => canonicalText(item, depth + 1)).join(',')}]`;
-  // By tag, so that a Map, a Date or a byte array, which JSON would print as `{}` or worse, is refused.
-  if (Object.prototype.toString.call(value) !== '[object Object]') throw bad('value that JSON does not have');
+  // Plain objects only: a Map, a Date, a byte array or a secret would print as something else.
+  const prototype = typeof value === 'object' ? Object.getPrototypeOf(value) : undefined;
+  if (prototype !== Object.prototype && prototype !== null) throw bad('value that JSON does not have');
   const entries = value as { readonly [key: string]: Json };
-  const members: string[] = [];
-  // Default sort compares UTF-16 code units, the order of RFC 8785 section 3.2.3.
-  for (const key of Object.keys(entries).sort()) {
+  let last: string | undefined;
+  for (const key of Object.keys(entries)) {
     // As an own key it is legal JSON, but the first copy by assignment would change a prototype.
     if (key === '__proto__') throw bad('reserved key');
-    members.push(`${canonicalText(key, depth)}:${canonicalText(entries[key]!, depth + 1)}`);
+    if (!key.isWellFormed()) throw bad('string with a lone surrogate');
+    if (last !== undefined && last >= key) ordered = false;
+    ordered = checkJson(entries[key]!, depth + 1) && ordered;
+    last = key;
   }
-  return `{${members.join(',')}}`;
+  return ordered;
+}
+
+/** Text of a checked value, keys sorted. Needed where an object's own order differs, as always with keys 9 and 10. */
+function sortedText(value: Json): string {
+  if (value === null || typeof value !== 'object') return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(sortedText).join(',')}]`;
+  const entries = value as { readonly [key: string]: Json };
+  const members = Object.keys(entries).sort();
+  return `{${members.map((key) => `${JSON.stringify(key)}:${sortedText(entries[key]!)}`).join(',')}}`;
+}
+
+/** For a checked value with ordered keys, JSON.stringify is RFC 8785: ECMAScript's spelling of strings and integers. */
+function canonicalText(value: Json): string {
+  return checkJson(value, 0) ? JSON.stringify(value) : sortedText(value);
 }
 
 /**
@@ -65,7 +91,7 @@ function canonicalText(value: Json, depth: number): string {
  * @throws CryptoError BAD_ENCODING for undefined, fractions, -0, lone surrogates, the key `__proto__`.
  */
 export function canonicalBytes(value: Json): Uint8Array {
-  return encoder.encode(canonicalText(value, 0));
+  return encoder.encode(canonicalText(value));
 }
 
 /**
@@ -77,14 +103,15 @@ export function canonicalBytes(value: Json): Uint8Array {
  */
 export function parseCanonical(bytes: Uint8Array, maxBytes: number): Json {
   if (bytes.length > maxBytes) throw bad('longer than allowed');
+  const text = fromUtf8(bytes);
   let value: Json;
   try {
-    value = JSON.parse(fromUtf8(bytes)) as Json;
-  } catch (cause) {
-    if (cause instanceof CryptoError) throw cause;
+    value = JSON.parse(text) as Json;
+  } catch {
     throw bad('not JSON'); // The parser's own message quotes the input: not passed on.
   }
-  if (!bytesEqual(canonicalBytes(value), bytes)) throw bad('not in canonical form');
+  // Strict UTF-8 decoding is injective, so equal text is equal bytes.
+  if (canonicalText(value) !== text) throw bad('not in canonical form');
   return value;
 }
 

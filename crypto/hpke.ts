@@ -23,14 +23,20 @@ interface Expanded {
   /** d || z of ML-KEM-768, 64 bytes. */
   readonly kemSeed: Uint8Array;
   readonly curveSecret: Uint8Array;
-  wipe(): void;
+  readonly curvePublic: Uint8Array;
 }
 
-/** draft-connolly-cfrg-xwing-kem section 5.2, expandDecapsulationKey. */
+/**
+ * draft-connolly-cfrg-xwing-kem section 5.2, expandDecapsulationKey. Made once per seed and wiped with it: a member
+ * opens a box per node with one key, and expanding it costs more than opening.
+ */
 function expand(p: Primitives, seed: SecretBytes): Expanded {
   requireLength(seed.bytes, XWING_SEED_BYTES);
-  const expanded = p.shake256(seed.bytes, 96);
-  return { kemSeed: expanded.subarray(0, 64), curveSecret: expanded.subarray(64), wipe: () => wipe(expanded) };
+  const expanded = seed.derived('X-Wing expanded seed', (bytes) => p.shake256(bytes, 96));
+  const kemSeed = expanded.derived('ML-KEM-768 seed', (bytes) => bytes.slice(0, 64)).bytes;
+  const curveSecret = expanded.derived('X25519 key', (bytes) => bytes.slice(64)).bytes;
+  const curvePublic = expanded.derived('X25519 public key', () => p.x25519PublicKey(curveSecret)).bytes;
+  return { kemSeed, curveSecret, curvePublic };
 }
 
 /** Section 5.3, Combiner: SHA3-256(ss_M || ss_X || ct_X || pk_X || label). Wipes both shared secrets. */
@@ -54,11 +60,7 @@ function combine(
  */
 export function xwingKeyPair(p: Primitives, seed: SecretBytes): { publicKey: Uint8Array } {
   const own = expand(p, seed);
-  try {
-    return { publicKey: concat(p.mlKem768PublicKey(own.kemSeed), p.x25519PublicKey(own.curveSecret)) };
-  } finally {
-    own.wipe();
-  }
+  return { publicKey: concat(p.mlKem768PublicKey(own.kemSeed), own.curvePublic) };
 }
 
 /** @throws CryptoError BAD_KEY for a key of another length, a malformed ML-KEM part or a small-order X25519 part. */
@@ -78,14 +80,10 @@ function encapsulate(p: Primitives, rng: Rng, publicKey: Uint8Array): { shared: 
 /** Section 5.5, Decapsulate. @throws CryptoError BAD_KEY for a small-order ephemeral key. */
 export function xwingDecapsulate(p: Primitives, seed: SecretBytes, enc: Uint8Array): SecretBytes {
   const own = expand(p, seed);
-  try {
-    const ephemeral = enc.subarray(ML_KEM_CIPHERTEXT_BYTES);
-    const curveShared = p.x25519Agree(own.curveSecret, ephemeral);
-    const kemShared = p.mlKem768Decapsulate(own.kemSeed, enc.subarray(0, ML_KEM_CIPHERTEXT_BYTES));
-    return combine(p, kemShared, curveShared, ephemeral, p.x25519PublicKey(own.curveSecret));
-  } finally {
-    own.wipe();
-  }
+  const ephemeral = enc.subarray(ML_KEM_CIPHERTEXT_BYTES);
+  const curveShared = p.x25519Agree(own.curveSecret, ephemeral);
+  const kemShared = p.mlKem768Decapsulate(own.kemSeed, enc.subarray(0, ML_KEM_CIPHERTEXT_BYTES));
+  return combine(p, kemShared, curveShared, ephemeral, own.curvePublic);
 }
 
 /** RFC 9180 section 4: LabeledExtract. */

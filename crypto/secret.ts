@@ -8,6 +8,8 @@ export function wipe(view: ArrayBufferView): void {
   new Uint8Array(view.buffer, view.byteOffset, view.byteLength).fill(0);
 }
 
+const GONE = new Uint8Array(0);
+
 /**
  * A secret with an owner and an end. Declare it with `using` and it is wiped when the scope is left, on errors too.
  *
@@ -15,8 +17,10 @@ export function wipe(view: ArrayBufferView): void {
  */
 export class SecretBytes implements Disposable {
   readonly name: string;
+  readonly length: number;
   #bytes: Uint8Array;
   #wiped = false;
+  readonly #derived = new Map<string, SecretBytes>();
 
   /**
    * @param name - what it is, public; shows up wherever the object is printed.
@@ -24,6 +28,7 @@ export class SecretBytes implements Disposable {
    */
   constructor(name: string, bytes: Uint8Array) {
     this.name = name;
+    this.length = bytes.length;
     this.#bytes = bytes;
   }
 
@@ -37,17 +42,33 @@ export class SecretBytes implements Disposable {
     return this.#bytes;
   }
 
-  get length(): number {
-    return this.#bytes.length;
-  }
-
   get wiped(): boolean {
     return this.#wiped;
   }
 
-  /** Zeroes the buffer; a second call does nothing. */
+  /**
+   * A secret that follows from this one, computed at the first use, kept, and wiped together with this one. For what is
+   * needed again and again under one key, such as a round key's expansion.
+   *
+   * @param name - says which; two derivations of one secret need two names.
+   * @param make - from this secret's bytes to a new buffer, taken over.
+   * @throws CryptoError ALREADY_WIPED
+   */
+  derived(name: string, make: (bytes: Uint8Array) => Uint8Array): SecretBytes {
+    if (this.#wiped) throw new CryptoError('ALREADY_WIPED', 'this secret has been wiped');
+    let secret = this.#derived.get(name);
+    if (secret === undefined) {
+      secret = new SecretBytes(name, make(this.bytes));
+      this.#derived.set(name, secret);
+    }
+    return secret;
+  }
+
+  /** Zeroes the buffer and lets go of it, and of all that was derived; a second call does nothing. */
   wipe(): void {
+    for (const secret of this.#derived.values()) secret.wipe();
     wipe(this.#bytes);
+    this.#bytes = GONE;
     this.#wiped = true;
   }
 

@@ -17,16 +17,32 @@ const MLKEM768_SPKI = Buffer.from('308204b2300b0609608648016503040402038204a100'
 const ZEROS = new Uint8Array(65_536);
 const ZERO_COUNTER = new Uint8Array(16);
 
+/** A private key and what it was made from, as a hash: the buffer may have been wiped or used again since. */
+interface Imported {
+  readonly prefix: Buffer;
+  readonly fingerprint: Buffer;
+  readonly key: openssl.KeyObject;
+}
+
 /**
- * A private key in OpenSSL's memory, which wipes it when the object is collected. Not cached: it would outlive the
- * SecretBytes it came from. The DER copy is wiped here; it is `alloc`ed, so it is in no shared pool.
+ * Keys by the buffer that the caller holds. Importing costs as much as using (70 us), and a key is used hundreds of
+ * times in a round. An entry can be collected as soon as that buffer can, which SecretBytes lets go of when it is wiped;
+ * OpenSSL clears the key's memory then. So a key outlives its secret until the next collection, cached or not.
  */
+const imported = new WeakMap<Uint8Array, Imported>();
+
+/** The secret's key object. The DER copy is wiped; it is `alloc`ed, so it is in no shared pool. */
 function privateKey(prefix: Buffer, secret: Uint8Array): openssl.KeyObject {
+  const fingerprint = openssl.hash('sha256', secret, 'buffer');
+  const known = imported.get(secret);
+  if (known?.prefix === prefix && known.fingerprint.equals(fingerprint)) return known.key;
   const der = Buffer.alloc(prefix.length + secret.length);
   der.set(prefix);
   der.set(secret, prefix.length);
   try {
-    return openssl.createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+    const key = openssl.createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+    imported.set(secret, { prefix, fingerprint, key });
+    return key;
   } finally {
     wipe(der);
   }

@@ -189,8 +189,12 @@ describe('secrets', () => {
       expect(SecretBytes.equals(secret, new Uint8Array([1, 2]))).toBe(false);
     }
     expect(bytes).toEqual(new Uint8Array(3));
-    const gone = new SecretBytes('gone', new Uint8Array(1));
+    const gone = new SecretBytes('gone', new Uint8Array([7]));
+    const child = new Uint8Array([8]);
+    expect(gone.derived('child', () => child)).toBe(gone.derived('child', () => new Uint8Array(1)));
     gone.wipe();
+    expect(child[0]).toBe(0);
     expect(code(() => gone.bytes)).toBe('ALREADY_WIPED');
+    expect(code(() => gone.derived('child', () => child))).toBe('ALREADY_WIPED');
   });
 });

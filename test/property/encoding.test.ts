@@ -66,6 +66,26 @@ describe('canonical JSON', () => {
   });
 });
 
+describe('key order', () => {
+  it('is by UTF-16 code units also where the object has another order of its own', () => {
+    const keys = fc.uniqueArray(fc.oneof(fc.nat(12).map(String), fc.string({ unit: 'grapheme', maxLength: 3 })), {
+      maxLength: 8,
+    });
+    fc.assert(
+      fc.property(
+        keys.filter((all) => !all.includes('__proto__')),
+        (all) => {
+          const value = Object.fromEntries(all.map((key) => [key, { 10: 1, 9: 2 }]));
+          const members = [...all].sort().map((key) => `${JSON.stringify(key)}:{"10":1,"9":2}`);
+          const text = `{${members.join(',')}}`;
+          expect(new TextDecoder().decode(canonicalBytes(value))).toBe(text);
+          expect(parseCanonical(new TextEncoder().encode(text), 1000)).toEqual(value);
+        },
+      ),
+    );
+  });
+});
+
 describe('bytes as text', () => {
   const bytes = fc.uint8Array({ maxLength: 100 });
 
