@@ -88,13 +88,14 @@ export class KernelMemory implements Disposable {
    * @throws CryptoError ALREADY_WIPED after disposal.
    */
   get bytes(): Uint8Array {
-    if (this.#closed) throw new CryptoError('ALREADY_WIPED', 'the engine has been disposed of');
+    this.#requireOpen();
     if (this.#bytes.buffer !== this.kernel.memory.buffer) this.#bytes = new Uint8Array(this.kernel.memory.buffer);
     return this.#bytes;
   }
 
   /** A region of zeros for as long as its owner keeps it. @throws CryptoError ENGINE_FAILED when 4 GiB are used up. */
   allocate(bytes: number): Address {
+    this.#requireOpen();
     const size = align(bytes);
     const reused = this.#free.get(size)?.pop();
     if (reused !== undefined) return reused;
@@ -129,6 +130,10 @@ export class KernelMemory implements Disposable {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  #requireOpen(): void {
+    if (this.#closed) throw new CryptoError('ALREADY_WIPED', 'the engine has been disposed of');
   }
 
   words(at: Address, count: number): Uint32Array {

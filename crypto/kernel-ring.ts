@@ -50,7 +50,7 @@ export class KernelRing {
     if (
       ![4096, 8192, 16384].includes(degree) ||
       primes.length > 14 ||
-      primes.some((q) => q < 2 ** 13 || q >= 2 ** 30) ||
+      primes.some((q) => q < 2 ** 15 || q >= 2 ** 30) ||
       logDelta > LIMB_BITS ||
       slotBits > 32 ||
       slotsPerCoefficient * 2 ** (valueBits - 1) > 2 ** 32 ||

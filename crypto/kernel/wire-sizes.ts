@@ -1,14 +1,8 @@
-// The sizes of field that a prime 1 mod 2N below 2^30 can need: 14 (12289) to 30 bits. One function for each, because a
+// The sizes of field that a prime 1 mod 2N below 2^30 can need: 16 (40961) to 30 bits. One function for each, because a
 // shift by a constant costs one instruction and a shift by a variable four.
 import { largestLane } from './pointwise';
 import { addGroups, readGroups, writeGroups } from './wire';
 
-function add14(sum: usize, at: usize, groups: u32, q: v128): v128 { return addGroups(sum, at, groups, q, 14); }
-function read14(out: usize, at: usize, groups: u32): v128 { return readGroups(out, at, groups, 14); }
-function write14(at: usize, x: usize, groups: u32): void { writeGroups(at, x, groups, 14); }
-function add15(sum: usize, at: usize, groups: u32, q: v128): v128 { return addGroups(sum, at, groups, q, 15); }
-function read15(out: usize, at: usize, groups: u32): v128 { return readGroups(out, at, groups, 15); }
-function write15(at: usize, x: usize, groups: u32): void { writeGroups(at, x, groups, 15); }
 function add16(sum: usize, at: usize, groups: u32, q: v128): v128 { return addGroups(sum, at, groups, q, 16); }
 function read16(out: usize, at: usize, groups: u32): v128 { return readGroups(out, at, groups, 16); }
 function write16(at: usize, x: usize, groups: u32): void { writeGroups(at, x, groups, 16); }
@@ -63,8 +57,6 @@ export function addPacked(sum: usize, at: usize, groups: u32, prime: u32, bits: 
   const q = i32x4.splat(prime);
   let most = i32x4.splat(-1);
   switch (bits) {
-    case 14: most = add14(sum, at, groups, q); break;
-    case 15: most = add15(sum, at, groups, q); break;
     case 16: most = add16(sum, at, groups, q); break;
     case 17: most = add17(sum, at, groups, q); break;
     case 18: most = add18(sum, at, groups, q); break;
@@ -88,8 +80,6 @@ export function addPacked(sum: usize, at: usize, groups: u32, prime: u32, bits: 
 export function readPacked(out: usize, at: usize, groups: u32, bits: u32): u32 {
   let most = i32x4.splat(-1);
   switch (bits) {
-    case 14: most = read14(out, at, groups); break;
-    case 15: most = read15(out, at, groups); break;
     case 16: most = read16(out, at, groups); break;
     case 17: most = read17(out, at, groups); break;
     case 18: most = read18(out, at, groups); break;
@@ -112,8 +102,6 @@ export function readPacked(out: usize, at: usize, groups: u32, bits: u32): u32 {
 /** Packs canonical residues. */
 export function writePacked(at: usize, x: usize, groups: u32, bits: u32): void {
   switch (bits) {
-    case 14: write14(at, x, groups); break;
-    case 15: write15(at, x, groups); break;
     case 16: write16(at, x, groups); break;
     case 17: write17(at, x, groups); break;
     case 18: write18(at, x, groups); break;
