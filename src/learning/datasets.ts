@@ -94,7 +94,12 @@ export function loadDataset(name: DatasetName, settings: DatasetSettings = {}): 
 export function encodeRegion(tables: RegionTables, schema: FeatureSchema): Region {
   const train = encodeTable(tables.train, schema);
   requireBothClasses(tables.train.name, train.y);
-  return { name: tables.name, train, heldOut: encodeTable(tables.heldOut, schema) };
+  // A very small table may have no held-out row: its node then adds nothing to the evaluation.
+  const isEmpty = tables.heldOut.rowCount === 0;
+  const heldOut = isEmpty
+    ? { ...train, rows: 0, x: new Float32Array(), y: new Uint8Array() }
+    : encodeTable(tables.heldOut, schema);
+  return { name: tables.name, train, heldOut };
 }
 
 /** A node's own table: rows are held out by {@link isHeldOut} on their number in this file. */

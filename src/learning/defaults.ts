@@ -45,7 +45,11 @@ const RARE_BINS: ScoreBins = { count: 16, low: -6, high: 2 };
 const COMMON_BINS: ScoreBins = { count: 16, low: -4, high: 4 };
 
 /** The chosen settings; any of them can be overridden by spreading. */
-export function runDefaults(dataset: DatasetName, profile: Profile, model: ModelSpec['kind'] = 'logistic'): RunDefaults {
+export function runDefaults(
+  dataset: DatasetName,
+  profile: Profile,
+  model: ModelSpec['kind'] = 'logistic',
+): RunDefaults {
   const isRare = dataset === 'bank' || dataset === 'bank-drift';
   return {
     model,

@@ -84,7 +84,7 @@ function encodeFeature(feature: Feature, table: Table, x: Float32Array, width: n
         );
       }
       const clipped = Math.min(feature.limit, Math.max(-feature.limit, scaled));
-      x[row * width + offset] = Math.round(clipped / FEATURE_STEP) * FEATURE_STEP;
+      x[row * width + offset] = Math.round(clipped / FEATURE_STEP) * FEATURE_STEP + 0; // + 0: no negative zero
     }
     return 0;
   }

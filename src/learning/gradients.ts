@@ -28,6 +28,7 @@ export interface GradientSum {
  * whatever order rows come. A sum of floats has no such bound: one row more can move every later rounding (Casacuberta
  * et al., CCS 2022, arXiv 2207.10635). So TensorFlow.js computes the forward pass, each row's gradient is cut towards
  * zero to a grid (which never lengthens it), and the rows are added in integers' arithmetic.
+ * Premise: a row's logit does not depend on the rows beside it, bit for bit; a test checks it for every backend at hand.
  *
  * Closed forms, r = sigmoid(logit) - y: logistic r x; mlp, with the active units a = 1[h > 0]: W by x (r v a)^T, v by
  * r h, b by r. Infinite `clip` leaves rows as they are, for references without privacy.
