@@ -25,9 +25,8 @@ export interface RunDefaults extends ServerSettings {
 type Steps = Pick<RunDefaults, 'rounds' | 'learningRate' | 'momentum'>;
 
 /**
- * Chosen on simulated runs (simulate.ts) over clip 0.5 to 4, learning rate 0.2 to 6 and momentum 0.5 to 0.9. Any clip
- * from 1 to 4 is within 0.003 AUC of the best: near it, the learning rate decides. Few rounds want long steps and little
- * momentum, many rounds the reverse.
+ * Chosen on simulated runs (simulate.ts) over clip 0.5 to 4, learning rate 0.2 to 6 and momentum 0.5 to 0.9. Near the
+ * best, the clip matters little; few rounds want long steps and little momentum, many rounds the reverse.
  */
 const STEPS: Readonly<Record<ModelSpec['kind'], Readonly<Record<Profile, Steps>>>> = {
   logistic: {
