@@ -45,10 +45,10 @@ export function reduceResidues(values: Uint16Array, modulusBits: number): Uint16
   return values;
 }
 
-/** Keystream words for `length` coefficients; the caller wipes them. */
+/** Keystream words for `length` coefficients, aligned to four bytes; the caller wipes them. */
 function expandWords(p: Primitives, seed: SecretBytes, length: number): Uint16Array {
   const stream = p.aes256Ctr(seed.bytes, 2 * length);
-  if (stream.byteOffset % 2 === 0) return new Uint16Array(stream.buffer, stream.byteOffset, length);
+  if (stream.byteOffset % 4 === 0) return new Uint16Array(stream.buffer, stream.byteOffset, length);
   const aligned = new Uint16Array(stream.slice().buffer);
   wipe(stream);
   return aligned;
@@ -75,6 +75,43 @@ export function applyExpanded(p: Primitives, target: Uint16Array, seed: SecretBy
   if (sign === 1) addResidues(target, words);
   else subtractResidues(target, words);
   wipe(words);
+}
+
+const LOW_LANE = 0x0000ffff;
+const HIGH_LANE = 0xffff0000;
+
+/** Streams that one pass over the target adds. */
+const STREAMS = 4;
+
+/** target += a + b + c + d in both 16-bit lanes of each word; the lanes' carries are cut off by the masks. */
+function addFour(target: Uint32Array, a: Uint32Array, b: Uint32Array, c: Uint32Array, d: Uint32Array): void {
+  for (let i = 0; i < target.length; i++) {
+    const low =
+      (target[i]! & LOW_LANE) + (a[i]! & LOW_LANE) + (b[i]! & LOW_LANE) + (c[i]! & LOW_LANE) + (d[i]! & LOW_LANE);
+    const high =
+      (target[i]! & HIGH_LANE) + (a[i]! & HIGH_LANE) + (b[i]! & HIGH_LANE) + (c[i]! & HIGH_LANE) + (d[i]! & HIGH_LANE);
+    target[i] = (low & LOW_LANE) | (high & HIGH_LANE);
+  }
+}
+
+/**
+ * The sum of PRG(seed) over many seeds, modulo 2^16: what applyExpanded gives one by one, in a third of the time for the
+ * additions (four streams a pass, two words at once). The expansions are wiped.
+ *
+ * @returns secret words, not yet below M: see reduceResidues.
+ */
+export function sumExpanded(p: Primitives, seeds: Iterable<SecretBytes>, length: number): Uint16Array {
+  const all = [...seeds];
+  const target = new Uint16Array(length);
+  const whole = length % 2 === 0 ? all.length - (all.length % STREAMS) : 0;
+  for (let at = 0; at < whole; at += STREAMS) {
+    const streams = all.slice(at, at + STREAMS).map((seed) => expandWords(p, seed, length));
+    const [a, b, c, d] = streams.map((words) => new Uint32Array(words.buffer, words.byteOffset, length / 2));
+    addFour(new Uint32Array(target.buffer), a!, b!, c!, d!);
+    for (const words of streams) wipe(words);
+  }
+  for (const seed of all.slice(whole)) applyExpanded(p, target, seed, 1);
+  return target;
 }
 
 /** Bytes of `length` residues packed to `modulusBits` bits each. */

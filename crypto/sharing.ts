@@ -2,7 +2,7 @@ import { DOMAIN } from './domain.ts';
 import { requireLength, u32be } from './encoding.ts';
 import { CryptoError } from './errors.ts';
 import type { Primitives } from './primitives.ts';
-import { addResidues, applyExpanded, reduceResidues, requireModulusBits } from './residues.ts';
+import { addResidues, applyExpanded, reduceResidues, requireModulusBits, sumExpanded } from './residues.ts';
 import { SecretBytes } from './secret.ts';
 import { hashWithLabel, infoWithLabel } from './signature.ts';
 
@@ -154,9 +154,7 @@ export function shareSum(
   length: number,
 ): Uint16Array {
   requireModulusBits(modulusBits);
-  const sum = new Uint16Array(length);
-  for (const seed of seeds) applyExpanded(p, sum, seed, 1);
-  return reduceResidues(sum, modulusBits);
+  return reduceResidues(sumExpanded(p, seeds, length), modulusBits);
 }
 
 /**

@@ -182,9 +182,14 @@ describe('sharing', () => {
     const seeds = range(5).map((i) => new SecretBytes('seed', p.sha256(utf8(`${i}`))));
     const sum = shareSum(p, seeds, BITS, 100);
     expect(shareSum(p, [...seeds].reverse(), BITS, 100)).toEqual(sum);
-    const slow = new Uint16Array(100);
-    for (const seed of seeds) addResidues(slow, expandMask(noblePrimitives, seed, BITS, 100));
-    expect(reduceResidues(slow, BITS)).toEqual(sum);
+    for (const length of [1, 99, 100]) {
+      for (const count of [0, 1, 3, 4, 5]) {
+        const slow = new Uint16Array(length);
+        for (const seed of seeds.slice(0, count)) addResidues(slow, expandMask(noblePrimitives, seed, 16, length));
+        expect(shareSum(p, seeds.slice(0, count), 16, length)).toEqual(slow);
+        expect(shareSum(p, seeds.slice(0, count), BITS, length)).toEqual(reduceResidues(slow, BITS));
+      }
+    }
   });
 
   it('expands as AES-256 of the zero block under the zero key begins (NIST AESAVS)', () => {
