@@ -13,7 +13,7 @@ const PARTIES = ['node', 'aggregator', 'member', 'coordinator', 'recipient', 'wi
  */
 export const ACCESS = {
   '/veilsum.v1.EnrolmentService/Enrol': ['invited'],
-  '/veilsum.v1.LogService/Append': ['node', 'aggregator', 'member', 'coordinator', 'recipient'],
+  '/veilsum.v1.LogService/Append': ['node', 'aggregator', 'member', 'coordinator', 'recipient', 'officer'],
   '/veilsum.v1.LogService/Follow': PARTIES,
   '/veilsum.v1.LogService/GetCheckpoint': PARTIES,
   '/veilsum.v1.WitnessService/AddCheckpoint': ['coordinator'],

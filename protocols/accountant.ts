@@ -1,0 +1,174 @@
+import type { Variance } from '../crypto/gaussian-table.ts';
+
+/**
+ * Privacy accounting in zero-concentrated differential privacy (zCDP; Bun, Steinke 2016, ia.cr/2016/816): rho adds up over
+ * rounds, and an account in rho is an account in integers, rhoNano = ceil(rho * 10^9), rounded up at every charge.
+ *
+ * Names: `sensitivity2` is the squared L2 sensitivity in quantised units, an integer (crypto/quantise.ts); `parts` the
+ * number of honest nodes whose noise is counted on (min_honest), each adding a discrete Gaussian of `variance`.
+ */
+
+/** What one opened sum costs. */
+export interface Release {
+  readonly sensitivity2: bigint;
+  /** Of one node's part of the noise, in quantised units. */
+  readonly variance: Variance;
+  readonly parts: number;
+  readonly coordinates: number;
+}
+
+export class AccountingError extends RangeError {
+  readonly code: 'BAD_BUDGET' | 'BAD_RELEASE';
+
+  constructor(code: 'BAD_BUDGET' | 'BAD_RELEASE', message: string) {
+    super(message);
+    this.name = 'AccountingError';
+    this.code = code;
+  }
+}
+
+/** Bits of the fixed point that small real terms are rounded up to. */
+const FRACTION_BITS = 120n;
+
+/**
+ * Charge of one release in units of 1e-9 of rho, rounded up.
+ *
+ * One discrete Gaussian: rho = sensitivity^2 / (2 sigma^2) (Canonne, Kamath, Steinke, arXiv 2004.00010, Theorem 14). A sum
+ * of them is not quite one; see `sumExcess`.
+ *
+ * @throws AccountingError BAD_RELEASE for numbers that make no release, or a part with sigma below 1/2.
+ */
+export function chargeRhoNano(release: Release): bigint {
+  const { sensitivity2, variance, parts, coordinates } = release;
+  const { sigma2Numerator: numerator, sigma2Denominator: denominator } = variance;
+  if (sensitivity2 < 0n || numerator <= 0n || denominator <= 0n || 4n * numerator < denominator) {
+    throw new AccountingError('BAD_RELEASE', 'sensitivity or variance out of range');
+  }
+  if (!Number.isSafeInteger(parts) || parts < 1 || !Number.isSafeInteger(coordinates) || coordinates < 1) {
+    throw new AccountingError('BAD_RELEASE', 'a release has at least one part and one coordinate');
+  }
+  const excess = ceilFixed(sumExcess(Number(numerator) / Number(denominator), parts) * coordinates);
+  const scale = 1n << FRACTION_BITS;
+  const rho = ceilDivide(sensitivity2 * denominator * scale, 2n * BigInt(parts) * numerator) + excess;
+  return ceilDivide(rho * 1_000_000_000n, scale);
+}
+
+/**
+ * tau of Kairouz, Liu, Steinke (arXiv 2102.06387, Theorem 1 and Proposition 14): the sum of n discrete Gaussians has Renyi
+ * divergence at most alpha * sensitivity^2 / (2 n sigma^2) + tau * d, so tau * d on top of rho covers the difference.
+ * tau = 10 * sum over k < n of exp(-2 pi^2 sigma^2 k / (k + 1)): under 1e-40 from sigma = 3 on. Needs sigma >= 1/2.
+ */
+export function sumExcess(sigma2: number, parts: number): number {
+  let sum = 0;
+  for (let k = 1; k < parts; k += 1) {
+    const term = Math.exp(-2 * Math.PI ** 2 * sigma2 * (k / (k + 1)));
+    // Terms only fall: once they are level the rest is bounded by the last one.
+    if (k > 1000) return 10 * (sum + (parts - k) * term) * (1 + 1e-9);
+    sum += term;
+  }
+  return 10 * sum * (1 + 1e-9);
+}
+
+/**
+ * The smallest delta for which rho-zCDP gives (epsilon, delta): the minimum over alpha > 1 of
+ * exp((alpha-1)(alpha rho - epsilon)) / (alpha-1) * (1 - 1/alpha)^alpha (Canonne, Kamath, Steinke, Corollary 13).
+ */
+export function deltaOfRho(rho: number, epsilon: number): number {
+  if (rho <= 0) return 0;
+  // The logarithm's derivative is (2 alpha - 1) rho - epsilon + ln(1 - 1/alpha), which rises in alpha.
+  let low = 1;
+  let high = (epsilon + 1) / (2 * rho) + 2;
+  for (let i = 0; i < 200; i += 1) {
+    const alpha = (low + high) / 2;
+    if (alpha === low || alpha === high) break;
+    if ((2 * alpha - 1) * rho - epsilon + Math.log1p(-1 / alpha) < 0) low = alpha;
+    else high = alpha;
+  }
+  // Every alpha is a valid bound; close to 1 the expression loses digits, so none below 1.01 is used.
+  const alpha = Math.max(high, 1.01);
+  const log = (alpha - 1) * (alpha * rho - epsilon) + alpha * Math.log1p(-1 / alpha) - Math.log(alpha - 1);
+  return Math.min(Math.exp(log), 1);
+}
+
+/** The classic bound delta = exp(-(epsilon - rho)^2 / 4 rho) (Bun, Steinke 2016, Proposition 1.3), for comparison. */
+export function deltaOfRhoClassic(rho: number, epsilon: number): number {
+  if (rho <= 0) return 0;
+  return epsilon <= rho ? 1 : Math.exp(-((epsilon - rho) ** 2) / (4 * rho));
+}
+
+/** The smallest epsilon for which rho-zCDP gives (epsilon, delta), from above. */
+export function epsilonOfRho(rho: number, delta: number): number {
+  if (delta >= 1 || rho <= 0) return 0;
+  requireDelta(delta);
+  const classic = rho + 2 * Math.sqrt(rho * Math.log(1 / delta));
+  return bisect(0, classic, (epsilon) => deltaOfRho(rho, epsilon) > delta).above;
+}
+
+/** The largest rho for which rho-zCDP gives (epsilon, delta), from below. */
+export function rhoOfEpsilon(epsilon: number, delta: number): number {
+  if (delta >= 1 || !(epsilon >= 0)) throw new AccountingError('BAD_BUDGET', 'epsilon or delta out of range');
+  requireDelta(delta);
+  return bisect(0, epsilon + 1, (rho) => deltaOfRho(rho, epsilon) <= delta).below;
+}
+
+/** Budget of a whole job in the ledger's units, rounded down. */
+export function budgetRhoNano(epsilon: number, delta: number): bigint {
+  return BigInt(Math.floor(rhoOfEpsilon(epsilon, delta) * 1e9));
+}
+
+/** What has been spent, said as epsilon: at least the true one. */
+export function epsilonOfRhoNano(rhoNano: bigint, delta: number): number {
+  return epsilonOfRho((Number(rhoNano) / 1e9) * (1 + 1e-15), delta);
+}
+
+/**
+ * The least integer variance of one node's part such that `rounds` releases stay within (epsilon, delta).
+ *
+ * @throws AccountingError BAD_BUDGET when a round's share is below one unit of the ledger.
+ */
+export function chooseVariance(
+  target: { readonly epsilon: number; readonly delta: number; readonly rounds: number },
+  release: Omit<Release, 'variance'>,
+): Variance {
+  if (!Number.isSafeInteger(target.rounds) || target.rounds < 1) {
+    throw new AccountingError('BAD_BUDGET', 'a job has at least one round');
+  }
+  const perRound = budgetRhoNano(target.epsilon, target.delta) / BigInt(target.rounds);
+  if (perRound < 1n) throw new AccountingError('BAD_BUDGET', 'the budget is too small for that many rounds');
+  const fits = (sigma2Numerator: bigint) =>
+    chargeRhoNano({ ...release, variance: { sigma2Numerator, sigma2Denominator: 1n } }) <= perRound;
+  let high = 1n;
+  while (!fits(high)) high *= 2n;
+  let low = high / 2n;
+  while (high - low > 1n) {
+    const middle = (low + high) / 2n;
+    if (fits(middle)) high = middle;
+    else low = middle;
+  }
+  return { sigma2Numerator: high, sigma2Denominator: 1n };
+}
+
+function requireDelta(delta: number): void {
+  if (!(delta > 0)) throw new AccountingError('BAD_BUDGET', 'delta has to lie between 0 and 1');
+}
+
+/** Narrows [low, high], where `holds` is true below some point and false above it, to neighbouring doubles. */
+export function bisect(low: number, high: number, holds: (x: number) => boolean): { below: number; above: number } {
+  let [below, above] = [low, high];
+  for (;;) {
+    const middle = below + (above - below) / 2;
+    if (middle <= below || middle >= above) return { below, above };
+    if (holds(middle)) below = middle;
+    else above = middle;
+  }
+}
+
+function ceilDivide(numerator: bigint, denominator: bigint): bigint {
+  return (numerator + denominator - 1n) / denominator;
+}
+
+/** A small non-negative double in units of 2^-120, rounded up. */
+function ceilFixed(value: number): bigint {
+  if (!(value < 2 ** 53)) throw new AccountingError('BAD_RELEASE', 'the noise is too narrow to be summed');
+  return BigInt(Math.ceil(value * 2 ** 60)) << (FRACTION_BITS - 60n);
+}

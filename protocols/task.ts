@@ -1,0 +1,111 @@
+import { z } from 'zod';
+import { DOMAIN } from '../crypto/domain.ts';
+import { canonicalBytes, type Json, toHex } from '../crypto/encoding.ts';
+import { deriveParameters } from '../crypto/params.ts';
+import type { Primitives } from '../crypto/primitives.ts';
+import { hashWithLabel } from '../crypto/signature.ts';
+import { bigField, labelField, nameField } from './fields.ts';
+import { chargeOf, type RoundRecord } from './record.ts';
+import type { Announce, ModelEntry, Transcript } from './transcript.ts';
+
+/**
+ * What a kind of round is asked to do, written once and given to the coordinator, the recipients and every site. Its hash
+ * is in each record: a node takes part only in a task whose file it has.
+ */
+export const taskField = z.strictObject({
+  version: z.literal(1),
+  task: labelField,
+  /** The data that the rounds are over. At most one decision exists per task, model and window. */
+  window: labelField,
+  unit: z.enum(['record', 'node']),
+  recipients: z.array(nameField).min(1).max(8),
+  dimension: z.int().min(1).max(2 ** 30),
+  bits: z.int().min(2).max(28),
+  nodesMax: z.int().min(2).max(1024),
+  minCohort: z.int().min(2).max(1024),
+  minHonest: z.int().min(2).max(1024),
+  minOrganisations: z.int().min(1).max(1024),
+  /** Variance of the discrete Gaussian that each node adds, in squared quantisation steps. */
+  noise: z.strictObject({ sigma2Numerator: bigField, sigma2Denominator: bigField }),
+  /** Squared L2 sensitivity of one unit, in squared quantisation steps. */
+  sensitivity2: bigField,
+  /** L2 clip in units of 1e-6. */
+  clipMicro: z.int().min(1),
+  /** Quantisation steps per 1.0. */
+  scale: z.int().min(1),
+  maxAttempts: z.int().min(1).max(16),
+  maxLeaves: z.int().min(16).max(100_000),
+  uploadMs: z.int().min(100).max(86_400_000),
+  confirmMs: z.int().min(100).max(86_400_000),
+  checkSums: z.boolean(),
+  /** What the learning layer needs to know, canonical JSON; null for plain updates that nodes bring themselves. */
+  learning: z.union([z.null(), z.record(z.string().max(64), z.unknown())]),
+});
+
+export type Task = z.infer<typeof taskField>;
+
+/** 32 bytes in hexadecimal. */
+export function taskHashOf(p: Primitives, task: Task): string {
+  return toHex(hashWithLabel(p, DOMAIN.taskHash, canonicalBytes(task as unknown as Json)));
+}
+
+/** zCDP cost of one round of a task, in units of 1e-9: shown before anything is opened. */
+export function chargeOfTask(task: Task): number {
+  return chargeOf({ noise: task.noise, sensitivity2: task.sensitivity2, parameters: { minHonest: task.minHonest } });
+}
+
+/**
+ * The record of an announced round.
+ *
+ * @param members - members that logged a round key, in genesis order.
+ * @throws CryptoError OUT_OF_RANGE, UNSAFE_PARAMETERS for a task that no parameters can carry.
+ */
+export function recordOf(
+  p: Primitives,
+  t: Transcript,
+  task: Task,
+  announce: Announce,
+  members: readonly string[],
+  model: ModelEntry,
+): RoundRecord {
+  const { dimension, bits, nodesMax, minCohort, minHonest } = task;
+  const threshold = t.genesis!.threshold;
+  const derived = deriveParameters({ dimension, bits, nodesMax, minCohort, minHonest, members: members.length, threshold });
+  const parameters = { ...derived, primes: [...derived.primes], primeBits: [...derived.primeBits] };
+  const holder = (name: string) => ({ name, roundKey: announce.roundKeys.get(name)!.hash });
+  return {
+    version: 1,
+    announce: announce.hash,
+    number: announce.number,
+    task: task.task,
+    taskHash: taskHashOf(p, task),
+    window: task.window,
+    unit: task.unit,
+    masking: 'pairwise',
+    approvals: 'none',
+    checkSums: task.checkSums,
+    parameters,
+    members: members.map(holder),
+    recipients: announce.recipients.map(holder),
+    minOrganisations: task.minOrganisations,
+    noise: task.noise,
+    sensitivity2: task.sensitivity2,
+    clipMicro: task.clipMicro,
+    scale: task.scale,
+    charge: { rhoNano: chargeOfTask(task) },
+    modelHash: model.modelHash,
+    modelNumber: model.number,
+    maxAttempts: task.maxAttempts,
+    maxLeaves: task.maxLeaves,
+    uploadMs: task.uploadMs,
+    confirmMs: task.confirmMs,
+  };
+}
+
+/** The number that the next round of a task gets. */
+export function nextNumber(t: Transcript, task: string): number {
+  let last = 0;
+  for (const announce of t.announces.values()) if (announce.task === task) last = Math.max(last, announce.number);
+  return last + 1;
+}
+

@@ -1,0 +1,115 @@
+import { toBase64 } from '../../crypto/encoding.ts';
+import { xwingKeyPair } from '../../crypto/hpke.ts';
+import { SecretBytes } from '../../crypto/secret.ts';
+import { type Answer, checkBox, makeAnswer, type MemberDuty, memberDuties } from '../../protocols/member.ts';
+import type { Attempt, Decision, Round } from '../../protocols/transcript.ts';
+import { QuorumService } from '../grpc/services.ts';
+import { askReplicas, fetchBox, REPLICA_OPTIONS } from './fetch.ts';
+import type { LogReader } from './log-reader.ts';
+import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
+import { decodeParts, encodeParts } from './parts.ts';
+import type { Running } from './running.ts';
+import { witnessing } from './witnessing.ts';
+
+const ROUND_KEY = 'round.key';
+const ANSWERS = 'answers';
+
+type Seeds = Map<string, readonly SecretBytes[]>;
+
+/** Makes, keeps and logs the member's key for an announced round. The key is durable before its leaf is sent. */
+export async function logRoundKey(party: Party, announce: string): Promise<void> {
+  const kept = party.rounds.readSecret(announce, ROUND_KEY);
+  using seed = kept ?? new SecretBytes('round key', rng(32));
+  if (kept === null) party.rounds.write(announce, ROUND_KEY, seed.bytes);
+  const kemKey = toBase64(xwingKeyPair(primitives, seed).publicKey);
+  await party.append(party.leaf('round-key', { announce, kemKey }));
+}
+
+/** The member's own key of a round; it exists whenever a duty asks for it. */
+export function roundKeyOf(party: Party, announce: string): SecretBytes | null {
+  return party.rounds.readSecret(announce, ROUND_KEY);
+}
+
+/** Opens the boxes of all of U. @returns the seeds, or null after a complaint was logged. */
+async function openCohort(party: Party, round: Round, attempt: Attempt): Promise<Seeds | null> {
+  using roundKey = roundKeyOf(party, round.record.announce)!;
+  const seeds: Seeds = new Map();
+  const confirms = [...attempt.confirms.values()];
+  const boxes = await Promise.all(confirms.map((confirm) => fetchBox(party.aggregators, attempt, confirm, party.name)));
+  for (const [i, confirm] of confirms.entries()) {
+    const checked = checkBox(primitives, roundKey, round, attempt, confirm, party.name, boxes[i]!);
+    if (!('seeds' in checked)) {
+      wipeSeeds(seeds);
+      party.say('box refused', { node: confirm.node, code: checked.code });
+      await party.append(party.leaf('complaint', checked));
+      return null;
+    }
+    seeds.set(confirm.node, checked.seeds);
+  }
+  return seeds;
+}
+
+function wipeSeeds(seeds: Seeds): void {
+  for (const ofNode of seeds.values()) for (const seed of ofNode) seed.wipe();
+}
+
+/** The answer is made once, kept, and only then sent: every retry sends the same bytes. */
+async function answer(party: Party, log: LogReader, round: Round, decision: Decision, opened: Seeds | null): Promise<void> {
+  const { records } = party.store;
+  let kept = await records.get(ANSWERS, decision.hash);
+  if (kept === undefined) {
+    const seeds = opened ?? (await openCohort(party, round, decision.attempt));
+    if (seeds === null) return;
+    const made: Answer = makeAnswer(primitives, rng, log.transcript, round, decision, party.name, seeds);
+    wipeSeeds(seeds);
+    kept = encodeParts([party.leaf('answer', made.body), ...made.sealed.map((box) => box.sealed)]);
+    await records.transact((tx) => tx.insert(ANSWERS, decision.hash, kept!));
+  }
+  const [leaf, ...sealed] = decodeParts(kept);
+  const boxes = sealed.map((bytes, i) => ({ recipient: round.record.recipients[i]!.name, sealed: bytes }));
+  await askReplicas(party.aggregators, (r) => r.call(QuorumService.putAnswer, { leaf: leaf!, sealed: boxes }, REPLICA_OPTIONS));
+}
+
+/** Runs a quorum member: round keys, boxes, ready, answers; and it witnesses the log. */
+export async function runMember(folder: string): Promise<Running> {
+  const party = await openParty(folder);
+  // Seeds of the attempt that this process found ready, so that answering does not fetch and open the boxes again.
+  const opened = new Map<string, Seeds>();
+  const done = new Set<string>();
+  const act = async (log: LogReader): Promise<boolean> => {
+    const keeps = (announce: string): boolean => party.rounds.has(announce, ROUND_KEY);
+    const duty = memberDuties(log.transcript, party.name, keeps).find((d) => !done.has(dutyKey(d)));
+    if (duty === undefined) return false;
+    if (duty.duty === 'round-key') await logRoundKey(party, duty.announce.hash);
+    else if (duty.duty === 'check-boxes') {
+      const seeds = await openCohort(party, duty.round, duty.attempt);
+      if (seeds !== null) {
+        opened.set(duty.attempt.close, seeds);
+        await party.append(party.leaf('ready', { close: duty.attempt.close }));
+      }
+    } else if (duty.duty === 'answer') {
+      const { close } = duty.decision.attempt;
+      await answer(party, log, duty.round, duty.decision, opened.get(close) ?? null);
+      opened.delete(close);
+    } else {
+      party.rounds.forget(duty.announce.hash);
+      for (const { close } of log.transcript.rounds.get(duty.announce.openedAs ?? '')?.attempts ?? []) {
+        wipeSeeds(opened.get(close) ?? new Map());
+        opened.delete(close);
+      }
+      party.say('round key wiped', { announce: duty.announce.hash });
+    }
+    done.add(dutyKey(duty)); // its leaf is in the log, but not yet in a cosigned head
+    return true;
+  };
+  const { stop } = await runDuties(party, [witnessing(party)], act);
+  return { address: party.folder.card.address, stop };
+}
+
+function dutyKey(duty: MemberDuty): string {
+  if (duty.duty === 'round-key' || duty.duty === 'forget') return `${duty.duty} ${duty.announce.hash}`;
+  if (duty.duty === 'answer') return `answer ${duty.decision.hash}`;
+  const complaints = [...duty.attempt.complaints.values()].flatMap((byMember) => [...byMember.values()]);
+  return `check-boxes ${duty.attempt.close} ${complaints.map((c) => `${c.resealed} ${c.final}`).join()}`;
+}
+

@@ -1,0 +1,216 @@
+import { createChecksum } from '../../crypto/checksum.ts';
+import { fromHex } from '../../crypto/encoding.ts';
+import { blockBytes, createEncryptor, type PayloadContext } from '../../crypto/payload.ts';
+import { SecretBytes, wipe } from '../../crypto/secret.ts';
+import { isRejection, ProtocolError } from '../../protocols/errors.ts';
+import { openModel } from '../../protocols/model-box.ts';
+import { makeConfirmation, mayUpload, nodeDuties, RoundSecrets, resealFor, uploadBody } from '../../protocols/node.ts';
+import type { SitePolicy } from '../../protocols/site-policy.ts';
+import { type Task, taskHashOf } from '../../protocols/task.ts';
+import type { Attempt, Round } from '../../protocols/transcript.ts';
+import { download } from '../grpc/download.ts';
+import { AggregationService, ModelService } from '../grpc/services.ts';
+import { upload } from '../grpc/upload.ts';
+import type { BlobReader } from '../store/port.ts';
+import { type EngineChoice, payloadContext } from './engines.ts';
+import { askReplicas, REPLICA_OPTIONS } from './fetch.ts';
+import type { LogReader } from './log-reader.ts';
+import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
+import { decodeParts, encodeParts } from './parts.ts';
+import type { Running } from './running.ts';
+
+/** Where a node's update comes from. */
+export interface UpdateSource {
+  /**
+   * @param model - the round's model, as its bytes.
+   * @returns d integers: quantised, with this node's part of the noise. Null: this node has nothing to send.
+   */
+  update(task: Task, round: Round, model: Uint8Array): Promise<Int32Array | null>;
+}
+
+export interface NodeSetting {
+  readonly policy: SitePolicy;
+  readonly tasks: readonly Task[];
+  readonly engine: EngineChoice;
+  readonly source: UpdateSource;
+  /** Where plain updates go when a round asks for check-sums and the policy allows it. */
+  readonly checkSums: (round: Round, values: Int32Array) => void;
+}
+
+const SECRETS = 'secrets';
+const UPLOAD = 'upload';
+const CHARGES = 'charges';
+
+function encodeSecrets(secrets: RoundSecrets): Uint8Array {
+  const key = new Uint8Array(secrets.key.buffer, secrets.key.byteOffset, secrets.key.byteLength);
+  return encodeParts([key, secrets.updateHash.bytes, secrets.maskSecret.bytes]);
+}
+
+function readSecrets(party: Party, round: string): RoundSecrets {
+  const kept = party.rounds.read(round, SECRETS);
+  if (kept === null) throw new ProtocolError('KEY_LOST', 'the one-time key of the round is gone');
+  const [key, updateHash, maskSecret] = decodeParts(kept);
+  wipe(kept);
+  return new RoundSecrets(
+    new Int16Array(key!.slice().buffer),
+    new SecretBytes('update hash', updateHash!),
+    new SecretBytes('mask key', maskSecret!),
+  );
+}
+
+/** The round's model, from this node's cache or the coordinator, checked against the log. */
+export async function fetchModel(party: Party, log: LogReader, modelHash: string): Promise<Uint8Array> {
+  const entry = log.transcript.models.findLast((model) => model.modelHash === modelHash);
+  if (entry === undefined) throw new ProtocolError('UNKNOWN_MODEL', 'the log names no such model');
+  const { blobs } = party.store;
+  if (!(await blobs.has(entry.sealedHash))) {
+    const chunks: Uint8Array[] = [];
+    const request = (offsetBytes: bigint) => ({ sealedHash: fromHex(entry.sealedHash, 32), offsetBytes });
+    const options = { maxBytes: entry.modelBytes + (1 << 22) + 64 };
+    await download([party.coordinator], ModelService.get, request, (chunk) => void chunks.push(chunk), options);
+    const { hash } = await blobs.put(chunks);
+    if (hash !== entry.sealedHash) throw new ProtocolError('MODEL_MISMATCH', 'the coordinator sent another model');
+  }
+  const sealed = await blobs.get(entry.sealedHash);
+  const opened = openModel(primitives, party.folder.kem!, log.transcript.logId, party.name, sealed, modelHash);
+  if (isRejection(opened)) throw new ProtocolError(opened.rejected, opened.why);
+  return opened;
+}
+
+/** Encrypts an update block by block into the node's own store, then keeps the round's secrets and the upload leaf. */
+async function prepareUpload(party: Party, log: LogReader, setting: NodeSetting, round: Round, values: Int32Array): Promise<void> {
+  const context = await payloadContext(round.record, setting.engine);
+  using seed = new SecretBytes('upload seed', rng(32));
+  using encryptor = createEncryptor(context, values, seed);
+  const blocks = function* () {
+    for (let block = 0; block < context.parameters.blocks; block++) yield encryptor.block(block);
+  };
+  const { hash, lengthBytes } = await party.store.blobs.put(blocks());
+  using secrets = new RoundSecrets(
+    encryptor.key.slice(),
+    new SecretBytes('update hash', encryptor.updateHash.bytes.slice()),
+    new SecretBytes('mask key', rng(32)),
+  );
+  const body = uploadBody(primitives, rng, round, secrets, { hash, bytes: lengthBytes }, log.head!);
+  const kept = encodeSecrets(secrets);
+  party.rounds.write(round.id, SECRETS, kept);
+  wipe(kept);
+  // Last, because it says that the rest is complete: without it a restarted node begins anew, under a new key.
+  party.rounds.write(round.id, UPLOAD, encodeParts([party.leaf('upload', body), new TextEncoder().encode(hash)]));
+}
+
+async function sendUpload(party: Party, round: Round): Promise<void> {
+  const [leaf, hash] = decodeParts(party.rounds.read(round.id, UPLOAD)!);
+  using payload: BlobReader = await party.store.blobs.open(new TextDecoder().decode(hash));
+  const header = { roundId: fromHex(round.id, 32), leaf: leaf! };
+  const receipt = await upload(party.aggregators, AggregationService.upload, header, payload);
+  party.say('uploaded', { round: round.record.number, bytes: payload.lengthBytes, leaf: Number(receipt.leafIndex) });
+}
+
+async function act(party: Party, log: LogReader, setting: NodeSetting, done: Set<string>): Promise<boolean> {
+  const t = log.transcript;
+  const duties = nodeDuties(t, party.name, (id) => party.rounds.has(id, UPLOAD));
+  for (const duty of duties) {
+    const { round } = duty;
+    const key = `${duty.duty} ${round.id} ${duty.duty === 'confirm' || duty.duty === 'reseal' ? duty.attempt.close : ''}${duty.duty === 'reseal' ? duty.holder : ''}`;
+    if (done.has(key)) continue;
+    if (duty.duty === 'upload') await doUpload(party, log, setting, round);
+    else if (duty.duty === 'confirm') await confirm(party, log, setting, round, duty.attempt);
+    else if (duty.duty === 'reseal') await reseal(party, log, round, duty.attempt, duty.holder);
+    else await forget(party, round);
+    done.add(key);
+    return true;
+  }
+  return false;
+}
+
+async function doUpload(party: Party, log: LogReader, setting: NodeSetting, round: Round): Promise<void> {
+  if (!party.rounds.has(round.id, UPLOAD)) {
+    const task = setting.tasks.find((t) => taskHashOf(primitives, t) === round.record.taskHash);
+    if (task === undefined) return party.say('round refused', { code: 'POLICY_REFUSES', why: 'the task is not among this site’s task files' });
+    const refusal = mayUpload(setting.policy, log.transcript, round, party.name, await ownCharges(party));
+    if (refusal !== null) return party.say('round refused', { code: refusal.rejected, why: refusal.why });
+    const model = await fetchModel(party, log, round.record.modelHash);
+    const values = await setting.source.update(task, round, model);
+    if (values === null) return party.say('nothing to send', { round: round.record.number });
+    if (round.record.checkSums) setting.checkSums(round, values);
+    await prepareUpload(party, log, setting, round, values);
+    wipe(values);
+  }
+  await sendUpload(party, round);
+}
+
+async function ownCharges(party: Party): Promise<number> {
+  let spent = 0;
+  for (const { value } of await party.store.records.list(CHARGES)) spent += Number(new TextDecoder().decode(value));
+  return spent;
+}
+
+/** rho_i over the node's own payload. */
+async function checksumOf(party: Party, context: PayloadContext, payloadHash: string, closeHash: Uint8Array): Promise<Uint32Array> {
+  using payload = await party.store.blobs.open(payloadHash);
+  using checksum = createChecksum(context, closeHash);
+  for (let block = 0, at = 0; block < context.parameters.blocks; block++) {
+    const bytes = blockBytes(context.parameters, block);
+    checksum.add(block, await payload.read(at, bytes));
+    at += bytes;
+  }
+  return checksum.value();
+}
+
+/** One confirmation per attempt: it is kept, with the charge it may lead to, before any of it is sent. */
+async function confirm(party: Party, log: LogReader, setting: NodeSetting, round: Round, attempt: Attempt): Promise<void> {
+  const name = `confirm-${attempt.close}`;
+  if (!party.rounds.has(round.id, name)) {
+    using secrets = readSecrets(party, round.id);
+    const context = await payloadContext(round.record, setting.engine);
+    const own = attempt.cohort.find((upload) => upload.node === party.name)!;
+    const checksum = await checksumOf(party, context, own.body.payloadHash, fromHex(attempt.close, 32));
+    using fresh = new SecretBytes('attempt seed', rng(32));
+    const place = { round, attempt, node: party.name };
+    const made = makeConfirmation(primitives, rng, log.transcript, setting.policy, place, secrets, fresh, checksum);
+    if (isRejection(made)) return party.say('set refused', { code: made.rejected, why: made.why });
+    const charge = new TextEncoder().encode(String(round.record.charge.rhoNano));
+    await party.store.records.transact((tx) => tx.put(CHARGES, round.id, charge));
+    party.rounds.write(round.id, `fresh-${attempt.close}`, fresh.bytes);
+    const leaf = party.leaf('confirm', made.body);
+    party.rounds.write(round.id, name, encodeParts([leaf, made.correction, ...made.boxes.map((box) => box.sealed)]));
+  }
+  const [leaf, correction, ...sealed] = decodeParts(party.rounds.read(round.id, name)!);
+  const holders = [...round.record.members, ...round.record.recipients];
+  const boxes = sealed.map((bytes, i) => ({ holder: holders[i]!.name, sealed: bytes }));
+  const request = { leaf: leaf!, correction: correction!, boxes };
+  await askReplicas(party.aggregators, (r) => r.call(AggregationService.confirm, request, REPLICA_OPTIONS));
+  const bytes = correction!.length + leaf!.length + sealed.reduce((sum, box) => sum + box.length, 0);
+  party.say('confirmed', { round: round.record.number, attempt: attempt.number, bytes });
+}
+
+async function reseal(party: Party, log: LogReader, round: Round, attempt: Attempt, holder: string): Promise<void> {
+  using secrets = readSecrets(party, round.id);
+  using fresh = party.rounds.readSecret(round.id, `fresh-${attempt.close}`);
+  if (fresh === null) throw new ProtocolError('KEY_LOST', 'the seed of the attempt is gone');
+  const place = { round, attempt, node: party.name };
+  const again = resealFor(primitives, rng, log.transcript, place, secrets, fresh, holder);
+  const request = { leaf: party.leaf('reseal', again.body), box: { holder, sealed: again.sealed } };
+  await askReplicas(party.aggregators, (r) => r.call(AggregationService.reseal, request, REPLICA_OPTIONS));
+}
+
+/** The round has ended: every secret of it is wiped, and a charge that never came to a decision is taken back. */
+async function forget(party: Party, round: Round): Promise<void> {
+  const kept = party.rounds.read(round.id, UPLOAD);
+  if (kept !== null) await party.store.blobs.remove(new TextDecoder().decode(decodeParts(kept)[1]));
+  party.rounds.forget(round.id);
+  const decided = round.phase === 'released' || (round.phase === 'aborted' && round.decision !== null);
+  if (!decided) await party.store.records.transact((tx) => tx.delete(CHARGES, round.id));
+  party.say('round ended', { round: round.record.number, phase: round.phase });
+}
+
+/** Runs a node until it is stopped. @param setting - made from the node's configuration, or by `node submit`. */
+export async function runNode(folder: string, settingFor: (party: Party) => Promise<NodeSetting>): Promise<Running & { readonly log: LogReader }> {
+  const party = await openParty(folder);
+  const setting = await settingFor(party);
+  const done = new Set<string>();
+  const { log, stop } = await runDuties(party, [], (reader) => act(party, reader, setting, done));
+  return { address: party.folder.card.address, log, stop };
+}
+

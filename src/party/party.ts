@@ -1,0 +1,132 @@
+import { join } from 'node:path';
+import { makeSigner } from '../../crypto/note.ts';
+import type { Policy } from '../../crypto/policy.ts';
+import { parseVerifiedGenesis } from '../../protocols/genesis.ts';
+import type { Body, Kind } from '../../protocols/leaves.ts';
+import { policyOf, witnessKeyName } from '../../protocols/log-policy.ts';
+import { makeLeaf, type Signer } from '../../protocols/verified.ts';
+import { isRejection } from '../../protocols/errors.ts';
+import { ConfigError } from '../config/errors.ts';
+import type { Endpoint } from '../config/federation.ts';
+import { Connection } from '../grpc/connection.ts';
+import { type Implementation, implement } from '../grpc/handlers.ts';
+import { type RunningServer, startServer } from '../grpc/server.ts';
+import { LogService, PartyService } from '../grpc/services.ts';
+import { checkpointSeed } from '../keys/card.ts';
+import { FOLDER, openPartyFolder, type PartyFolder } from '../keys/party-folder.ts';
+import { nodePrimitives as primitives } from '../platform/primitives-node.ts';
+import { systemRng } from '../platform/rng.ts';
+import { openStore } from '../store/open-store.ts';
+import type { Store } from '../store/port.ts';
+import { STORE_LAYER } from '../grpc/store-status.ts';
+import type { TlsRole } from '../tls/identity.ts';
+import { DutyLoop } from './duty-loop.ts';
+import { type Say, sayTo } from './events.ts';
+import { LogReader } from './log-reader.ts';
+import { RoundFiles } from './round-files.ts';
+import { VERSION } from './version.ts';
+
+/** What every party process has: its folder and keys, its store, the log as it sees it, connections, a server. */
+export interface Party {
+  readonly folder: PartyFolder;
+  readonly name: string;
+  readonly genesis: Body<'genesis'>;
+  readonly policy: Policy;
+  readonly store: Store;
+  readonly rounds: RoundFiles;
+  readonly coordinator: Connection;
+  readonly aggregators: readonly Connection[];
+  readonly say: Say;
+  /** Signs a leaf of this party, with the present time. */
+  leaf<K extends Kind>(kind: K, body: Body<K>): Uint8Array;
+  /** Signs and appends a leaf. @returns its index. Appending the same leaf again gives the same index. */
+  append(leaf: Uint8Array): Promise<number>;
+}
+
+/** Opens a party's folder. @param stateFolder - where its store lies; the aggregators of one machine share one. */
+export async function openParty(folder: string, stateFolder?: string): Promise<Party> {
+  const party = await openPartyFolder(folder);
+  const { card, federation, tls, identity } = party;
+  const genesis = parseVerifiedGenesis(primitives, party.genesisLeaf);
+  if (isRejection(genesis)) throw new ConfigError('INVALID', `the federation file holds no valid genesis: ${genesis.why}`);
+  const connect = (to: Endpoint, role: TlsRole): Connection =>
+    new Connection({ address: to.address, tls, expected: { pins: [to.tlsKeySha256], role } });
+  const coordinator = connect(federation.coordinator, 'coordinator');
+  const signer: Signer = { name: card.name, log: federation.genesisHash, secret: identity };
+  return {
+    folder: party,
+    name: card.name,
+    genesis,
+    policy: policyOf(primitives, genesis),
+    store: await openStore(stateFolder ?? join(folder, FOLDER.state)),
+    rounds: new RoundFiles(join(folder, FOLDER.rounds)),
+    coordinator,
+    aggregators: federation.aggregators.map((endpoint) => connect(endpoint, 'aggregator')),
+    say: sayTo(card.name, (line) => process.stderr.write(line)),
+    leaf: (kind, body) => makeLeaf(primitives, signer, kind, body, Date.now()),
+    append: async (leaf) => Number((await coordinator.call(LogService.append, { leaf })).leafIndex),
+  };
+}
+
+/** A reader of the log for this party. */
+export function readLog(party: Party): LogReader {
+  return new LogReader({
+    primitives,
+    policy: party.policy,
+    genesisHash: party.folder.federation.genesisHash,
+    coordinator: party.coordinator,
+    records: party.store.records,
+    say: party.say,
+  });
+}
+
+/** The key with which a member or witness cosigns checkpoints. */
+export function witnessSigner(party: Party) {
+  const seed = checkpointSeed(primitives, party.folder.identity);
+  return makeSigner(primitives, 'cosignature', witnessKeyName(party.genesis.origin, party.name), seed);
+}
+
+/** Starts the party's gRPC server on its card's address, with the status service beside what it serves. */
+export async function serve(party: Party, services: readonly Implementation[], logSize: () => number): Promise<RunningServer> {
+  const { address, role } = party.folder.card;
+  const split = address.lastIndexOf(':');
+  const status = implement(PartyService, {
+    status: async () => ({ name: party.name, role, version: VERSION, logSize: BigInt(logSize()), ready: true }),
+  });
+  const server = await startServer({
+    host: address.slice(0, split).replaceAll(/[[\]]/g, ''),
+    port: Number(address.slice(split + 1)),
+    tls: party.folder.tls,
+    services: [...services, status],
+    layers: [STORE_LAYER],
+    onFault: (path, error) => party.say('fault', { path, error: error instanceof Error ? `${error.name}: ${error.message}` : 'unknown' }),
+  });
+  party.say('listening', { address: server.address, role, pid: process.pid });
+  return server;
+}
+
+/** A party that does duties as the log grows. @param act - does one duty; false when there is none. */
+export async function runDuties(
+  party: Party,
+  services: readonly Implementation[],
+  act: (log: LogReader) => Promise<boolean>,
+  everyMs = 1000,
+): Promise<{ readonly log: LogReader; stop(): Promise<void> }> {
+  const log = readLog(party);
+  const server = await serve(party, services, () => log.head?.size ?? 0);
+  const loop = new DutyLoop(async () => log.isCaughtUp && log.failure === null && (await act(log)), party.say);
+  log.onHead(() => loop.poke());
+  log.start();
+  loop.start(everyMs);
+  return {
+    log,
+    stop: async () => {
+      await loop.stop();
+      await log.stop();
+      await server.stop();
+      await party.store[Symbol.asyncDispose]();
+    },
+  };
+}
+
+export { primitives, systemRng as rng };

@@ -1,0 +1,66 @@
+import { closeSync, existsSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { SecretBytes } from '../../crypto/secret.ts';
+import { writeDurably } from '../config/files.ts';
+
+/**
+ * Secrets of running rounds, in files that must stay outside backups: one folder per round, mode 0600. `forget`
+ * overwrites before it unlinks. (On copy-on-write and flash storage the old blocks may survive: said in SECURITY.md.)
+ */
+export class RoundFiles {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    // Backup tools that know the tag (tar --exclude-caches, restic, borg) leave the folder out: bford.info/cachedir
+    writeDurably(join(folder, 'CACHEDIR.TAG'), 'Signature: 8a477f597d28d172789f06886806bc55\n# Round secrets: keep out of backups.\n');
+  }
+
+  #path(round: string, name: string): string {
+    return join(this.#folder, round, name);
+  }
+
+  /** Durable when it returns. */
+  write(round: string, name: string, bytes: Uint8Array): void {
+    mkdirSync(join(this.#folder, round), { recursive: true, mode: 0o700 });
+    writeDurably(this.#path(round, name), bytes, 0o600);
+  }
+
+  has(round: string, name: string): boolean {
+    return existsSync(this.#path(round, name));
+  }
+
+  read(round: string, name: string): Uint8Array | null {
+    if (!this.has(round, name)) return null;
+    const bytes = readFileSync(this.#path(round, name));
+    return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  readSecret(round: string, name: string): SecretBytes | null {
+    const bytes = this.read(round, name);
+    return bytes === null ? null : new SecretBytes(name, bytes);
+  }
+
+  rounds(): string[] {
+    return readdirSync(this.#folder, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => entry.name);
+  }
+
+  /** Wipes every file of a round. */
+  forget(round: string): void {
+    const folder = join(this.#folder, round);
+    if (!existsSync(folder)) return;
+    for (const name of readdirSync(folder)) {
+      const path = join(folder, name);
+      const bytes = statSync(path).size;
+      const file = openSync(path, 'r+');
+      writeSync(file, Buffer.alloc(bytes));
+      fsyncSync(file);
+      ftruncateSync(file, 0);
+      closeSync(file);
+    }
+    rmSync(folder, { recursive: true });
+  }
+}

@@ -1,0 +1,5 @@
+/** A party that runs in this process. */
+export interface Running {
+  readonly address: string;
+  stop(): Promise<void>;
+}

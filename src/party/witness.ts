@@ -1,0 +1,16 @@
+import { openParty, serve } from './party.ts';
+import type { Running } from './running.ts';
+import { witnessing } from './witnessing.ts';
+
+/** Runs an outside witness: it cosigns heads that extend the last one it cosigned, and keeps nothing else. */
+export async function runWitness(folder: string): Promise<Running> {
+  const party = await openParty(folder);
+  const server = await serve(party, [witnessing(party)], () => 0);
+  return {
+    address: server.address,
+    stop: async () => {
+      await server.stop();
+      await party.store[Symbol.asyncDispose]();
+    },
+  };
+}
