@@ -253,6 +253,20 @@ describe('both implementations agree', () => {
     }
   });
 
+  it('on keys in a buffer that is used again, for another key or another algorithm', () => {
+    const buffer = bytes(32, 1);
+    const answers = () =>
+      BOTH.map(([, p]) =>
+        [p.x25519PublicKey(buffer), p.ed25519PublicKey(buffer), p.x25519PublicKey(buffer)].map(toHex),
+      );
+    const first = answers();
+    expect(first[0]).toEqual(first[1]);
+    buffer.set(bytes(32, 2));
+    const second = answers();
+    expect(second[0]).toEqual(second[1]);
+    expect(second[1]![0]).not.toBe(first[1]![0]);
+  });
+
   it('on the codes for malformed input', () => {
     const short = bytes(31, 1);
     const codes = BOTH.map(([, p]) =>
