@@ -1,5 +1,6 @@
 import { CryptoError } from './errors.ts';
 import { deriveGaussianTable, type GaussianTable, type Variance } from './gaussian-table.ts';
+import { createKeyChain } from './key-chain.ts';
 import type { Primitives } from './primitives.ts';
 
 /** What crypto/kernel/noise.ts exports; addresses and sizes in bytes. */
@@ -39,10 +40,6 @@ export interface NoiseSampler {
   readonly largestMagnitude: number;
 }
 
-const SEED_BYTES = 32;
-/** Batches made from one keystream call: few enough to stay in the cache. */
-const SUBKEYS_PER_BLOCK = 256;
-
 /**
  * Prepares the tables of one variance; sigma up to 2^23, any positive fraction.
  *
@@ -62,24 +59,21 @@ export function createNoiseSampler(
   return {
     largestMagnitude: table.largestMagnitude,
     sample(seed, out) {
-      if (seed.length !== SEED_BYTES) throw new CryptoError('BAD_LENGTH', 'a noise seed has 32 bytes');
-      const subkeys = createSubkeys(primitives, seed);
+      using keys = createKeyChain(primitives, seed);
       let filled = 0;
       try {
         while (filled < out.length) {
-          const keystream = primitives.aes256Ctr(subkeys.next(), random.length);
+          const keystream = primitives.aes256Ctr(keys.next(), random.length);
           random.set(keystream);
           keystream.fill(0);
           const got = kernel.sample(candidatesFor(out.length - filled, kernel.batchSize()));
           // Counted in the proof: fewer than one batch in 2^170.
-          if (got < 0)
-            throw new CryptoError('ENGINE_FAILED', 'more candidates need a second look than there is randomness for');
+          if (got < 0) throw new CryptoError('ENGINE_FAILED', 'too many candidates need a second look');
           const used = Math.min(got, out.length - filled);
           out.set(output.subarray(0, used), filled);
           filled += used;
         }
       } finally {
-        subkeys.wipe();
         kernel.wipe();
       }
     },
@@ -89,28 +83,6 @@ export function createNoiseSampler(
 /** Candidates to judge for `missing` samples: at least half of all candidates are kept. A multiple of 4; public. */
 function candidatesFor(missing: number, batchSize: number): number {
   return Math.min(batchSize, 4 * Math.ceil((2 * missing + 64) / 4));
-}
-
-/** One AES key per batch, so that a vector of any length needs no keystream longer than a batch: CTR(seed) as a key chain. */
-function createSubkeys(primitives: Pick<Primitives, 'aes256Ctr'>, seed: Uint8Array) {
-  let block = primitives.aes256Ctr(seed, (SUBKEYS_PER_BLOCK + 1) * SEED_BYTES);
-  let used = 0;
-  return {
-    next(): Uint8Array {
-      if (used === SUBKEYS_PER_BLOCK) {
-        const chained = block.slice(used * SEED_BYTES);
-        block.fill(0);
-        block = primitives.aes256Ctr(chained, (SUBKEYS_PER_BLOCK + 1) * SEED_BYTES);
-        chained.fill(0);
-        used = 0;
-      }
-      used += 1;
-      return block.subarray((used - 1) * SEED_BYTES, used * SEED_BYTES);
-    },
-    wipe(): void {
-      block.fill(0);
-    },
-  };
 }
 
 /** A fresh instance that holds `table`. The tests drive it step by step; everything else goes through createNoiseSampler. */

@@ -27,8 +27,8 @@ export class AccountingError extends RangeError {
   }
 }
 
-/** Bits of the fixed point that small real terms are rounded up to. */
-const FRACTION_BITS = 120n;
+/** Real terms are rounded up to a multiple of 1 / FRACTION. */
+const FRACTION = 2n ** 60n;
 
 /**
  * Charge of one release in units of 1e-9 of rho, rounded up.
@@ -48,9 +48,10 @@ export function chargeRhoNano(release: Release): bigint {
     throw new AccountingError('BAD_RELEASE', 'a release has at least one part and one coordinate');
   }
   const excess = ceilFixed(sumExcess(Number(numerator) / Number(denominator), parts) * coordinates);
-  const scale = 1n << FRACTION_BITS;
-  const rho = ceilDivide(sensitivity2 * denominator * scale, 2n * BigInt(parts) * numerator) + excess;
-  return ceilDivide(rho * 1_000_000_000n, scale);
+  // One fraction, rounded once: sensitivity^2 / (2 parts sigma^2) + excess.
+  const below = 2n * BigInt(parts) * numerator;
+  const above = sensitivity2 * denominator * FRACTION + excess * below;
+  return ceilDivide(1_000_000_000n * above, below * FRACTION);
 }
 
 /**
@@ -167,8 +168,8 @@ function ceilDivide(numerator: bigint, denominator: bigint): bigint {
   return (numerator + denominator - 1n) / denominator;
 }
 
-/** A small non-negative double in units of 2^-120, rounded up. */
+/** A non-negative double in units of 1 / FRACTION, rounded up. */
 function ceilFixed(value: number): bigint {
   if (!(value < 2 ** 53)) throw new AccountingError('BAD_RELEASE', 'the noise is too narrow to be summed');
-  return BigInt(Math.ceil(value * 2 ** 60)) << (FRACTION_BITS - 60n);
+  return BigInt(Math.ceil(value * 2 ** 60));
 }
