@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asStoreError, StoreError } from './errors.ts';
 import type { RecordStore, StoredRow, Transaction } from './port.ts';
-import { SqliteReader, SqliteTransaction, SqliteWriter } from './sqlite-rows.ts';
+import { SqliteReader, SqliteTransaction, SqliteWriter, verifyRows } from './sqlite-rows.ts';
 
 const SCHEMA_VERSION = 1;
 const SCHEMA = `
@@ -45,7 +45,7 @@ export class SqliteStore implements RecordStore {
   }
 
   /**
-   * Opens or makes the file and checks its structure. The file is readable by the owner only.
+   * Opens or makes the file, checks its structure and reads every row once. The file is readable by the owner only.
    *
    * @throws StoreError CORRUPT when it is not an intact store of ours; BUSY, FULL, IO_FAILED.
    */
@@ -71,6 +71,7 @@ export class SqliteStore implements RecordStore {
       const reader = connect(2000);
       reader.exec('PRAGMA query_only = ON');
       requireIntact(reader);
+      verifyRows(reader);
       return new SqliteStore(writer, reader, busyTimeoutMs);
     } catch (cause) {
       for (const database of opened) if (database.isOpen) database.close();

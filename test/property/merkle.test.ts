@@ -177,7 +177,7 @@ describe('tiles', () => {
   });
 
   it('finds a flip of every byte of every file, and every missing file', () => {
-    const size = 300;
+    const size = 262;
     const tree = treeOf(size);
     const files = new Map<string, Uint8Array>();
     for (const ref of tilesOf(size)) {
