@@ -33,6 +33,7 @@ export interface KernelExports {
   addMessage(
     residues: Address,
     values: Address,
+    stride: number,
     weights: Address,
     slots: number,
     errors: Address,
@@ -48,6 +49,7 @@ export interface KernelExports {
     limbs: Address,
     limbCount: number,
     out: Address,
+    outStride: number,
   ): number;
   addPacked(sum: Address, at: Address, groups: number, prime: number, bits: number): number;
   readPacked(out: Address, at: Address, groups: number, bits: number): number;

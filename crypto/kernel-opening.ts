@@ -23,12 +23,11 @@ export class KernelOpener implements BlockOpener {
     ring.copyIn(ring.packed, wire);
     try {
       this.#decrypt(coefficients, a);
-      const fits = this.#read(coefficients, values.length);
-      if (fits) values.set(memory.signedWords(slots, values.length));
-      else values.fill(0);
+      const fits = this.#read(coefficients, values);
+      if (!fits) values.fill(0);
       return fits;
     } finally {
-      memory.wipe(slots, 4 * shape.slotsPerCoefficient * coefficients);
+      memory.wipe(slots, ring.stride * shape.slotsPerCoefficient);
       memory.wipe(ring.polynomial, 4 * shape.degree);
       this.#planes.wipe();
     }
@@ -49,14 +48,20 @@ export class KernelOpener implements BlockOpener {
     });
   }
 
-  /** Planes to slots. @returns whether everything is in bounds and nothing lies beyond `used` values. */
-  #read(coefficients: number, used: number): boolean {
-    const { kernel, limbCount, limbs, primes, shape, slots, steps, stride } = this.#ring;
+  /** Planes to values. @returns whether everything is in bounds and nothing lies beyond the values. */
+  #read(coefficients: number, values: Int32Array): boolean {
+    const { kernel, limbCount, limbs, memory, primes, shape, slots, steps, stride } = this.#ring;
     const planes = this.#planes.at;
     kernel.toMixedRadix(planes, stride, primes.length, coefficients, steps);
-    const wrong = kernel.readSlots(planes, stride, primes.length, coefficients, limbs, limbCount, slots);
-    const unused = shape.slotsPerCoefficient * coefficients - used;
-    return (wrong | kernel.largestMagnitude(slots + 4 * used, unused)) === 0;
+    const wrong = kernel.readSlots(planes, stride, primes.length, coefficients, limbs, limbCount, slots, stride);
+    let beyond = 0;
+    for (let slot = 0; slot < shape.slotsPerCoefficient; slot++) {
+      const at = slots + slot * stride;
+      const used = Math.min(coefficients, Math.max(0, values.length - slot * coefficients));
+      if (used > 0) values.set(memory.signedWords(at, used), slot * coefficients);
+      beyond |= kernel.largestMagnitude(at + 4 * used, coefficients - used);
+    }
+    return (wrong | beyond) === 0;
   }
 
   [Symbol.dispose](): void {

@@ -69,12 +69,12 @@ export class KernelRing {
     this.polynomial = memory.allocate(4 * degree + 64);
     // 16 bytes more: a group's reader never passes its end, a writer's scratch may.
     this.packed = memory.allocate(wireBytes(shape, degree) + 16);
-    this.slots = memory.allocate(4 * degree * slotsPerCoefficient);
+    this.slots = memory.allocate(this.stride * slotsPerCoefficient);
     this.errors = memory.allocate(2 * degree);
     this.stream = memory.allocate(4 * Math.max(degree, ...this.primes.map((p) => p.streamWords)));
   }
 
-  /** Bytes from one prime's residues to the next: a line more than N words, so that they do not share a cache set. */
+  /** Bytes from one prime's or slot's words to the next: a line more than N words, so that they do not share a cache set. */
   get stride(): number {
     return 4 * this.shape.degree + 64;
   }
@@ -206,6 +206,7 @@ function slotLimbs(shape: RingShape, product: bigint): number[][] {
     const bits = BigInt(field[0]!);
     const limb = weights.map((w) => Number((w >> position) & ((1n << bits) - 1n)));
     position += bits;
-    return [...field, ...limb];
+    const first = limb.findIndex((word) => word !== 0);
+    return [...field, first < 0 ? primes.length : first, ...limb];
   });
 }

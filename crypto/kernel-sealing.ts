@@ -41,26 +41,46 @@ export class KernelSealer implements BlockSealer {
     const { degree } = shape;
     ring.checkBlock(coefficients, values);
     const usedSlots = Math.ceil(values.length / coefficients);
-    const slots = memory.signedWords(ring.slots, usedSlots * coefficients);
-    slots.set(values);
-    slots.fill(0, values.length);
     try {
-      if (kernel.largestMagnitude(ring.slots, slots.length) >>> 0 >= 2 ** (shape.valueBits - 1))
-        throw new CryptoError('OUT_OF_RANGE', 'a value does not fit the bits of this round');
+      this.#placeValues(values, coefficients);
       this.#drawErrors(error, coefficients);
       ring.forEachPacked(coefficients, (prime, at, index) => {
         ring.expand(a, index, prime, polynomial);
         kernel.multiplyVectors(polynomial, polynomial, this.#key.part(index), prime.tables, degree);
         kernel.inverseTransform(polynomial, prime.tables, degree);
-        kernel.addMessage(polynomial, ring.slots, prime.weights, usedSlots, ring.errors, coefficients, prime.tables);
+        kernel.addMessage(
+          polynomial,
+          ring.slots,
+          ring.stride,
+          prime.weights,
+          usedSlots,
+          ring.errors,
+          coefficients,
+          prime.tables,
+        );
         kernel.writePacked(at, polynomial, coefficients / GROUP, prime.bits);
       });
     } finally {
-      wipe(slots);
+      memory.wipe(ring.slots, ring.stride * usedSlots);
       memory.wipe(ring.errors, 2 * degree);
       memory.wipe(polynomial, 4 * degree);
     }
     return memory.bytes.slice(ring.packed, ring.packed + wireBytes(shape, coefficients));
+  }
+
+  /** Copies the values to their slots, zeros behind the last. @throws CryptoError OUT_OF_RANGE */
+  #placeValues(values: Int32Array, coefficients: number): void {
+    const { kernel, memory, slots, stride, shape } = this.#ring;
+    let largest = 0;
+    for (let start = 0, at = slots; start < values.length; start += coefficients, at += stride) {
+      const slot = memory.signedWords(at, coefficients);
+      const part = values.subarray(start, start + coefficients);
+      slot.set(part);
+      slot.fill(0, part.length);
+      largest = Math.max(largest, kernel.largestMagnitude(at, coefficients) >>> 0);
+    }
+    if (largest >= 2 ** (shape.valueBits - 1))
+      throw new CryptoError('OUT_OF_RANGE', 'a value does not fit the bits of this round');
   }
 
   #drawErrors(error: GaussianStream, coefficients: number): void {

@@ -11,35 +11,28 @@ const STEP: usize = 16;
  * @param planes - `primes` planes of canonical residues, `stride` bytes apart, in place.
  * @param steps - for p = 1.., i < p, in that order: q_p; a multiple of q_p that is at least q_i - 1 and less than q_i + q_p;
  *   1/q_i mod q_p; its quotient for multiplyFixed.
- * @param count - coefficients, a multiple of 4.
+ * @param count - coefficients, a multiple of 8.
  */
 export function toMixedRadix(planes: usize, stride: usize, primes: u32, count: u32, steps: usize): void {
-  for (const end = planes + 4 * <usize>count; planes < end; planes += 16) {
+  // Two vectors at a time: each product waits for the one before.
+  for (const end = planes + 4 * <usize>count; planes < end; planes += 32) {
     let step = steps;
     let at = planes + stride;
     for (let p: u32 = 1; p < primes; p++, at += stride) {
       let x = v128.load(at);
+      let y = v128.load(at, 16);
       const q = v128.load32_splat(step);
       for (let digit = planes; digit < at; digit += stride, step += STEP) {
-        const difference = i32x4.sub(i32x4.add(x, v128.load32_splat(step, 4)), v128.load(digit));
-        x = multiplyFixed(difference, v128.load32_splat(step, 8), v128.load32_splat(step, 12), q);
+        const offset = v128.load32_splat(step, 4);
+        const inverse = v128.load32_splat(step, 8);
+        const quotient = v128.load32_splat(step, 12);
+        x = multiplyFixed(i32x4.sub(i32x4.add(x, offset), v128.load(digit)), inverse, quotient, q);
+        y = multiplyFixed(i32x4.sub(i32x4.add(y, offset), v128.load(digit, 16)), inverse, quotient, q);
       }
       v128.store(at, reduceOnce(x, q));
+      v128.store(at, reduceOnce(y, q), 16);
     }
   }
-}
-
-/** One limb of sum over p of y_p * weight[p], plus what the limb below carried: two lanes at a time. */
-// @ts-ignore: decorator
-@inline
-function limbOf(carry: v128, planes: usize, stride: usize, primes: u32, weights: usize, high: bool): v128 {
-  let sum = carry;
-  for (let p: u32 = 0; p < primes; p++) {
-    const y = v128.load(planes + <usize>p * stride);
-    const weight = v128.load32_splat(weights + 4 * <usize>p);
-    sum = i64x2.add(sum, high ? i64x2.extmul_high_i32x4_u(y, weight) : i64x2.extmul_low_i32x4_u(y, weight));
-  }
-  return sum;
 }
 
 /**
@@ -47,10 +40,10 @@ function limbOf(carry: v128, planes: usize, stride: usize, primes: u32, weights:
  * that opens, every field of x' is unsigned: log2 Delta bits of remainder + Delta/2, then each slot + 2^(w-1), then zeros.
  *
  * @param planes, stride, primes, count - as left by toMixedRadix.
- * @param limbs - descriptions of the fields from the least significant one, each 16 + 4*primes bytes: its bits (at most
+ * @param limbs - descriptions of the fields from the least significant one, each 20 + 4*primes bytes: its bits (at most
  *   28), its kind (0 remainder, 1 slot, 2 upper part of the slot before, 3 must be zero), what to subtract from it (0 and
- *   1) or how far to shift it (2), the bound 2B (0); then one limb of each q_0..q_(p-1).
- * @param limbCount - of them. @param out - slot s of coefficient c becomes signed word s*count + c.
+ *   1) or how far to shift it (2), the bound 2B (0), the first p that reaches it; then one limb of each q_0..q_(p-1).
+ * @param limbCount - of them. @param out - signed words, `outStride` bytes from slot to slot.
  * @returns 1 if some remainder is out of bound or something is where zeros must be, else 0.
  */
 export function readSlots(
@@ -61,12 +54,12 @@ export function readSlots(
   limbs: usize,
   limbCount: u32,
   out: usize,
+  outStride: usize,
 ): i32 {
-  const outStride: usize = 4 * <usize>count;
-  const limbBytes: usize = 16 + 4 * <usize>primes;
+  const limbBytes: usize = 20 + 4 * <usize>primes;
   const lastLimb = limbs + <usize>limbCount * limbBytes;
   let wrong = i32x4.splat(0);
-  for (const end = planes + outStride; planes < end; planes += 16, out += 16) {
+  for (const end = planes + 4 * <usize>count; planes < end; planes += 16, out += 16) {
     let low = i64x2.splat(0);
     let high = i64x2.splat(0);
     let slot = out - outStride;
@@ -74,8 +67,14 @@ export function readSlots(
       const bits = load<u32>(limb);
       const kind = load<u32>(limb, 4);
       const mask = i32x4.splat((<i32>1 << bits) - 1);
-      low = limbOf(low, planes, stride, primes, limb + 16, false);
-      high = limbOf(high, planes, stride, primes, limb + 16, true);
+      const first = <usize>load<u32>(limb, 16);
+      let digit = planes + first * stride;
+      for (let weight = limb + 20 + 4 * first; weight < limb + limbBytes; weight += 4, digit += stride) {
+        const y = v128.load(digit);
+        const w = v128.load32_splat(weight);
+        low = i64x2.add(low, i64x2.extmul_low_i32x4_u(y, w));
+        high = i64x2.add(high, i64x2.extmul_high_i32x4_u(y, w));
+      }
       const x = v128.and(v128.shuffle<i32>(low, high, 0, 2, 4, 6), mask);
       low = i64x2.shr_u(low, bits);
       high = i64x2.shr_u(high, bits);

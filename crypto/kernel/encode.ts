@@ -5,7 +5,7 @@ import { AT_INVERSE, AT_PRIME } from './tables';
  * t += e + sum over slots s of value[s] * weight[s] * 2^-32  mod q, for `count` coefficients: the message and the error
  * enter the ciphertext. With weight[s] = Delta * 2^(w*s) * 2^32 mod q, centred, that is Delta*m + e.
  *
- * @param t - canonical residues, in place. @param values - slot s of coefficient c is word s*count + c.
+ * @param t - canonical residues, in place. @param values - signed words, `stride` bytes from slot to slot.
  * @param weights - one signed word per slot, |weight| < q/2. @param slots - v.
  * @param errors - signed 16-bit words, |e| < q. @param count - a multiple of 8.
  *
@@ -15,6 +15,7 @@ import { AT_INVERSE, AT_PRIME } from './tables';
 export function addMessage(
   t: usize,
   values: usize,
+  stride: usize,
   weights: usize,
   slots: u32,
   errors: usize,
@@ -23,9 +24,8 @@ export function addMessage(
 ): void {
   const q = v128.load32_splat(tables, AT_PRIME);
   const inverse = v128.load32_splat(tables, AT_INVERSE);
-  const stride: usize = 4 * <usize>count;
   const lastWeight = weights + 4 * <usize>slots;
-  for (const end = t + stride; t < end; t += 32, values += 32, errors += 16) {
+  for (const end = t + 4 * <usize>count; t < end; t += 32, values += 32, errors += 16) {
     let a = i64x2.splat(0);
     let b = i64x2.splat(0);
     let c = i64x2.splat(0);

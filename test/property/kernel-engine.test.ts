@@ -47,7 +47,7 @@ describe.each([
   [4096, shapeFor(3e3)],
   [8192, shapeFor(5e4, 8, 1024)],
   [16384, shapeFor(1e6)],
-  [16384, shapeFor(1e5, 28, 16)],
+  [4096, shapeFor(3e3, 28, 16)],
 ])('against node-seal at N = %i', (degree, shape) => {
   let kernel: RingEngine;
   let seal: RingEngine;

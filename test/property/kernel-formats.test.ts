@@ -174,7 +174,7 @@ describe('messages', () => {
       fc.property(cases, ([[q, slots], t, values, weights, errors]) => {
         lab.memory.shorts(place(3), 16).set(errors);
         const [at, valuesAt, weightsAt] = [write(0, t), write(1, values), write(2, weights)];
-        lab.kernel.addMessage(at, valuesAt, weightsAt, slots, place(3), 16, tables.get(q)!);
+        lab.kernel.addMessage(at, valuesAt, 64, weightsAt, slots, place(3), 16, tables.get(q)!);
         const word = 2n ** 32n;
         const expected = t.map((residue, c) => {
           let sum = 0n;
