@@ -1,7 +1,7 @@
 import type { BlockChecksum, BlockSum, PublicStream } from './engine.ts';
 import { CryptoError } from './errors.ts';
 import type { Address, KernelRegion } from './kernel-module.ts';
-import type { KernelRing } from './kernel-ring.ts';
+import type { KernelRing, PrimeTables } from './kernel-ring.ts';
 import { checkCoefficients, wireBytes } from './packing.ts';
 import { GROUP } from './params.ts';
 
@@ -25,21 +25,23 @@ export class KernelSum implements BlockSum {
   add(wire: Uint8Array): void {
     const ring = this.#ring;
     ring.checkWire(wire, this.#coefficients);
-    ring.copyIn(ring.packed, wire);
-    let bad = -1;
-    ring.forEachPacked(this.#coefficients, ({ prime, bits }, at, index) => {
-      if (bad >= 0) return;
-      const groups = this.#coefficients / GROUP;
-      if (ring.kernel.addPacked(this.#part(index), at, groups, prime, bits) >>> 0 >= prime) bad = index;
-    });
-    if (bad < 0) return;
-    this.#undo(bad);
-    throw new CryptoError('RESIDUE_OUT_OF_RANGE', 'a residue is not below its prime');
+    const groups = this.#coefficients / GROUP;
+    let start = 0;
+    for (const [index, { prime, bits }] of ring.primes.entries()) {
+      // One prime's words at a time, so that they are still in the nearest cache when they are unpacked.
+      const end = start + (this.#coefficients / 8) * bits;
+      ring.copyIn(ring.packed, wire.subarray(start, end));
+      start = end;
+      if (ring.kernel.addPacked(this.#part(index), ring.packed, groups, prime, bits) >>> 0 < prime) continue;
+      this.#undo(wire, index);
+      throw new CryptoError('RESIDUE_OUT_OF_RANGE', 'a residue is not below its prime');
+    }
   }
 
-  /** Takes a block off again from the primes up to `last`. A packed residue is below 2q, so the sum was below 3q. */
-  #undo(last: number): void {
+  /** Takes a block off again from the primes up to `last`: whatever was added was below 2q, so nothing was lost. */
+  #undo(wire: Uint8Array, last: number): void {
     const { kernel, polynomial } = this.#ring;
+    this.#ring.copyIn(this.#ring.packed, wire);
     this.#ring.forEachPacked(this.#coefficients, ({ bits, tables }, at, index) => {
       if (index > last) return;
       kernel.readPacked(polynomial, at, this.#coefficients / GROUP, bits);
