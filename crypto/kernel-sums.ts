@@ -1,7 +1,7 @@
 import type { BlockChecksum, BlockSum, PublicStream } from './engine.ts';
 import { CryptoError } from './errors.ts';
 import type { Address, KernelRegion } from './kernel-module.ts';
-import type { KernelRing, PrimeTables } from './kernel-ring.ts';
+import type { KernelRing } from './kernel-ring.ts';
 import { checkCoefficients, wireBytes } from './packing.ts';
 import { GROUP } from './params.ts';
 

@@ -7,7 +7,7 @@ import { AT_INVERSE, AT_PRIME } from './tables';
  *
  * @param t - canonical residues, in place. @param values - signed words, `stride` bytes from slot to slot.
  * @param weights - one signed word per slot, |weight| < q/2. @param slots - v.
- * @param errors - signed 16-bit words, |e| < q. @param count - a multiple of 8.
+ * @param errors - signed 16-bit words, |e| < q. @param count - a multiple of 16.
  *
  * Range: sum |value * weight| < 2^31 * q, so that one signed Montgomery reduction at the end suffices. It holds for v
  * values below 2^(valueBits-1): v * 2^(valueBits-1) <= 2^32 (engine.ts bounds both).
@@ -25,23 +25,36 @@ export function addMessage(
   const q = v128.load32_splat(tables, AT_PRIME);
   const inverse = v128.load32_splat(tables, AT_INVERSE);
   const lastWeight = weights + 4 * <usize>slots;
-  for (const end = t + 4 * <usize>count; t < end; t += 32, values += 32, errors += 16) {
-    let a = i64x2.splat(0);
-    let b = i64x2.splat(0);
-    let c = i64x2.splat(0);
-    let d = i64x2.splat(0);
+  for (const end = t + 4 * <usize>count; t < end; t += 64, values += 64, errors += 32) {
+    let a0 = i64x2.splat(0);
+    let b0 = i64x2.splat(0);
+    let a1 = i64x2.splat(0);
+    let b1 = i64x2.splat(0);
+    let a2 = i64x2.splat(0);
+    let b2 = i64x2.splat(0);
+    let a3 = i64x2.splat(0);
+    let b3 = i64x2.splat(0);
     for (let w = weights, p = values; w < lastWeight; w += 4, p += stride) {
       const weight = v128.load32_splat(w);
-      const x = v128.load(p);
-      const y = v128.load(p, 16);
-      a = i64x2.add(a, i64x2.extmul_low_i32x4_s(x, weight));
-      b = i64x2.add(b, i64x2.extmul_high_i32x4_s(x, weight));
-      c = i64x2.add(c, i64x2.extmul_low_i32x4_s(y, weight));
-      d = i64x2.add(d, i64x2.extmul_high_i32x4_s(y, weight));
+      const x0 = v128.load(p);
+      a0 = i64x2.add(a0, i64x2.extmul_low_i32x4_s(x0, weight));
+      b0 = i64x2.add(b0, i64x2.extmul_high_i32x4_s(x0, weight));
+      const x1 = v128.load(p, 16);
+      a1 = i64x2.add(a1, i64x2.extmul_low_i32x4_s(x1, weight));
+      b1 = i64x2.add(b1, i64x2.extmul_high_i32x4_s(x1, weight));
+      const x2 = v128.load(p, 32);
+      a2 = i64x2.add(a2, i64x2.extmul_low_i32x4_s(x2, weight));
+      b2 = i64x2.add(b2, i64x2.extmul_high_i32x4_s(x2, weight));
+      const x3 = v128.load(p, 48);
+      a3 = i64x2.add(a3, i64x2.extmul_low_i32x4_s(x3, weight));
+      b3 = i64x2.add(b3, i64x2.extmul_high_i32x4_s(x3, weight));
     }
     const e = v128.load(errors);
-    v128.store(t, combine(v128.load(t), reduceSigned(a, b, q, inverse), i32x4.extend_low_i16x8_s(e), q));
-    v128.store(t, combine(v128.load(t, 16), reduceSigned(c, d, q, inverse), i32x4.extend_high_i16x8_s(e), q), 16);
+    const f = v128.load(errors, 16);
+    v128.store(t, combine(v128.load(t), reduceSigned(a0, b0, q, inverse), i32x4.extend_low_i16x8_s(e), q));
+    v128.store(t, combine(v128.load(t, 16), reduceSigned(a1, b1, q, inverse), i32x4.extend_high_i16x8_s(e), q), 16);
+    v128.store(t, combine(v128.load(t, 32), reduceSigned(a2, b2, q, inverse), i32x4.extend_low_i16x8_s(f), q), 32);
+    v128.store(t, combine(v128.load(t, 48), reduceSigned(a3, b3, q, inverse), i32x4.extend_high_i16x8_s(f), q), 48);
   }
 }
 

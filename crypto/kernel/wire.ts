@@ -3,32 +3,31 @@
 // made by inlining the functions here with a constant `bits`; wire-sizes.ts lists them.
 import { reduceOnce } from './modular';
 
-/** Field i of four lanes: 32 - bits zero bits on top. */
+/** Field i of four lanes: 32 - bits zero bits on top. @param mask - the lowest `bits` bits, in a register. */
 // @ts-ignore: decorator
 @inline
-function field(at: usize, i: i32, bits: i32): v128 {
+function field(at: usize, mask: v128, i: i32, bits: i32): v128 {
   const word = (i * bits) >> 5;
   const shift = (i * bits) & 31;
   let x = v128.load(at + 16 * word);
   if (shift > 0) x = i32x4.shr_u(x, shift);
   if (shift + bits > 32) x = v128.or(x, i32x4.shl(v128.load(at + 16 * (word + 1)), 32 - shift));
-  if (shift + bits === 32) return x;
-  return v128.and(x, i32x4.splat((1 << bits) - 1));
+  return shift + bits === 32 ? x : v128.and(x, mask);
 }
 
 /** One field added to the running sum; returns the larger of it and `most`. */
 // @ts-ignore: decorator
 @inline
-function addField(sum: usize, at: usize, most: v128, q: v128, i: i32, bits: i32): v128 {
-  const x = field(at, i, bits);
+function addField(sum: usize, at: usize, most: v128, q: v128, mask: v128, i: i32, bits: i32): v128 {
+  const x = field(at, mask, i, bits);
   v128.store(sum + 16 * i, reduceOnce(i32x4.add(v128.load(sum + 16 * i), x), q));
   return i32x4.max_u(most, x);
 }
 
 // @ts-ignore: decorator
 @inline
-function readField(out: usize, at: usize, most: v128, i: i32, bits: i32): v128 {
-  const x = field(at, i, bits);
+function readField(out: usize, at: usize, most: v128, mask: v128, i: i32, bits: i32): v128 {
+  const x = field(at, mask, i, bits);
   v128.store(out + 16 * i, x);
   return i32x4.max_u(most, x);
 }
@@ -48,45 +47,45 @@ function writeField(at: usize, x: usize, rest: v128, i: i32, bits: i32): v128 {
 
 /**
  * Adds packed residues to `sum`, canonical. @returns the largest residue of each lane, by which the caller knows whether
- * all were in range; if not, the sum is repaired by `subtractGroups`.
+ * all were in range; if not, the sum has to be repaired.
  */
 // @ts-ignore: decorator
 @inline
-export function addGroups(sum: usize, at: usize, groups: u32, q: v128, bits: i32): v128 {
+export function addGroups(sum: usize, at: usize, groups: u32, q: v128, mask: v128, bits: i32): v128 {
   let most = i32x4.splat(0);
   for (const end = sum + 512 * <usize>groups; sum < end; sum += 512, at += 16 * <usize>bits) {
-    most = addField(sum, at, most, q, 0, bits);
-    most = addField(sum, at, most, q, 1, bits);
-    most = addField(sum, at, most, q, 2, bits);
-    most = addField(sum, at, most, q, 3, bits);
-    most = addField(sum, at, most, q, 4, bits);
-    most = addField(sum, at, most, q, 5, bits);
-    most = addField(sum, at, most, q, 6, bits);
-    most = addField(sum, at, most, q, 7, bits);
-    most = addField(sum, at, most, q, 8, bits);
-    most = addField(sum, at, most, q, 9, bits);
-    most = addField(sum, at, most, q, 10, bits);
-    most = addField(sum, at, most, q, 11, bits);
-    most = addField(sum, at, most, q, 12, bits);
-    most = addField(sum, at, most, q, 13, bits);
-    most = addField(sum, at, most, q, 14, bits);
-    most = addField(sum, at, most, q, 15, bits);
-    most = addField(sum, at, most, q, 16, bits);
-    most = addField(sum, at, most, q, 17, bits);
-    most = addField(sum, at, most, q, 18, bits);
-    most = addField(sum, at, most, q, 19, bits);
-    most = addField(sum, at, most, q, 20, bits);
-    most = addField(sum, at, most, q, 21, bits);
-    most = addField(sum, at, most, q, 22, bits);
-    most = addField(sum, at, most, q, 23, bits);
-    most = addField(sum, at, most, q, 24, bits);
-    most = addField(sum, at, most, q, 25, bits);
-    most = addField(sum, at, most, q, 26, bits);
-    most = addField(sum, at, most, q, 27, bits);
-    most = addField(sum, at, most, q, 28, bits);
-    most = addField(sum, at, most, q, 29, bits);
-    most = addField(sum, at, most, q, 30, bits);
-    most = addField(sum, at, most, q, 31, bits);
+    most = addField(sum, at, most, q, mask, 0, bits);
+    most = addField(sum, at, most, q, mask, 1, bits);
+    most = addField(sum, at, most, q, mask, 2, bits);
+    most = addField(sum, at, most, q, mask, 3, bits);
+    most = addField(sum, at, most, q, mask, 4, bits);
+    most = addField(sum, at, most, q, mask, 5, bits);
+    most = addField(sum, at, most, q, mask, 6, bits);
+    most = addField(sum, at, most, q, mask, 7, bits);
+    most = addField(sum, at, most, q, mask, 8, bits);
+    most = addField(sum, at, most, q, mask, 9, bits);
+    most = addField(sum, at, most, q, mask, 10, bits);
+    most = addField(sum, at, most, q, mask, 11, bits);
+    most = addField(sum, at, most, q, mask, 12, bits);
+    most = addField(sum, at, most, q, mask, 13, bits);
+    most = addField(sum, at, most, q, mask, 14, bits);
+    most = addField(sum, at, most, q, mask, 15, bits);
+    most = addField(sum, at, most, q, mask, 16, bits);
+    most = addField(sum, at, most, q, mask, 17, bits);
+    most = addField(sum, at, most, q, mask, 18, bits);
+    most = addField(sum, at, most, q, mask, 19, bits);
+    most = addField(sum, at, most, q, mask, 20, bits);
+    most = addField(sum, at, most, q, mask, 21, bits);
+    most = addField(sum, at, most, q, mask, 22, bits);
+    most = addField(sum, at, most, q, mask, 23, bits);
+    most = addField(sum, at, most, q, mask, 24, bits);
+    most = addField(sum, at, most, q, mask, 25, bits);
+    most = addField(sum, at, most, q, mask, 26, bits);
+    most = addField(sum, at, most, q, mask, 27, bits);
+    most = addField(sum, at, most, q, mask, 28, bits);
+    most = addField(sum, at, most, q, mask, 29, bits);
+    most = addField(sum, at, most, q, mask, 30, bits);
+    most = addField(sum, at, most, q, mask, 31, bits);
   }
   return most;
 }
@@ -94,41 +93,41 @@ export function addGroups(sum: usize, at: usize, groups: u32, q: v128, bits: i32
 /** Unpacks. @returns as above. */
 // @ts-ignore: decorator
 @inline
-export function readGroups(out: usize, at: usize, groups: u32, bits: i32): v128 {
+export function readGroups(out: usize, at: usize, groups: u32, mask: v128, bits: i32): v128 {
   let most = i32x4.splat(0);
   for (const end = out + 512 * <usize>groups; out < end; out += 512, at += 16 * <usize>bits) {
-    most = readField(out, at, most, 0, bits);
-    most = readField(out, at, most, 1, bits);
-    most = readField(out, at, most, 2, bits);
-    most = readField(out, at, most, 3, bits);
-    most = readField(out, at, most, 4, bits);
-    most = readField(out, at, most, 5, bits);
-    most = readField(out, at, most, 6, bits);
-    most = readField(out, at, most, 7, bits);
-    most = readField(out, at, most, 8, bits);
-    most = readField(out, at, most, 9, bits);
-    most = readField(out, at, most, 10, bits);
-    most = readField(out, at, most, 11, bits);
-    most = readField(out, at, most, 12, bits);
-    most = readField(out, at, most, 13, bits);
-    most = readField(out, at, most, 14, bits);
-    most = readField(out, at, most, 15, bits);
-    most = readField(out, at, most, 16, bits);
-    most = readField(out, at, most, 17, bits);
-    most = readField(out, at, most, 18, bits);
-    most = readField(out, at, most, 19, bits);
-    most = readField(out, at, most, 20, bits);
-    most = readField(out, at, most, 21, bits);
-    most = readField(out, at, most, 22, bits);
-    most = readField(out, at, most, 23, bits);
-    most = readField(out, at, most, 24, bits);
-    most = readField(out, at, most, 25, bits);
-    most = readField(out, at, most, 26, bits);
-    most = readField(out, at, most, 27, bits);
-    most = readField(out, at, most, 28, bits);
-    most = readField(out, at, most, 29, bits);
-    most = readField(out, at, most, 30, bits);
-    most = readField(out, at, most, 31, bits);
+    most = readField(out, at, most, mask, 0, bits);
+    most = readField(out, at, most, mask, 1, bits);
+    most = readField(out, at, most, mask, 2, bits);
+    most = readField(out, at, most, mask, 3, bits);
+    most = readField(out, at, most, mask, 4, bits);
+    most = readField(out, at, most, mask, 5, bits);
+    most = readField(out, at, most, mask, 6, bits);
+    most = readField(out, at, most, mask, 7, bits);
+    most = readField(out, at, most, mask, 8, bits);
+    most = readField(out, at, most, mask, 9, bits);
+    most = readField(out, at, most, mask, 10, bits);
+    most = readField(out, at, most, mask, 11, bits);
+    most = readField(out, at, most, mask, 12, bits);
+    most = readField(out, at, most, mask, 13, bits);
+    most = readField(out, at, most, mask, 14, bits);
+    most = readField(out, at, most, mask, 15, bits);
+    most = readField(out, at, most, mask, 16, bits);
+    most = readField(out, at, most, mask, 17, bits);
+    most = readField(out, at, most, mask, 18, bits);
+    most = readField(out, at, most, mask, 19, bits);
+    most = readField(out, at, most, mask, 20, bits);
+    most = readField(out, at, most, mask, 21, bits);
+    most = readField(out, at, most, mask, 22, bits);
+    most = readField(out, at, most, mask, 23, bits);
+    most = readField(out, at, most, mask, 24, bits);
+    most = readField(out, at, most, mask, 25, bits);
+    most = readField(out, at, most, mask, 26, bits);
+    most = readField(out, at, most, mask, 27, bits);
+    most = readField(out, at, most, mask, 28, bits);
+    most = readField(out, at, most, mask, 29, bits);
+    most = readField(out, at, most, mask, 30, bits);
+    most = readField(out, at, most, mask, 31, bits);
   }
   return most;
 }
