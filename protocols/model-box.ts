@@ -1,12 +1,23 @@
 import { DOMAIN } from '../crypto/domain.ts';
-import { bytesEqual, canonicalBytes, concat, fromBase64, fromHex, parseCanonical, toBase64, toHex, u32be, utf8 } from '../crypto/encoding.ts';
+import {
+  bytesEqual,
+  canonicalBytes,
+  concat,
+  fromBase64,
+  fromHex,
+  parseCanonical,
+  toBase64,
+  toHex,
+  u32be,
+  utf8,
+} from '../crypto/encoding.ts';
 import { CryptoError } from '../crypto/errors.ts';
 import { open, seal } from '../crypto/hpke.ts';
 import type { Primitives, Rng } from '../crypto/primitives.ts';
 import { SecretBytes } from '../crypto/secret.ts';
 import { infoWithLabel } from '../crypto/signature.ts';
 import { type Rejection, reject } from './errors.ts';
-import { type Party, type Transcript } from './transcript.ts';
+import type { Party, Transcript } from './transcript.ts';
 
 /**
  * A model on its way to the nodes: one random key, sealed to each node (HPKE, X-Wing), and the model under it

@@ -19,7 +19,10 @@ export const taskField = z.strictObject({
   window: labelField,
   unit: z.enum(['record', 'node']),
   recipients: z.array(nameField).min(1).max(8),
-  dimension: z.int().min(1).max(2 ** 30),
+  dimension: z
+    .int()
+    .min(1)
+    .max(2 ** 30),
   bits: z.int().min(2).max(28),
   nodesMax: z.int().min(2).max(1024),
   minCohort: z.int().min(2).max(1024),
@@ -70,7 +73,15 @@ export function recordOf(
 ): RoundRecord {
   const { dimension, bits, nodesMax, minCohort, minHonest } = task;
   const threshold = t.genesis!.threshold;
-  const derived = deriveParameters({ dimension, bits, nodesMax, minCohort, minHonest, members: members.length, threshold });
+  const derived = deriveParameters({
+    dimension,
+    bits,
+    nodesMax,
+    minCohort,
+    minHonest,
+    members: members.length,
+    threshold,
+  });
   const parameters = { ...derived, primes: [...derived.primes], primeBits: [...derived.primeBits] };
   const holder = (name: string) => ({ name, roundKey: announce.roundKeys.get(name)!.hash });
   return {
@@ -108,4 +119,3 @@ export function nextNumber(t: Transcript, task: string): number {
   for (const announce of t.announces.values()) if (announce.task === task) last = Math.max(last, announce.number);
   return last + 1;
 }
-

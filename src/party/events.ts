@@ -3,5 +3,6 @@ export type Say = (event: string, fields?: Readonly<Record<string, string | numb
 
 /** @param level - `quiet` says nothing but errors. */
 export function sayTo(party: string, write: (line: string) => void): Say {
-  return (event, fields = {}) => write(`${JSON.stringify({ time: new Date().toISOString(), party, event, ...fields })}\n`);
+  return (event, fields = {}) =>
+    write(`${JSON.stringify({ time: new Date().toISOString(), party, event, ...fields })}\n`);
 }

@@ -14,7 +14,10 @@ const REPLICA_MS = 5000;
  *
  * @throws TransportError what the last one said.
  */
-export async function askReplicas<T>(replicas: readonly Connection[], ask: (replica: Connection) => Promise<T>): Promise<T> {
+export async function askReplicas<T>(
+  replicas: readonly Connection[],
+  ask: (replica: Connection) => Promise<T>,
+): Promise<T> {
   let failure: unknown;
   for (const replica of [...replicas, ...replicas]) {
     try {
@@ -41,7 +44,9 @@ export async function fetchBox(
   const hash = boxHashFor(attempt, confirm, holder);
   const request = { closeHash: fromHex(attempt.close, 32), node: confirm.node, holder };
   try {
-    const { sealed } = await askReplicas(replicas, (r) => r.call(AggregationService.fetchBox, request, REPLICA_OPTIONS));
+    const { sealed } = await askReplicas(replicas, (r) =>
+      r.call(AggregationService.fetchBox, request, REPLICA_OPTIONS),
+    );
     return toHex(primitives.sha256(sealed)) === hash ? sealed : null;
   } catch (error) {
     if (error instanceof TransportError && error.status === 'NOT_FOUND') return null;

@@ -1,9 +1,9 @@
 import { bytesEqual, concat, u64be } from '../../crypto/encoding.ts';
 import { Frontier, leafHash } from '../../crypto/merkle.ts';
+import type { Policy } from '../../crypto/policy.ts';
 import type { Primitives } from '../../crypto/primitives.ts';
 import { isRejection, ProtocolError } from '../../protocols/errors.ts';
 import { advance, newReader, type Reader } from '../../protocols/reader.ts';
-import type { Policy } from '../../crypto/policy.ts';
 import type { Transcript } from '../../protocols/transcript.ts';
 import type { Connection } from '../grpc/connection.ts';
 import { followLog } from '../grpc/follow.ts';

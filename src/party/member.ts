@@ -1,17 +1,17 @@
 import { toBase64 } from '../../crypto/encoding.ts';
 import { xwingKeyPair } from '../../crypto/hpke.ts';
 import { SecretBytes } from '../../crypto/secret.ts';
-import { type Answer, checkBox, makeAnswer, type MemberDuty, memberDuties } from '../../protocols/member.ts';
+import { type Answer, checkBox, type MemberDuty, makeAnswer, memberDuties } from '../../protocols/member.ts';
 import type { Attempt, Decision, Round } from '../../protocols/transcript.ts';
 import { QuorumService } from '../grpc/services.ts';
 import { askReplicas, fetchBox, REPLICA_OPTIONS } from './fetch.ts';
 import type { LogReader } from './log-reader.ts';
-import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
 import { decodeParts, encodeParts } from './parts.ts';
+import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
 import type { Running } from './running.ts';
 import { witnessing } from './witnessing.ts';
 
-const ROUND_KEY = 'round.key';
+export const ROUND_KEY = 'round.key';
 const ANSWERS = 'answers';
 
 type Seeds = Map<string, readonly SecretBytes[]>;
@@ -54,7 +54,13 @@ function wipeSeeds(seeds: Seeds): void {
 }
 
 /** The answer is made once, kept, and only then sent: every retry sends the same bytes. */
-async function answer(party: Party, log: LogReader, round: Round, decision: Decision, opened: Seeds | null): Promise<void> {
+async function answer(
+  party: Party,
+  log: LogReader,
+  round: Round,
+  decision: Decision,
+  opened: Seeds | null,
+): Promise<void> {
   const { records } = party.store;
   let kept = await records.get(ANSWERS, decision.hash);
   if (kept === undefined) {
@@ -67,7 +73,9 @@ async function answer(party: Party, log: LogReader, round: Round, decision: Deci
   }
   const [leaf, ...sealed] = decodeParts(kept);
   const boxes = sealed.map((bytes, i) => ({ recipient: round.record.recipients[i]!.name, sealed: bytes }));
-  await askReplicas(party.aggregators, (r) => r.call(QuorumService.putAnswer, { leaf: leaf!, sealed: boxes }, REPLICA_OPTIONS));
+  await askReplicas(party.aggregators, (r) =>
+    r.call(QuorumService.putAnswer, { leaf: leaf!, sealed: boxes }, REPLICA_OPTIONS),
+  );
 }
 
 /** Runs a quorum member: round keys, boxes, ready, answers; and it witnesses the log. */
@@ -112,4 +120,3 @@ function dutyKey(duty: MemberDuty): string {
   const complaints = [...duty.attempt.complaints.values()].flatMap((byMember) => [...byMember.values()]);
   return `check-boxes ${duty.attempt.close} ${complaints.map((c) => `${c.resealed} ${c.final}`).join()}`;
 }
-

@@ -11,7 +11,10 @@ export const nodeConfigField = z.strictObject({
   /** The site's policy file. */
   policy: z.string().min(1).default('policy.yaml'),
   /** Rows to train on, CSV, and rows held out for evaluation. Null: updates come from `veilsum node submit`. */
-  data: z.strictObject({ train: z.string().min(1), heldOut: z.string().min(1) }).nullable().default(null),
+  data: z
+    .strictObject({ train: z.string().min(1), heldOut: z.string().min(1) })
+    .nullable()
+    .default(null),
   engine: z.enum(['auto', 'kernel', 'node-seal']).default('auto'),
 });
 

@@ -15,8 +15,8 @@ import type { BlobReader } from '../store/port.ts';
 import { type EngineChoice, payloadContext } from './engines.ts';
 import { askReplicas, REPLICA_OPTIONS } from './fetch.ts';
 import type { LogReader } from './log-reader.ts';
-import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
 import { decodeParts, encodeParts } from './parts.ts';
+import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
 import type { Running } from './running.ts';
 
 /** Where a node's update comes from. */
@@ -78,7 +78,13 @@ export async function fetchModel(party: Party, log: LogReader, modelHash: string
 }
 
 /** Encrypts an update block by block into the node's own store, then keeps the round's secrets and the upload leaf. */
-async function prepareUpload(party: Party, log: LogReader, setting: NodeSetting, round: Round, values: Int32Array): Promise<void> {
+async function prepareUpload(
+  party: Party,
+  log: LogReader,
+  setting: NodeSetting,
+  round: Round,
+  values: Int32Array,
+): Promise<void> {
   const context = await payloadContext(round.record, setting.engine);
   using seed = new SecretBytes('upload seed', rng(32));
   using encryptor = createEncryptor(context, values, seed);
@@ -127,7 +133,11 @@ async function act(party: Party, log: LogReader, setting: NodeSetting, done: Set
 async function doUpload(party: Party, log: LogReader, setting: NodeSetting, round: Round): Promise<void> {
   if (!party.rounds.has(round.id, UPLOAD)) {
     const task = setting.tasks.find((t) => taskHashOf(primitives, t) === round.record.taskHash);
-    if (task === undefined) return party.say('round refused', { code: 'POLICY_REFUSES', why: 'the task is not among this site’s task files' });
+    if (task === undefined)
+      return party.say('round refused', {
+        code: 'POLICY_REFUSES',
+        why: 'the task is not among this site’s task files',
+      });
     const refusal = mayUpload(setting.policy, log.transcript, round, party.name, await ownCharges(party));
     if (refusal !== null) return party.say('round refused', { code: refusal.rejected, why: refusal.why });
     const model = await fetchModel(party, log, round.record.modelHash);
@@ -147,7 +157,12 @@ async function ownCharges(party: Party): Promise<number> {
 }
 
 /** rho_i over the node's own payload. */
-async function checksumOf(party: Party, context: PayloadContext, payloadHash: string, closeHash: Uint8Array): Promise<Uint32Array> {
+async function checksumOf(
+  party: Party,
+  context: PayloadContext,
+  payloadHash: string,
+  closeHash: Uint8Array,
+): Promise<Uint32Array> {
   using payload = await party.store.blobs.open(payloadHash);
   using checksum = createChecksum(context, closeHash);
   for (let block = 0, at = 0; block < context.parameters.blocks; block++) {
@@ -159,7 +174,13 @@ async function checksumOf(party: Party, context: PayloadContext, payloadHash: st
 }
 
 /** One confirmation per attempt: it is kept, with the charge it may lead to, before any of it is sent. */
-async function confirm(party: Party, log: LogReader, setting: NodeSetting, round: Round, attempt: Attempt): Promise<void> {
+async function confirm(
+  party: Party,
+  log: LogReader,
+  setting: NodeSetting,
+  round: Round,
+  attempt: Attempt,
+): Promise<void> {
   const name = `confirm-${attempt.close}`;
   if (!party.rounds.has(round.id, name)) {
     using secrets = readSecrets(party, round.id);
@@ -206,11 +227,13 @@ async function forget(party: Party, round: Round): Promise<void> {
 }
 
 /** Runs a node until it is stopped. @param setting - made from the node's configuration, or by `node submit`. */
-export async function runNode(folder: string, settingFor: (party: Party) => Promise<NodeSetting>): Promise<Running & { readonly log: LogReader }> {
+export async function runNode(
+  folder: string,
+  settingFor: (party: Party) => Promise<NodeSetting>,
+): Promise<Running & { readonly log: LogReader }> {
   const party = await openParty(folder);
   const setting = await settingFor(party);
   const done = new Set<string>();
   const { log, stop } = await runDuties(party, [], (reader) => act(party, reader, setting, done));
   return { address: party.folder.card.address, log, stop };
 }
-

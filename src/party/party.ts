@@ -1,24 +1,24 @@
 import { join } from 'node:path';
 import { makeSigner } from '../../crypto/note.ts';
 import type { Policy } from '../../crypto/policy.ts';
+import { isRejection } from '../../protocols/errors.ts';
 import { parseVerifiedGenesis } from '../../protocols/genesis.ts';
 import type { Body, Kind } from '../../protocols/leaves.ts';
 import { policyOf, witnessKeyName } from '../../protocols/log-policy.ts';
 import { makeLeaf, type Signer } from '../../protocols/verified.ts';
-import { isRejection } from '../../protocols/errors.ts';
 import { ConfigError } from '../config/errors.ts';
 import type { Endpoint } from '../config/federation.ts';
 import { Connection } from '../grpc/connection.ts';
 import { type Implementation, implement } from '../grpc/handlers.ts';
 import { type RunningServer, startServer } from '../grpc/server.ts';
 import { LogService, PartyService } from '../grpc/services.ts';
+import { STORE_LAYER } from '../grpc/store-status.ts';
 import { checkpointSeed } from '../keys/card.ts';
 import { FOLDER, openPartyFolder, type PartyFolder } from '../keys/party-folder.ts';
 import { nodePrimitives as primitives } from '../platform/primitives-node.ts';
 import { systemRng } from '../platform/rng.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/port.ts';
-import { STORE_LAYER } from '../grpc/store-status.ts';
 import type { TlsRole } from '../tls/identity.ts';
 import { DutyLoop } from './duty-loop.ts';
 import { type Say, sayTo } from './events.ts';
@@ -48,7 +48,8 @@ export async function openParty(folder: string, stateFolder?: string): Promise<P
   const party = await openPartyFolder(folder);
   const { card, federation, tls, identity } = party;
   const genesis = parseVerifiedGenesis(primitives, party.genesisLeaf);
-  if (isRejection(genesis)) throw new ConfigError('INVALID', `the federation file holds no valid genesis: ${genesis.why}`);
+  if (isRejection(genesis))
+    throw new ConfigError('INVALID', `the federation file holds no valid genesis: ${genesis.why}`);
   const connect = (to: Endpoint, role: TlsRole): Connection =>
     new Connection({ address: to.address, tls, expected: { pins: [to.tlsKeySha256], role } });
   const coordinator = connect(federation.coordinator, 'coordinator');
@@ -68,14 +69,14 @@ export async function openParty(folder: string, stateFolder?: string): Promise<P
   };
 }
 
-/** A reader of the log for this party. */
-export function readLog(party: Party): LogReader {
+/** A reader of the log for this party. @param keepHead - not for aggregators, which share a store and hold no state. */
+export function readLog(party: Party, keepHead = true): LogReader {
   return new LogReader({
     primitives,
     policy: party.policy,
     genesisHash: party.folder.federation.genesisHash,
     coordinator: party.coordinator,
-    records: party.store.records,
+    records: keepHead ? party.store.records : null,
     say: party.say,
   });
 }
@@ -87,7 +88,11 @@ export function witnessSigner(party: Party) {
 }
 
 /** Starts the party's gRPC server on its card's address, with the status service beside what it serves. */
-export async function serve(party: Party, services: readonly Implementation[], logSize: () => number): Promise<RunningServer> {
+export async function serve(
+  party: Party,
+  services: readonly Implementation[],
+  logSize: () => number,
+): Promise<RunningServer> {
   const { address, role } = party.folder.card;
   const split = address.lastIndexOf(':');
   const status = implement(PartyService, {
@@ -99,7 +104,8 @@ export async function serve(party: Party, services: readonly Implementation[], l
     tls: party.folder.tls,
     services: [...services, status],
     layers: [STORE_LAYER],
-    onFault: (path, error) => party.say('fault', { path, error: error instanceof Error ? `${error.name}: ${error.message}` : 'unknown' }),
+    onFault: (path, error) =>
+      party.say('fault', { path, error: error instanceof Error ? `${error.name}: ${error.message}` : 'unknown' }),
   });
   party.say('listening', { address: server.address, role, pid: process.pid });
   return server;

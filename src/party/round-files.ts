@@ -1,4 +1,16 @@
-import { closeSync, existsSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { SecretBytes } from '../../crypto/secret.ts';
 import { writeDurably } from '../config/files.ts';
@@ -14,7 +26,10 @@ export class RoundFiles {
     this.#folder = folder;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     // Backup tools that know the tag (tar --exclude-caches, restic, borg) leave the folder out: bford.info/cachedir
-    writeDurably(join(folder, 'CACHEDIR.TAG'), 'Signature: 8a477f597d28d172789f06886806bc55\n# Round secrets: keep out of backups.\n');
+    writeDurably(
+      join(folder, 'CACHEDIR.TAG'),
+      'Signature: 8a477f597d28d172789f06886806bc55\n# Round secrets: keep out of backups.\n',
+    );
   }
 
   #path(round: string, name: string): string {

@@ -1,5 +1,5 @@
-import { formatSignatures } from '../../crypto/note.ts';
 import { concat, toHex, u64be, utf8 } from '../../crypto/encoding.ts';
+import { formatSignatures } from '../../crypto/note.ts';
 import { isRejection, ProtocolError } from '../../protocols/errors.ts';
 import { checkHead, cosignHead, newWitness, type WitnessState } from '../../protocols/witness.ts';
 import { type Implementation, implement } from '../grpc/handlers.ts';
@@ -36,7 +36,11 @@ export function witnessing(party: Party): Implementation {
       const knownSize = BigInt(outcome.state.size);
       if (outcome.refusal?.rejected === 'STALE_ATTEMPT') return { cosignatures: [], knownSize };
       if (outcome.refusal !== null) {
-        party.say('checkpoint refused', { code: outcome.refusal.rejected, size: outcome.state.size, root: toHex(outcome.state.root) });
+        party.say('checkpoint refused', {
+          code: outcome.refusal.rejected,
+          size: outcome.state.size,
+          root: toHex(outcome.state.root),
+        });
         throw new ProtocolError(outcome.refusal.rejected, outcome.refusal.why);
       }
       const line = cosignHead(primitives, signer, checkpoint, Math.floor(Date.now() / 1000));

@@ -1,0 +1,21 @@
+import { createAuthority } from '../tls/authority.ts';
+import { Connection } from './connection.ts';
+import { implement } from './handlers.ts';
+import { receiveUpload } from './receive-upload.ts';
+import { startServer } from './server.ts';
+import { AggregationService } from './services.ts';
+import { sourceOf } from './transfer.ts';
+import { upload } from './upload.ts';
+import { cuttingProxy } from '../../test/protocol/cutting-proxy.ts';
+import { MemorySink, party, sha256 } from '../../test/protocol/parties.ts';
+const a = await createAuthority('ours', new Date());
+const s = await party(a, 'agg', 'aggregator'), n = await party(a, 'eu-1', 'node');
+const payload = Buffer.alloc(20 * 65536, 3); const sink = new MemorySink();
+const every = Object.fromEntries(Object.keys(AggregationService).map((k) => [k, async () => { throw new Error('x'); }]));
+const server = await startServer({ host: '127.0.0.1', port: 0, tls: s, onFault: (p, e) => console.log('FAULT', p, e), services: [implement(AggregationService, { ...every, upload: receiveUpload(sink, { admit: async () => ({ id: 'x', lengthBytes: payload.length, hash: sha256(payload) }), complete: async () => ({ leafIndex: 7n }) }) } as any)] });
+const proxy = await cuttingProxy(server.port); const c = new Connection({ address: proxy.address, tls: n, expected: { pins: [server.identity.spkiSha256] } });
+const cut = Number(process.argv[2]); proxy.cutAfter(cut);
+setTimeout(() => { console.log('HANG', sink.appends, proxy.connections); process.exit(1); }, 8000).unref();
+const t = performance.now();
+const r = await upload([c], AggregationService.upload, { roundId: new Uint8Array(32), leaf: new Uint8Array(1) }, sourceOf(payload), { chunkBytes: 65536, onProgress: (x) => console.log((performance.now()-t).toFixed(0), x, proxy.connections) }).catch((e) => e);
+console.log(r); c.close(); console.log('closed'); proxy.close(); console.log('p');  await server.stop(0); console.log('stopped')

@@ -1,0 +1,214 @@
+import { fromHex, toHex } from '../../crypto/encoding.ts';
+import { addCorrections, checkBoxes, checkCorrection } from '../../protocols/aggregator.ts';
+import { isRejection, ProtocolError, type Rejection } from '../../protocols/errors.ts';
+import { judge, verifyNext } from '../../protocols/rules.ts';
+import type { Attempt, Round, Transcript } from '../../protocols/transcript.ts';
+import { isKind, type SignedLeaf, type Verified } from '../../protocols/verified.ts';
+import { sendBlob } from '../grpc/download.ts';
+import { type CallContext, implement } from '../grpc/handlers.ts';
+import { receiveUpload } from '../grpc/receive-upload.ts';
+import { AggregationService, QuorumService } from '../grpc/services.ts';
+import { StoreError } from '../store/errors.ts';
+import { chunkSink, sourceOfBlob } from './chunk-sink.ts';
+import type { LogReader } from './log-reader.ts';
+import { openParty, type Party, primitives, readLog, serve } from './party.ts';
+import { checkPayload, sumPayloads } from './payload-sums.ts';
+import type { Running } from './running.ts';
+
+/** How long a call may wait for this replica's log to catch up with the caller's, in ms. */
+const CATCH_UP_MS = 5000;
+
+const hashOf = (bytes: Uint8Array): string => toHex(primitives.sha256(bytes));
+
+function refuse(rejection: Rejection): never {
+  throw new ProtocolError(rejection.rejected, rejection.why);
+}
+
+/** Waits until the log, as this replica sees it, says something. */
+async function until<T extends object | string>(
+  log: LogReader,
+  what: string,
+  find: (t: Transcript) => T | null | undefined,
+): Promise<T> {
+  try {
+    return await log.until(find, AbortSignal.timeout(CATCH_UP_MS));
+  } catch (cause) {
+    throw new StoreError('NOT_FOUND', `the log shows no such ${what}`, { cause });
+  }
+}
+
+/** A leaf that a caller wants in the log: its own, of a kind that goes through aggregators, and such as would count. */
+function admit(log: LogReader, bytes: Uint8Array, context: CallContext): Verified<SignedLeaf> {
+  const signed = verifyNext(primitives, log.transcript, bytes);
+  if (isRejection(signed)) refuse(signed);
+  if (signed.leaf.actor !== context.peer.name) {
+    throw new ProtocolError('WRONG_ROLE', 'the leaf is another party’s than the connection’s');
+  }
+  return signed;
+}
+
+function findAttempt(t: Transcript, close: string): { round: Round; attempt: Attempt } | null {
+  const round = t.rounds.get(t.roundOfClose.get(close) ?? '');
+  const attempt = round?.attempts.find((a) => a.close === close);
+  return round !== undefined && attempt !== undefined ? { round, attempt } : null;
+}
+
+function aggregation(party: Party, log: LogReader) {
+  const { store } = party;
+  const attemptOf = (closeHash: Uint8Array) => until(log, 'close', (t) => findAttempt(t, toHex(closeHash)));
+  return implement(AggregationService, {
+    uploadStatus: async ({ roundId }, { peer }) => {
+      const upload = log.transcript.rounds.get(toHex(roundId))?.uploads.get(peer.name);
+      const kept = await store.uploads.list();
+      const mine = kept.find(({ id }) => id.startsWith(`${toHex(roundId)}/${peer.name}/`));
+      const receivedBytes = BigInt(upload?.body.payloadBytes ?? mine?.receivedBytes ?? 0);
+      return upload === undefined ? { receivedBytes } : { receivedBytes, leafIndex: BigInt(upload.index) };
+    },
+    upload: receiveUpload(chunkSink(store), {
+      admit: async ({ roundId, leaf }, context) => {
+        await until(log, 'round', (t) => t.rounds.get(toHex(roundId)));
+        const signed = admit(log, leaf, context);
+        if (!isKind(signed, 'upload')) throw new ProtocolError('MALFORMED', 'the header holds no upload leaf');
+        const { round, payloadHash, payloadBytes } = signed.leaf.body;
+        if (round !== toHex(roundId)) throw new ProtocolError('UNKNOWN_ROUND', 'header and leaf name different rounds');
+        // The same leaf again, after a lost receipt, is judged by the log; another one is refused before a byte is taken.
+        const known = log.transcript.rounds.get(round)?.uploads.get(context.peer.name);
+        if (known?.hash !== signed.hash) {
+          const verdict = judge(primitives, log.transcript, signed);
+          if (isRejection(verdict)) refuse(verdict);
+        }
+        const id = `${round}/${context.peer.name}/${payloadHash}`;
+        await store.uploads.begin(id, { lengthBytes: payloadBytes, hash: payloadHash });
+        return { id, lengthBytes: payloadBytes, hash: fromHex(payloadHash, 32) };
+      },
+      complete: async (announced, { roundId, leaf }) => {
+        const round = log.transcript.rounds.get(toHex(roundId))!;
+        await checkPayload(store, round, toHex(announced.hash));
+        return { leafIndex: BigInt(await party.append(leaf)) };
+      },
+    }),
+    confirm: async ({ leaf, correction, boxes }, context) => {
+      const signed = admit(log, leaf, context);
+      if (!isKind(signed, 'confirm')) throw new ProtocolError('MALFORMED', 'not a confirm leaf');
+      const { body } = signed.leaf;
+      const { round } = await attemptOf(fromHex(body.close, 32));
+      if (hashOf(correction) !== body.correctionHash)
+        throw new ProtocolError('PAYLOAD_HASH', 'not the correction that the leaf names');
+      const problem = checkCorrection(round.record, correction) ?? checkBoxes(hashOf, body, boxes);
+      if (problem !== null) refuse(problem);
+      for (const bytes of [correction, ...boxes.map((box) => box.sealed)]) await store.blobs.put([bytes]);
+      return { leafIndex: BigInt(await party.append(leaf)) };
+    },
+    reseal: async ({ leaf, box }, context) => {
+      const signed = admit(log, leaf, context);
+      if (!isKind(signed, 'reseal') || box === undefined)
+        throw new ProtocolError('MALFORMED', 'not a reseal leaf with its box');
+      if (hashOf(box.sealed) !== signed.leaf.body.hash)
+        throw new ProtocolError('PAYLOAD_HASH', 'not the box that the leaf names');
+      await store.blobs.put([box.sealed]);
+      return { leafIndex: BigInt(await party.append(leaf)) };
+    },
+    fetchBox: async ({ closeHash, node, holder }, { peer }) => {
+      if (holder !== peer.name) throw new ProtocolError('WRONG_ROLE', 'a holder fetches its own box only');
+      const hash = await until(log, 'confirmation', (t) => {
+        const found = findAttempt(t, toHex(closeHash));
+        const confirm = found?.attempt.confirms.get(node);
+        if (found === null || confirm === undefined) return null;
+        const resealed = found.attempt.complaints.get(confirm.hash)?.get(holder)?.resealed;
+        return resealed ?? confirm.body.boxes.find((box) => box.holder === holder)?.hash;
+      });
+      return { sealed: await store.blobs.get(hash) };
+    },
+    sum: async ({ roundId, uploadIndices }) => {
+      const wanted = uploadIndices.map(Number);
+      const { round, cohort } = await until(log, 'set of uploads', (t) => {
+        const found = t.rounds.get(toHex(roundId));
+        const byIndex = new Map([...(found?.uploads.values() ?? [])].map((upload) => [upload.index, upload]));
+        const uploads = wanted.map((index) => byIndex.get(index));
+        return found !== undefined && uploads.every((u) => u !== undefined) ? { round: found, cohort: uploads } : null;
+      });
+      const { hash, bytes } = await sumPayloads(store, round, cohort);
+      return { sumHash: fromHex(hash, 32), sumBytes: BigInt(bytes) };
+    },
+    fetchSum: async function* ({ sumHash, offsetBytes }) {
+      using reader = await store.blobs.open(toHex(sumHash));
+      yield* sendBlob(sourceOfBlob(reader), offsetBytes);
+    },
+    fetchMaskSum: async ({ closeHash }) => {
+      const found = await until(log, 'complete set of confirmations', (t) => {
+        const at = findAttempt(t, toHex(closeHash));
+        return at !== null && at.attempt.confirms.size === at.attempt.cohort.length ? at : null;
+      });
+      const corrections = await Promise.all(
+        [...found.attempt.confirms.values()].map((c) => store.blobs.get(c.body.correctionHash)),
+      );
+      const correctionSum = addCorrections(found.round.record, corrections);
+      await store.blobs.put([correctionSum]);
+      return { correctionSum };
+    },
+    fetchConfirmation: async ({ closeHash, node }) => {
+      const { attempt } = await attemptOf(closeHash);
+      const confirm = attempt.confirms.get(node);
+      if (confirm === undefined) throw new StoreError('NOT_FOUND', 'the node has not confirmed');
+      return { correction: await store.blobs.get(confirm.body.correctionHash) };
+    },
+  });
+}
+
+function quorum(party: Party, log: LogReader) {
+  const { store } = party;
+  const decisionOf = (t: Transcript, hash: string) => {
+    const round = t.rounds.get(t.roundOfDecide.get(hash) ?? '');
+    return round !== undefined && 'decision' in round ? round.decision : null;
+  };
+  return implement(QuorumService, {
+    putAnswer: async ({ leaf, sealed }, context) => {
+      const signed = admit(log, leaf, context);
+      if (!isKind(signed, 'answer')) throw new ProtocolError('MALFORMED', 'not an answer leaf');
+      const named = signed.leaf.body.sealed;
+      const same =
+        sealed.length === named.length &&
+        sealed.every((box, i) => box.recipient === named[i]!.recipient && hashOf(box.sealed) === named[i]!.hash);
+      if (!same) throw new ProtocolError('PAYLOAD_HASH', 'not the answers that the leaf names');
+      for (const box of sealed) await store.blobs.put([box.sealed]);
+      return { leafIndex: BigInt(await party.append(leaf)) };
+    },
+    fetchAnswers: async ({ decideHash, recipient, exceptMembers }, { peer }) => {
+      if (recipient !== peer.name) throw new ProtocolError('WRONG_ROLE', 'a recipient fetches its own answers only');
+      const decision = await until(log, 'decision', (t) => decisionOf(t, toHex(decideHash)));
+      const answers: { member: string; sealed: Uint8Array }[] = [];
+      let bytes = 0;
+      let more = false;
+      for (const [member, { body }] of decision.answers) {
+        if (exceptMembers.includes(member)) continue;
+        const sealed = await store.blobs.get(body.sealed.find((box) => box.recipient === recipient)!.hash);
+        bytes += sealed.length;
+        if (answers.length > 0 && bytes > 1 << 20) {
+          more = true;
+          break;
+        }
+        answers.push({ member, sealed });
+      }
+      return { answers, more };
+    },
+  });
+}
+
+/**
+ * Runs an aggregator: it holds no key of a round and no state of its own. All replicas of one machine share a state
+ * folder, and any of them can go on with what another one began.
+ */
+export async function runAggregator(folder: string, stateFolder: string): Promise<Running> {
+  const party = await openParty(folder, stateFolder);
+  const log = readLog(party, false);
+  const server = await serve(party, [aggregation(party, log), quorum(party, log)], () => log.head?.size ?? 0);
+  log.start();
+  return {
+    address: server.address,
+    stop: async () => {
+      await log.stop();
+      await server.stop();
+      await party.store[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -1,0 +1,127 @@
+import { fromHex, toHex } from '../../crypto/encoding.ts';
+import { makeSigner } from '../../crypto/note.ts';
+import { type CoordinatorDuty, coordinatorDuties, type Patience } from '../../protocols/coordinator.ts';
+import { ProtocolError } from '../../protocols/errors.ts';
+import { recordOf } from '../../protocols/task.ts';
+import { newestModel } from '../../protocols/transcript.ts';
+import { Connection } from '../grpc/connection.ts';
+import { AggregationService } from '../grpc/services.ts';
+import { checkpointSeed } from '../keys/card.ts';
+import { DutyLoop } from './duty-loop.ts';
+import { askReplicas } from './fetch.ts';
+import { LogKeeper, type Witness } from './log-keeper.ts';
+import { logService } from './log-service.ts';
+import { modelService } from './model-service.ts';
+import { openParty, type Party, primitives, serve } from './party.ts';
+import { keptTask, roundDesk } from './round-desk.ts';
+import type { Running } from './running.ts';
+
+/** Adding up may take its time: a replica reads every payload of the round once. */
+const SUM_MS = 600_000;
+
+export interface CoordinatorOptions {
+  /** How long the coordinator waits for members before it goes on without them, in ms. */
+  readonly roundKeyMs?: number;
+  readonly readyMs?: number;
+  readonly answerMs?: number;
+}
+
+/** A running coordinator, with the log it keeps: for the HTTP side and for exports. */
+export interface RunningCoordinator extends Running {
+  readonly keeper: LogKeeper;
+  readonly party: Party;
+}
+
+function witnessesOf(party: Party): Witness[] {
+  const { members, witnesses } = party.folder.federation;
+  const connect =
+    (role: 'member' | 'witness') =>
+    (to: (typeof members)[number]): Witness => {
+      const expected = { pins: [to.tlsKeySha256], role };
+      return { name: to.name, connection: new Connection({ address: to.address, tls: party.folder.tls, expected }) };
+    };
+  return [...members.map(connect('member')), ...witnesses.map(connect('witness'))];
+}
+
+async function doDuty(party: Party, keeper: LogKeeper, duty: CoordinatorDuty): Promise<void> {
+  if (duty.duty === 'open') {
+    const { announce, members } = duty;
+    const task = await keptTask(party, announce.task);
+    const model = newestModel(keeper.transcript);
+    if (task === null || model === null)
+      throw new ProtocolError('UNKNOWN_MODEL', 'the announced task or its model is not here');
+    const record = recordOf(primitives, keeper.transcript, task, announce, members, model);
+    await keeper.append(party.leaf('open', { record }));
+    party.say('round opened', { round: record.number, rhoNano: record.charge.rhoNano });
+  } else if (duty.duty === 'abort') {
+    await keeper.append(party.leaf('abort', { round: duty.round.id, reason: duty.reason }));
+    party.say('round aborted', { round: duty.round.record.number, reason: duty.reason });
+  } else if (duty.duty === 'close') {
+    const { round, attempt, cohort } = duty;
+    const uploads = cohort.map((upload) => upload.index);
+    const request = { roundId: fromHex(round.id, 32), attempt, uploadIndices: uploads.map(BigInt) };
+    const { sumHash } = await askReplicas(party.aggregators, (r) =>
+      r.call(AggregationService.sum, request, { deadlineMs: SUM_MS }),
+    );
+    await keeper.append(party.leaf('close', { round: round.id, attempt, uploads, sumHash: toHex(sumHash) }));
+    party.say('attempt closed', { round: round.record.number, attempt, nodes: uploads.length });
+  } else {
+    const { attempt, record, id } = duty.round;
+    const request = { closeHash: fromHex(attempt.close, 32) };
+    const { correctionSum } = await askReplicas(party.aggregators, (r) =>
+      r.call(AggregationService.fetchMaskSum, request),
+    );
+    const body = {
+      round: id,
+      attempt: attempt.number,
+      close: attempt.close,
+      confirms: attempt.cohort.map((upload) => attempt.confirms.get(upload.node)!.index),
+      sumHash: attempt.sumHash,
+      correctionSumHash: toHex(primitives.sha256(correctionSum)),
+      rhoNano: record.charge.rhoNano,
+    };
+    await keeper.append(party.leaf('decide', body));
+    party.say('round decided', { round: record.number, attempt: attempt.number, nodes: attempt.cohort.length });
+  }
+}
+
+/** Runs the coordinator: the log, the rounds, sealed models; it holds no key that opens anything. */
+export async function runCoordinator(folder: string, options: CoordinatorOptions = {}): Promise<RunningCoordinator> {
+  const party = await openParty(folder);
+  const seed = checkpointSeed(primitives, party.folder.identity);
+  const signer = makeSigner(primitives, 'ed25519', party.genesis.origin, seed);
+  const witnesses = witnessesOf(party);
+  const { store, policy, say } = party;
+  const keeper = await LogKeeper.open(store, signer, policy, party.folder.genesisLeaf, witnesses, say);
+  const services = [logService(keeper), roundDesk(party, keeper), modelService(party, keeper)];
+  const server = await serve(party, services, () => keeper.log.size);
+  const act = async (): Promise<boolean> => {
+    if (keeper.failure !== null) throw keeper.failure;
+    const patience: Patience = {
+      now: performance.now(),
+      since: (hash) => keeper.firstSeen(hash),
+      roundKeyMs: options.roundKeyMs ?? 10_000,
+      readyMs: options.readyMs ?? 3_000,
+      answerMs: options.answerMs ?? 60_000,
+    };
+    const [duty] = coordinatorDuties(keeper.transcript, patience);
+    if (duty === undefined) return false;
+    await doDuty(party, keeper, duty);
+    return true;
+  };
+  const loop = new DutyLoop(act, say);
+  keeper.onChange(() => loop.poke());
+  loop.start(100);
+  keeper.startCosigning();
+  return {
+    address: server.address,
+    keeper,
+    party,
+    stop: async () => {
+      keeper.stop();
+      await loop.stop();
+      await server.stop();
+      await store[Symbol.asyncDispose]();
+    },
+  };
+}

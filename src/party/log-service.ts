@@ -1,0 +1,65 @@
+import { implement } from '../grpc/handlers.ts';
+import { LogService } from '../grpc/services.ts';
+import { StoreError } from '../store/errors.ts';
+import type { LogKeeper } from './log-keeper.ts';
+
+/** Bytes of leaves in one response; gRPC's limit is twice that. */
+const RUN_BYTES = 1 << 20;
+
+/** Serves the log: only what a cosigned head covers, and goes on as heads are published. */
+export function logService(keeper: LogKeeper) {
+  const published = (): number => keeper.log.published?.checkpoint.size ?? 0;
+  return implement(LogService, {
+    append: async ({ leaf }) => ({ leafIndex: BigInt(await keeper.append(leaf)) }),
+    getCheckpoint: async () => {
+      const newest = keeper.log.published;
+      if (newest === undefined) throw new StoreError('NOT_FOUND', 'no checkpoint has its cosignatures yet');
+      return { checkpoint: newest.note };
+    },
+    follow: async function* ({ fromIndex }, { signal }) {
+      let next = Number(fromIndex);
+      let shown = -1;
+      while (!signal.aborted && !keeper.stopped) {
+        const head = keeper.log.published;
+        if (head === undefined || head.checkpoint.size <= shown || head.checkpoint.size < next) {
+          await changeOf(keeper, signal, () => published() > shown && published() >= next);
+          continue;
+        }
+        const { size } = head.checkpoint;
+        while (next < size) {
+          const leaves = cut(await keeper.log.entries(next, Math.min(size, next + 256)));
+          const firstIndex = BigInt(next);
+          next += leaves.length;
+          yield { firstIndex, leaves: [...leaves], checkpoint: next === size ? head.note : new Uint8Array(0) };
+        }
+        if (shown < 0 && Number(fromIndex) === size)
+          yield { firstIndex: BigInt(next), leaves: [], checkpoint: head.note };
+        shown = size;
+      }
+    },
+  });
+}
+
+/** As many leaves as fit into one response, at least one. */
+function cut(leaves: readonly Uint8Array[]): readonly Uint8Array[] {
+  let bytes = 0;
+  const end = leaves.findIndex((leaf, i) => {
+    bytes += leaf.length;
+    return i > 0 && bytes > RUN_BYTES;
+  });
+  return end < 0 ? leaves : leaves.slice(0, end);
+}
+
+function changeOf(keeper: LogKeeper, signal: AbortSignal, ready: () => boolean): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      if (!ready() && !signal.aborted && !keeper.stopped) return;
+      forget();
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const forget = keeper.onChange(done);
+    signal.addEventListener('abort', done);
+    done();
+  });
+}

@@ -1,0 +1,235 @@
+import { fromHex, toHex } from '../../crypto/encoding.ts';
+import { blockBytes, type PayloadContext } from '../../crypto/payload.ts';
+import { isRejection, ProtocolError } from '../../protocols/errors.ts';
+import { sealModel } from '../../protocols/model-box.ts';
+import { type Opening, openSum, type RecipientDuty, recipientDuties } from '../../protocols/recipient.ts';
+import { type Task, taskHashOf } from '../../protocols/task.ts';
+import type { Decision, Round } from '../../protocols/transcript.ts';
+import { download, sendBlob } from '../grpc/download.ts';
+import { implement } from '../grpc/handlers.ts';
+import { AggregationService, ModelService, QuorumService, ResultService } from '../grpc/services.ts';
+import { sourceOf } from '../grpc/transfer.ts';
+import { upload } from '../grpc/upload.ts';
+import { StoreError } from '../store/errors.ts';
+import { sourceOfBlob } from './chunk-sink.ts';
+import { type EngineChoice, payloadContext } from './engines.ts';
+import { askReplicas, fetchBox, REPLICA_OPTIONS } from './fetch.ts';
+import type { LogReader } from './log-reader.ts';
+import { logRoundKey, ROUND_KEY, roundKeyOf } from './member.ts';
+import { decodeParts, encodeParts } from './parts.ts';
+import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
+import type { Running } from './running.ts';
+
+/** Turns opened sums into models. What it must remember it keeps in the recipient's store. */
+export interface ModelMaker {
+  /** The first model of a task. */
+  first(task: Task): Promise<Uint8Array>;
+  /** The next model. @param values - the opened sum: d exact integers. */
+  next(task: Task, round: Round, model: Uint8Array, values: Int32Array): Promise<Uint8Array>;
+}
+
+export interface RecipientSetting {
+  /** The first one names the first model. */
+  readonly tasks: readonly Task[];
+  readonly engine: EngineChoice;
+  readonly maker: ModelMaker;
+}
+
+const RESULTS = 'results';
+const MODELS = 'models';
+/** How long the recipient waits for answers beyond the t that it needs: they name liars. In ms. */
+const MORE_ANSWERS_MS = 300;
+
+/** The summed payload, in the recipient's own store, checked against the hash of the decision. */
+async function fetchSum(party: Party, round: Round, decision: Decision): Promise<void> {
+  const { sumHash } = decision.body;
+  const { blobs } = party.store;
+  if (await blobs.has(sumHash)) return;
+  const { payloadBytes } = round.record.parameters;
+  const chunks: Uint8Array[] = [];
+  const request = (offsetBytes: bigint) => ({ sumHash: fromHex(sumHash, 32), offsetBytes });
+  const options = { expectedBytes: payloadBytes, maxBytes: payloadBytes };
+  await download(party.aggregators, AggregationService.fetchSum, request, (chunk) => void chunks.push(chunk), options);
+  const { hash } = await blobs.put(chunks);
+  if (hash === sumHash) return;
+  await blobs.remove(hash);
+  throw new ProtocolError('SUM_MISMATCH', 'the aggregator sent another sum than the one decided over');
+}
+
+async function fetchAnswers(party: Party, decision: Decision): Promise<Map<string, Uint8Array>> {
+  const found = new Map<string, Uint8Array>();
+  for (;;) {
+    const request = { decideHash: fromHex(decision.hash, 32), recipient: party.name, exceptMembers: [...found.keys()] };
+    const { answers, more } = await askReplicas(party.aggregators, (r) =>
+      r.call(QuorumService.fetchAnswers, request, REPLICA_OPTIONS),
+    );
+    for (const { member, sealed } of answers) {
+      const logged = decision.answers.get(member)?.body.sealed.find((box) => box.recipient === party.name)?.hash;
+      if (logged === toHex(primitives.sha256(sealed))) found.set(member, sealed);
+    }
+    if (!more || answers.length === 0) return found;
+  }
+}
+
+/** All blocks of the stored sum, block by block. */
+async function readBlocks(party: Party, context: PayloadContext, hash: string): Promise<Uint8Array[]> {
+  using reader = await party.store.blobs.open(hash);
+  const blocks: Uint8Array[] = [];
+  for (let block = 0, at = 0; block < context.parameters.blocks; block++) {
+    const bytes = blockBytes(context.parameters, block);
+    blocks.push(await reader.read(at, bytes));
+    at += bytes;
+  }
+  return blocks;
+}
+
+async function open(party: Party, log: LogReader, setting: RecipientSetting, round: Round): Promise<void> {
+  // A moment for the answers of members beyond the first t.
+  const wanted = round.phase === 'decided' ? round.decision.attempt.ready.size : 0;
+  const complete = (r: Round | undefined): boolean => r?.phase === 'decided' && r.decision.answers.size >= wanted;
+  await log.until((t) => complete(t.rounds.get(round.id)), AbortSignal.timeout(MORE_ANSWERS_MS)).catch(() => {});
+  const now = log.transcript.rounds.get(round.id);
+  if (now?.phase !== 'decided') return;
+  const { decision } = now;
+  await fetchSum(party, now, decision);
+  const { correctionSum } = await askReplicas(party.aggregators, (r) =>
+    r.call(AggregationService.fetchMaskSum, { closeHash: fromHex(decision.attempt.close, 32) }, REPLICA_OPTIONS),
+  );
+  if (toHex(primitives.sha256(correctionSum)) !== decision.body.correctionSumHash) {
+    throw new ProtocolError('SUM_MISMATCH', 'not the sum of corrections that was decided over');
+  }
+  const boxes = new Map<string, Uint8Array>();
+  for (const confirm of decision.attempt.confirms.values()) {
+    const box = await fetchBox(party.aggregators, decision.attempt, confirm, party.name);
+    if (box !== null) boxes.set(confirm.node, box);
+  }
+  const answers = await fetchAnswers(party, decision);
+  const context = await payloadContext(now.record, setting.engine);
+  const blocks = await readBlocks(party, context, decision.body.sumHash);
+  using roundKey = roundKeyOf(party, now.record.announce)!;
+  const opened = openSum(primitives, {
+    context,
+    round: now,
+    decision,
+    recipient: party.name,
+    roundKey,
+    correctionSum,
+    boxes,
+    answers,
+    block: (block) => blocks[block]!,
+  });
+  if (isRejection(opened)) {
+    // More answers may still come, unless all that were ready have answered.
+    if (opened.rejected !== 'CHECKSUM_MISMATCH' && decision.answers.size < decision.attempt.ready.size) {
+      throw new ProtocolError(opened.rejected, opened.why);
+    }
+    const reason =
+      opened.rejected === 'CHECKSUM_MISMATCH' || opened.rejected === 'KEY_DOES_NOT_FIT'
+        ? opened.rejected
+        : 'TOO_FEW_ANSWERS';
+    party.say('round not opened', { round: now.record.number, code: opened.rejected });
+    await party.append(party.leaf('abort', { round: now.id, reason }));
+    return;
+  }
+  await keepResult(party, now, opened);
+  const body = { decide: decision.hash, resultHash: opened.resultHash, liars: [...opened.liars] };
+  await party.append(party.leaf('release', body));
+  party.say('sum opened', {
+    round: now.record.number,
+    nodes: decision.attempt.cohort.length,
+    liars: opened.liars.join(),
+  });
+}
+
+/** The opened sum, little-endian 32-bit integers, before its release is logged. */
+async function keepResult(party: Party, round: Round, opening: Opening): Promise<void> {
+  const { values } = opening;
+  const { hash } = await party.store.blobs.put([new Uint8Array(values.buffer, values.byteOffset, values.byteLength)]);
+  await party.store.records.transact((tx) => tx.put(RESULTS, round.id, new TextEncoder().encode(hash)));
+}
+
+export async function resultHashFor(party: Party, roundId: string): Promise<string> {
+  const hash = await party.store.records.get(RESULTS, roundId);
+  if (hash === undefined) throw new StoreError('NOT_FOUND', 'this recipient has no opened sum of that round');
+  return new TextDecoder().decode(hash);
+}
+
+/** Seals a model to the nodes and logs it. What goes out is kept first, so that a retry sends the same bytes. */
+async function publish(
+  party: Party,
+  log: LogReader,
+  model: () => Promise<Uint8Array>,
+  decide: string | null,
+): Promise<void> {
+  const t = log.transcript;
+  const number = t.models.length;
+  const { records, blobs } = party.store;
+  let kept = await records.get(MODELS, String(number));
+  if (kept === undefined) {
+    const bytes = await model();
+    const sealed = sealModel(primitives, rng, t, bytes);
+    const { hash: modelHash } = await blobs.put([bytes]);
+    const { hash: sealedHash } = await blobs.put([sealed]);
+    const leaf = party.leaf('model', { number, modelHash, modelBytes: bytes.length, sealedHash, decide });
+    kept = encodeParts([leaf, sealed]);
+    await records.transact((tx) => tx.insert(MODELS, String(number), kept!));
+  }
+  const [leaf, sealed] = decodeParts(kept);
+  const header = { leaf: leaf!, sealedBytes: BigInt(sealed!.length) };
+  await upload([party.coordinator], ModelService.put, header, sourceOf(sealed!));
+  party.say('model published', { number });
+}
+
+async function nextModel(party: Party, setting: RecipientSetting, round: Round): Promise<Uint8Array> {
+  const task = setting.tasks.find((t) => taskHashOf(primitives, t) === round.record.taskHash);
+  if (task === undefined)
+    throw new ProtocolError('UNKNOWN_MODEL', 'the round’s task is not among this recipient’s task files');
+  const bytes = await party.store.blobs.get(await resultHashFor(party, round.id));
+  const values = new Int32Array(bytes.slice().buffer);
+  return setting.maker.next(task, round, await party.store.blobs.get(round.record.modelHash), values);
+}
+
+function results(party: Party) {
+  return implement(ResultService, {
+    fetch: async function* ({ roundId, offsetBytes }) {
+      using reader = await party.store.blobs.open(await resultHashFor(party, toHex(roundId)));
+      yield* sendBlob(sourceOfBlob(reader), offsetBytes);
+    },
+  });
+}
+
+/** Runs a recipient: it opens sums, makes models of them and publishes those to the nodes. */
+export async function runRecipient(
+  folder: string,
+  settingFor: (party: Party) => Promise<RecipientSetting>,
+): Promise<Running & { readonly log: LogReader; readonly party: Party }> {
+  const party = await openParty(folder);
+  const setting = await settingFor(party);
+  const done = new Set<string>();
+  const act = async (log: LogReader): Promise<boolean> => {
+    const keeps = (announce: string): boolean => party.rounds.has(announce, ROUND_KEY);
+    const duties = recipientDuties(log.transcript, party.name, keeps);
+    const duty = duties.find((d) => !done.has(dutyKey(d)));
+    if (duty === undefined) return false;
+    const [task] = setting.tasks;
+    if (duty.duty === 'first-model') {
+      // Models are sealed to whoever is enrolled: a recipient that is not enrolled itself yet waits.
+      if (!log.transcript.parties.has(party.name) || task === undefined) return false;
+      await publish(party, log, () => setting.maker.first(task), null);
+    } else if (duty.duty === 'round-key') await logRoundKey(party, duty.announce.hash);
+    else if (duty.duty === 'open') await open(party, log, setting, duty.round);
+    else if (duty.duty === 'next-model') {
+      await publish(party, log, () => nextModel(party, setting, duty.round), duty.decision.hash);
+    } else party.rounds.forget(duty.announce.hash);
+    done.add(dutyKey(duty));
+    return true;
+  };
+  const { log, stop } = await runDuties(party, [results(party)], act);
+  return { address: party.folder.card.address, log, party, stop };
+}
+
+function dutyKey(duty: RecipientDuty): string {
+  if (duty.duty === 'first-model') return duty.duty;
+  if (duty.duty === 'round-key' || duty.duty === 'forget') return `${duty.duty} ${duty.announce.hash}`;
+  return `${duty.duty} ${duty.decision.hash}`;
+}

@@ -1,0 +1,129 @@
+import { canonicalBytes, fromHex, type Json, parseCanonical, toHex } from '../../crypto/encoding.ts';
+import { RoundPhase } from '../../proto/gen/veilsum/v1/round.ts';
+import { ProtocolError } from '../../protocols/errors.ts';
+import { available } from '../../protocols/ledger.ts';
+import { chargeOfTask, nextNumber, type Task, taskField } from '../../protocols/task.ts';
+import { isRunning, type Round } from '../../protocols/transcript.ts';
+import { implement } from '../grpc/handlers.ts';
+import { RoundService } from '../grpc/services.ts';
+import type { LogKeeper } from './log-keeper.ts';
+import type { Party } from './party.ts';
+
+const TASKS = 'tasks';
+const REQUESTS = 'round-requests';
+const MAX_TASK_BYTES = 65_535;
+/** How long an opener waits for members' round keys before it is told to ask again, in ms. */
+const OPEN_MS = 60_000;
+
+export function parseTask(bytes: Uint8Array): Task {
+  let json: Json;
+  try {
+    json = parseCanonical(bytes, MAX_TASK_BYTES);
+  } catch (cause) {
+    throw new ProtocolError('MALFORMED', 'the task is not canonical JSON', { cause });
+  }
+  const parsed = taskField.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const where = parsed.error.issues.map((issue) => issue.path.join('.') || 'the whole').join(', ');
+  throw new ProtocolError('MALFORMED', `the task has wrong fields: ${where}`);
+}
+
+/** The tasks that rounds were asked for, so that a restarted coordinator can open what was announced. */
+export async function keptTask(party: Party, task: string): Promise<Task | null> {
+  const bytes = await party.store.records.get(TASKS, task);
+  return bytes === undefined ? null : parseTask(bytes);
+}
+
+const PHASES: Readonly<Record<Round['phase'], RoundPhase>> = {
+  uploading: RoundPhase.ROUND_PHASE_OPEN,
+  confirming: RoundPhase.ROUND_PHASE_CLOSED,
+  decided: RoundPhase.ROUND_PHASE_DECIDED,
+  released: RoundPhase.ROUND_PHASE_RELEASED,
+  aborted: RoundPhase.ROUND_PHASE_ABORTED,
+};
+
+/** Opens, lists and aborts rounds for officers. */
+export function roundDesk(party: Party, keeper: LogKeeper) {
+  const { records } = party.store;
+  const openedAs = (announce: string): Round | null => {
+    const id = keeper.transcript.announces.get(announce)?.openedAs;
+    return id === null || id === undefined ? null : (keeper.transcript.rounds.get(id) ?? null);
+  };
+  /** The announcement of a request: made once, whatever is lost on the way. */
+  const announce = async (task: Task, requestId: string): Promise<string> => {
+    const kept = await records.get(REQUESTS, requestId);
+    const leaf =
+      kept ??
+      party.leaf('announce', {
+        task: task.task,
+        number: nextNumber(keeper.transcript, task.task),
+        recipients: task.recipients,
+      });
+    await records.transact(async (tx) => {
+      await tx.put(TASKS, task.task, canonicalBytes(task as unknown as Json));
+      await tx.insert(REQUESTS, requestId, leaf);
+    });
+    const index = await keeper.append(leaf);
+    return [...keeper.transcript.announces.values()].find((a) => a.index === index)!.hash;
+  };
+  return implement(RoundService, {
+    open: async ({ task: bytes, requestId }) => {
+      if (requestId.length !== 16) throw new ProtocolError('MALFORMED', 'a request id has 16 bytes');
+      const task = parseTask(bytes);
+      const left = available(keeper.transcript.ledger);
+      if (chargeOfTask(task) > left) {
+        throw new ProtocolError(
+          'BUDGET_EXCEEDED',
+          `the round costs ${chargeOfTask(task)} nano-rho and ${left} are left`,
+        );
+      }
+      if (keeper.transcript.models.length === 0)
+        throw new ProtocolError('UNKNOWN_MODEL', 'the recipient has not published a first model yet');
+      const hash = await announce(task, toHex(requestId));
+      const end = performance.now() + OPEN_MS;
+      while (performance.now() < end) {
+        const round = openedAs(hash);
+        if (round !== null) return { roundId: fromHex(round.id, 32), leafIndex: BigInt(round.openIndex) };
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(() => done(), 500);
+          const forget = keeper.onChange(() => done());
+          const done = (): void => {
+            clearTimeout(timer);
+            forget();
+            resolve();
+          };
+        });
+      }
+      throw new ProtocolError(
+        'ROUND_KEY_MISSING',
+        'members have not logged their keys for the round: are 2t-1 of them running?',
+      );
+    },
+    list: async ({ fromIndex, limit }) => {
+      const all = [...keeper.transcript.rounds.values()].filter((round) => BigInt(round.openIndex) >= fromIndex);
+      const page = all.slice(0, limit === 0 ? 100 : Math.min(limit, 100));
+      const next = all[page.length];
+      return {
+        rounds: page.map((round) => ({
+          roundId: fromHex(round.id, 32),
+          number: round.record.number,
+          task: round.record.task,
+          phase: PHASES[round.phase],
+          openIndex: BigInt(round.openIndex),
+          uploads: round.uploads.size,
+          attempts: round.attempts.length,
+          cohort: round.attempts.at(-1)?.cohort.length ?? 0,
+          abortReason: round.phase === 'aborted' ? round.reason : '',
+        })),
+        nextIndex: BigInt(next?.openIndex ?? 0),
+      };
+    },
+    abort: async ({ roundId }) => {
+      const round = keeper.transcript.rounds.get(toHex(roundId));
+      if (round === undefined) throw new ProtocolError('UNKNOWN_ROUND', 'no such round');
+      if (!isRunning(round)) throw new ProtocolError('ROUND_ENDED', 'the round has already ended');
+      const leaf = party.leaf('abort', { round: round.id, reason: 'OPERATOR' });
+      return { leafIndex: BigInt(await keeper.append(leaf)) };
+    },
+  });
+}
