@@ -8,9 +8,8 @@ import { SqliteReader, SqliteTransaction, SqliteWriter, verifyRows } from './sql
 
 const SCHEMA_VERSION = 1;
 const SCHEMA = `
-  CREATE TABLE record (tab TEXT, key TEXT, value BLOB, digest BLOB, PRIMARY KEY (tab, key)) STRICT, WITHOUT ROWID;
-  CREATE TABLE entry (stream TEXT, position INTEGER, value BLOB, digest BLOB, PRIMARY KEY (stream, position))
-    STRICT, WITHOUT ROWID;
+  CREATE TABLE record (tab TEXT, key TEXT, value BLOB, digest BLOB, PRIMARY KEY (tab, key)) STRICT;
+  CREATE TABLE entry (stream TEXT, position INTEGER, value BLOB, digest BLOB, PRIMARY KEY (stream, position)) STRICT;
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
