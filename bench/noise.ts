@@ -14,13 +14,14 @@ const WIDTHS = [
   ['2000', 4_000_000n, 1n],
 ] as const;
 
-/** Median milliseconds of `work`, after two runs that are not counted. */
+/** Median milliseconds of `work`, after half a second in which the engine compiles it well. */
 function medianMs(work: () => void): number {
   const times: number[] = [];
-  for (let i = -2; i < ROUNDS; i += 1) {
+  for (const warm = performance.now() + 500; performance.now() < warm; ) work();
+  for (let i = 0; i < ROUNDS; i += 1) {
     const start = performance.now();
     work();
-    if (i >= 0) times.push(performance.now() - start);
+    times.push(performance.now() - start);
   }
   return times.sort((a, b) => a - b)[ROUNDS >> 1]!;
 }

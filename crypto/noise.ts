@@ -30,7 +30,7 @@ export interface NoiseSampler {
    * Fills `out` with independent samples, determined by the seed and `out.length`.
    *
    * Total variation from the ideal below 2^-100 per sample given uniform randomness (proof: crypto/docs/noise.md), which
-   * AES-256-CTR supplies. No secret-dependent branch or address, but for an event of probability under 2^-69 per batch.
+   * AES-256-CTR supplies. No secret-dependent branch or address, but for an event of probability under 2^-68 per batch.
    *
    * @param seed - 32 fresh secret bytes for this call alone. Not wiped here.
    * @throws CryptoError BAD_LENGTH for another seed length.

@@ -1,3 +1,8 @@
+import {
+  ACCEPT_WORDS, BATCH, END, EXTENSIONS, FACTORS, FLAGS, HIGH, KEPT, LOW, LOW_WORDS, OUTPUT, RANDOM, RANDOM_END, SLOTS,
+  TABLE_WORDS, VALUES,
+} from './noise-layout';
+
 /**
  * Discrete Gaussian over the integers, one batch of candidates at a time. AssemblyScript with SIMD; own module, no runtime.
  *
@@ -5,32 +10,11 @@
  * t = u (u + 2 k x), the candidate k x + u is kept with probability exp(-t / 2 sigma^2) and given a random sign (0 and
  * "minus" is dropped). What is kept is D_{Z,sigma} exactly, up to the 128-bit rounding of the tables.
  *
- * Every candidate is first judged with 64 bits (table) and doubles (exponential). A verdict that these cannot settle is
- * flagged and judged again with 128 bits by `judge`, which runs once per batch whether or not anything was flagged.
+ * Every candidate is first judged with 64 bits (table) and doubles (exponential; add, subtract, multiply, floor only, none
+ * of them on subnormals). A verdict that these cannot settle is flagged and judged again with 128 bits by `judge`, which
+ * runs once per batch whether or not anything was flagged.
  * No branch and no address depends on a secret: which candidates are dropped is independent of the values that are kept.
  */
-
-/** Most candidates of one batch; a multiple of 4. */
-const BATCH: i32 = 4096;
-/** Most flagged candidates of one batch that `resolve` can serve. */
-const SLOTS: i32 = 4;
-
-// Byte addresses. HIGH holds every table word twice, so that a load fills both lanes.
-const HIGH: usize = 0x1000;
-const LOW: usize = 0x1400;
-const FACTORS: usize = 0x1800;
-const TABLE_WORDS: usize = 0x2000;
-/** Keystream: BATCH table words, BATCH acceptance words (64 bits each), BATCH words of 32 bits, SLOTS times 2 more of 64. */
-const RANDOM: usize = TABLE_WORDS;
-const ACCEPT_WORDS: usize = RANDOM + (<usize>BATCH << 3);
-const LOW_WORDS: usize = ACCEPT_WORDS + (<usize>BATCH << 3);
-const EXTENSIONS: usize = LOW_WORDS + (<usize>BATCH << 2);
-const RANDOM_END: usize = EXTENSIONS + (<usize>SLOTS << 4);
-const VALUES: usize = RANDOM_END;
-const KEPT: usize = VALUES + (<usize>BATCH << 2);
-const FLAGS: usize = KEPT + (<usize>BATCH << 2);
-const OUTPUT: usize = FLAGS + (<usize>BATCH << 2);
-const END: usize = OUTPUT + (<usize>BATCH << 2);
 
 let entries: i32 = 0;
 let shift: i32 = 0;
@@ -72,75 +56,53 @@ export function configure(tableEntries: i32, shiftBits: i32, factors: i32, log2R
   rate = log2Rate;
 }
 
-/** 2^-f for f = h + 1/2 in [0, 1]: Taylor's polynomial of degree 13 around 1/2, coefficients (-ln 2)^i / (sqrt(2) i!). */
+/** (-ln 2)^i / (sqrt(2) i!), nearest doubles, for both lanes: loads are cheaper than constants made in a loop. */
+const COEFFICIENTS = memory.data<f64>(
+  [
+    0.7071067811865476, 0.7071067811865476, -0.4901290717342736, -0.4901290717342736,
+    0.16986579209153746, 0.16986579209153746, -0.03924733162061035, -0.03924733162061035,
+    0.006801044314331813, 0.006801044314331813, -0.0009428249382684685, -0.0009428249382684685,
+    0.00010891940795373224, 0.00010891940795373224, -0.000010785311504483997, -0.000010785311504483997,
+    9.344760325992282e-7, 9.344760325992282e-7, -7.196993636633317e-8, -7.196993636633317e-8,
+    4.9885758477402514e-9, 4.9885758477402514e-9, -3.1434702580641764e-10, -3.1434702580641764e-10,
+    1.815739622126023e-11, 1.815739622126023e-11, -9.68134461313564e-13, -9.68134461313564e-13,
+  ],
+  16,
+);
+
+/** 2^-f for f = h + 1/2 in [0, 1]: Taylor's polynomial of degree 13 around 1/2, odd and even powers in two short chains. */
 // @ts-ignore: decorator
 @inline
 function powerOfTwo(h: v128): v128 {
-  let p = f64x2.splat(-9.68134461313564e-13);
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(1.815739622126023e-11));
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(-3.1434702580641764e-10));
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(4.9885758477402514e-9));
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(-7.196993636633317e-8));
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(9.344760325992282e-7));
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(-0.000010785311504483997));
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(0.00010891940795373224));
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(-0.0009428249382684685));
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(0.006801044314331813));
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(-0.03924733162061035));
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(0.16986579209153746));
-  p = f64x2.add(f64x2.mul(p, h), f64x2.splat(-0.4901290717342736));
-  return f64x2.add(f64x2.mul(p, h), f64x2.splat(0.7071067811865476));
+  const square = f64x2.mul(h, h);
+  let odd = v128.load(COEFFICIENTS, 208);
+  odd = f64x2.add(f64x2.mul(odd, square), v128.load(COEFFICIENTS, 176));
+  odd = f64x2.add(f64x2.mul(odd, square), v128.load(COEFFICIENTS, 144));
+  odd = f64x2.add(f64x2.mul(odd, square), v128.load(COEFFICIENTS, 112));
+  odd = f64x2.add(f64x2.mul(odd, square), v128.load(COEFFICIENTS, 80));
+  odd = f64x2.add(f64x2.mul(odd, square), v128.load(COEFFICIENTS, 48));
+  odd = f64x2.add(f64x2.mul(odd, square), v128.load(COEFFICIENTS, 16));
+  let even = v128.load(COEFFICIENTS, 192);
+  even = f64x2.add(f64x2.mul(even, square), v128.load(COEFFICIENTS, 160));
+  even = f64x2.add(f64x2.mul(even, square), v128.load(COEFFICIENTS, 128));
+  even = f64x2.add(f64x2.mul(even, square), v128.load(COEFFICIENTS, 96));
+  even = f64x2.add(f64x2.mul(even, square), v128.load(COEFFICIENTS, 64));
+  even = f64x2.add(f64x2.mul(even, square), v128.load(COEFFICIENTS, 32));
+  even = f64x2.add(f64x2.mul(even, square), v128.load(COEFFICIENTS, 0));
+  return f64x2.add(f64x2.mul(odd, h), even);
 }
 
-let pairValues: v128 = i64x2.splat(0);
-let pairKept: v128 = i64x2.splat(0);
-let pairFlags: v128 = i64x2.splat(0);
-
-/** Judges two candidates whose table search gave minus `negatedX`, `ties`; leaves 64-bit values and masks in pair*. */
-// @ts-ignore: decorator
-@inline
-function judgePair(index: usize, negatedX: v128, ties: v128): void {
-  const magic = i64x2.splat(0x4330000000000000); // 2^52 as a double: or-ing an integer below 2^52 into it adds it
-  const two52 = f64x2.splat(4503599627370496.0);
-  const word = v128.load_ext<u32>(LOW_WORDS + (index << 2));
-  const u = v128.and(word, i64x2.splat((<i64>1 << shift) - 1));
-  const sign = i64x2.shr_u(word, 31);
-  const x = i64x2.neg(negatedX);
-  const magnitude = i64x2.add(i64x2.shl(x, shift), u);
-
-  const uDouble = f64x2.sub(v128.or(u, magic), two52);
-  const xDouble = f64x2.sub(v128.or(x, magic), two52);
-  const twoK = f64x2.splat(<f64>(<i64>2 << shift));
-  const t = f64x2.mul(uDouble, f64x2.add(uDouble, f64x2.mul(xDouble, twoK)));
-  const g = f64x2.mul(t, f64x2.splat(rate));
-  const whole = f64x2.floor(g);
-  const p = powerOfTwo(f64x2.sub(f64x2.sub(g, whole), f64x2.splat(0.5)));
-  const wholeBits = i64x2.shl(f64x2.add(whole, two52), 52);
-  const power = i64x2.sub(i64x2.splat(0x3ff0000000000000), wholeBits);
-  const probability = f64x2.mul(p, power);
-
-  const random = v128.load(ACCEPT_WORDS + (index << 3));
-  const uniform = f64x2.sub(v128.or(i64x2.shr_u(random, 12), i64x2.splat(0x3ff0000000000000)), f64x2.splat(1));
-  const difference = f64x2.sub(probability, uniform);
-  const minus = i64x2.neg(sign);
-  const minusZero = v128.and(i64x2.eq(magnitude, i64x2.splat(0)), minus);
-  pairKept = v128.andnot(f64x2.gt(difference, f64x2.splat(0)), minusZero);
-  // 2^-47 covers the proven error 2^-48 of `probability` and the 2^-52 that `uniform` leaves open.
-  pairFlags = v128.or(ties, f64x2.lt(f64x2.abs(difference), f64x2.splat(7.105427357601002e-15)));
-  pairValues = i64x2.sub(v128.xor(magnitude, minus), minus);
-}
-
-/** Judges candidates [0, count), count a multiple of 4, and returns how many are flagged. */
-export function decide(count: i32): i32 {
-  let flagged = i32x4.splat(0);
+/** x = thresholds at or below the table word, 64 bits of each; x to VALUES, ties to FLAGS. */
+function search(count: i32): void {
+  const end = HIGH + (<usize>entries << 4);
   for (let index: usize = 0; index < <usize>count; index += 4) {
     const first = v128.load(TABLE_WORDS + (index << 3));
     const second = v128.load(TABLE_WORDS + (index << 3) + 16);
+    // Comparisons give -1 for true, so these count down.
     let x0 = i64x2.splat(0);
     let x1 = i64x2.splat(0);
     let ties0 = i64x2.splat(0);
     let ties1 = i64x2.splat(0);
-    const end = HIGH + (<usize>entries << 4);
     for (let entry = HIGH; entry < end; entry += 16) {
       const threshold = v128.load(entry);
       x0 = i64x2.add(x0, i64x2.gt_s(first, threshold));
@@ -148,22 +110,58 @@ export function decide(count: i32): i32 {
       ties0 = v128.or(ties0, i64x2.eq(first, threshold));
       ties1 = v128.or(ties1, i64x2.eq(second, threshold));
     }
-    judgePair(index, x0, ties0);
-    const values = pairValues;
-    const kept = pairKept;
-    const flags = pairFlags;
-    judgePair(index + 2, x1, ties1);
-    const at = index << 2;
-    v128.store(VALUES + at, v128.shuffle<i32>(values, pairValues, 0, 2, 4, 6));
-    v128.store(KEPT + at, v128.shuffle<i32>(kept, pairKept, 0, 2, 4, 6));
-    const lanes = v128.shuffle<i32>(flags, pairFlags, 0, 2, 4, 6);
-    v128.store(FLAGS + at, lanes);
-    flagged = i32x4.sub(flagged, lanes);
+    v128.store(VALUES + (index << 2), i32x4.neg(v128.shuffle<i32>(x0, x1, 0, 2, 4, 6)));
+    v128.store(FLAGS + (index << 2), v128.shuffle<i32>(ties0, ties1, 0, 2, 4, 6));
   }
-  return (
-    i32x4.extract_lane(flagged, 0) + i32x4.extract_lane(flagged, 1) +
-    i32x4.extract_lane(flagged, 2) + i32x4.extract_lane(flagged, 3)
-  );
+}
+
+/** Stores the low halves of two 64-bit lanes. */
+// @ts-ignore: decorator
+@inline
+function storePair(address: usize, lanes: v128): void {
+  v128.store64_lane(address, v128.shuffle<i32>(lanes, lanes, 0, 2, 0, 2), 0);
+}
+
+/** Judges candidates [0, count), count a multiple of 4, and returns how many are flagged. */
+export function decide(count: i32): i32 {
+  search(count);
+  const magic = i64x2.splat(0x4330000000000000); // 2^52 as a double: or-ing an integer below 2^52 into it adds it
+  const two52 = f64x2.splat(4503599627370496.0);
+  const one = i64x2.splat(0x3ff0000000000000);
+  const lowBits = i64x2.splat((<i64>1 << shift) - 1);
+  const twoK = f64x2.splat(<f64>(<i64>2 << shift));
+  const perUnit = f64x2.splat(rate);
+  // 2^-47 covers the proven error 2^-48 of `probability` and the 2^-52 that `uniform` leaves open.
+  const window = f64x2.splat(7.105427357601002e-15);
+  let flagged = i64x2.splat(0);
+  for (let index: usize = 0; index < <usize>count; index += 2) {
+    const at = index << 2;
+    const x = v128.load_ext<u32>(VALUES + at);
+    const word = v128.load_ext<u32>(LOW_WORDS + at);
+    const u = v128.and(word, lowBits);
+    const uDouble = f64x2.sub(v128.or(u, magic), two52);
+    const xDouble = f64x2.sub(v128.or(x, magic), two52);
+    const t = f64x2.mul(uDouble, f64x2.add(uDouble, f64x2.mul(xDouble, twoK)));
+    const g = f64x2.mul(t, perUnit);
+    const whole = f64x2.floor(g);
+    const fraction = powerOfTwo(f64x2.sub(f64x2.sub(g, whole), f64x2.splat(0.5)));
+    const power = i64x2.sub(one, i64x2.shl(f64x2.add(whole, two52), 52));
+    const probability = f64x2.mul(fraction, power);
+
+    const random = v128.load(ACCEPT_WORDS + (index << 3));
+    const uniform = f64x2.sub(v128.or(i64x2.shr_u(random, 12), one), f64x2.splat(1));
+    const difference = f64x2.sub(probability, uniform);
+    const flags = v128.or(v128.load_ext<i32>(FLAGS + at), f64x2.lt(f64x2.abs(difference), window));
+    flagged = i64x2.sub(flagged, flags);
+    storePair(FLAGS + at, flags);
+
+    const minus = i64x2.neg(i64x2.shr_u(word, 31));
+    const magnitude = i64x2.add(i64x2.shl(x, shift), u);
+    const minusZero = v128.and(i64x2.eq(magnitude, i64x2.splat(0)), minus);
+    storePair(KEPT + at, v128.andnot(f64x2.gt(difference, f64x2.splat(0)), minusZero));
+    storePair(VALUES + at, i64x2.sub(v128.xor(magnitude, minus), minus));
+  }
+  return <i32>(i64x2.extract_lane(flagged, 0) + i64x2.extract_lane(flagged, 1));
 }
 
 /** High 64 bits of a * b. */
@@ -258,7 +256,7 @@ function settle(count: i32, chosen: i32): void {
   }
 }
 
-/** Judges the flagged candidates with 128 bits. Runs once even without one; more often with probability under 2^-69. */
+/** Judges the flagged candidates with 128 bits. Runs once even without one; more often with probability under 2^-68 per batch. */
 export function resolve(count: i32, flagged: i32): void {
   const rounds = max<i32>(flagged, 1);
   for (let slot: i32 = 0; slot < rounds; slot++) {
@@ -295,5 +293,4 @@ export function wipe(): void {
   memory.fill(RANDOM, 0, END - RANDOM);
   chosenTable = chosenAccept = chosenLow = 0;
   judgedValue = judgedKept = 0;
-  pairValues = pairKept = pairFlags = i64x2.splat(0);
 }
