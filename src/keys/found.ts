@@ -13,7 +13,8 @@ import { ConfigError } from '../config/errors.ts';
 import type { Endpoint, Federation } from '../config/federation.ts';
 import { readKeyFile, writeDurably, writeKeyFile } from '../config/files.ts';
 import { type Authority, createAuthority, issue } from '../tls/authority.ts';
-import { loadAuthority, saveAuthority } from '../tls/files.ts';
+import { loadAuthority, saveAuthority, saveTlsIdentity } from '../tls/files.ts';
+import { createTlsKey } from '../tls/keys.ts';
 import type { Card } from './card.ts';
 
 /** What the founders agree on before the first leaf. */
@@ -45,7 +46,7 @@ export function cosignaturesNeeded(witnesses: number, faulty: number): number {
   return Math.floor((witnesses + faulty) / 2) + 1;
 }
 
-function genesisBody(p: Primitives, foundation: Foundation, rootKey: string): Body<'genesis'> {
+function genesisBody(foundation: Foundation, rootKey: string): Body<'genesis'> {
   const { coordinator, members, witnesses, faulty } = foundation;
   const all = members.length + witnesses.length;
   const wanted = [coordinator, ...members, ...witnesses];
@@ -80,7 +81,7 @@ export async function foundFederation(
   now: Date,
 ): Promise<Federation> {
   using root = new SecretBytes('root key', rng(32));
-  const body = genesisBody(p, foundation, toBase64(p.ed25519PublicKey(root.bytes)));
+  const body = genesisBody(foundation, toBase64(p.ed25519PublicKey(root.bytes)));
   const leaf = makeLeaf(p, { name: 'root', log: NO_LOG, secret: root }, 'genesis', body, now.getTime());
   const taken = takeLeaf(p, emptyTranscript(), leaf);
   if (taken.outcome !== 'counted')
@@ -138,4 +139,12 @@ export function revokeLeaf(
 ): Uint8Array {
   using root = readKeyFile(join(folder, ROOT_KEY), 'root key');
   return makeLeaf(p, { name: 'root', log: federation.genesisHash, secret: root }, 'revoke', { name, reason }, now);
+}
+
+/** A certificate with which an officer opens rounds and enrols parties; kept in the founders' folder. */
+export async function issueOfficer(folder: string, authority: Authority, name: string, organisation: string, now: Date): Promise<void> {
+  const key = createTlsKey();
+  const certificates = await issue(authority, { publicKey: key.publicKey }, { name, role: 'officer', organisation }, { now });
+  await saveTlsIdentity(join(folder, 'officer'), { certificates, key: key.privateKey, authorities: authority.certificate });
+  key.privateKey.wipe();
 }
