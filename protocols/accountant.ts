@@ -33,8 +33,8 @@ const FRACTION = 2n ** 60n;
 /**
  * Charge of one release in units of 1e-9 of rho, rounded up.
  *
- * One discrete Gaussian: rho = sensitivity^2 / (2 sigma^2) (Canonne, Kamath, Steinke, arXiv 2004.00010, Theorem 14). A sum
- * of them is not quite one; see `sumExcess`.
+ * One discrete Gaussian: rho = sensitivity^2 / (2 sigma^2) (Canonne, Kamath, Steinke, arXiv 2004.00010, Theorem 4 and
+ * its form for vectors). A sum of them is not quite one; see `sumExcess`.
  *
  * @throws AccountingError BAD_RELEASE for numbers that make no release, or a part with sigma below 1/2.
  */
