@@ -128,9 +128,9 @@ async function* requestsOf(
   context: CallContext,
   rules: CallRules,
 ): AsyncGenerator<Message> {
-  // Never returned: that would destroy the call before its status is sent. What a refused caller still sends stays
-  // unread, so its window closes.
-  const iterator = call[Symbol.asyncIterator]();
+  // The ordinary iterator destroys the call at the end of the requests, before the answer is sent. What a refused caller
+  // still sends stays unread, so its window closes.
+  const iterator = call.iterator({ destroyOnReturn: false });
   while (true) {
     const next = await inTime(rules.idleMs ?? IDLE_MS, 'IDLE', iterator.next()).catch((error) => {
       if (error instanceof TransportError) throw error;

@@ -42,14 +42,14 @@ export class MemorySink implements ChunkSink {
   mostRunning = 0;
 
   async received(id: string): Promise<number> {
-    return (this.partial.get(id) ?? []).reduce((sum, chunk) => sum + chunk.length, 0);
+    return this.#held(id);
   }
 
   async append(id: string, offset: number, bytes: Uint8Array): Promise<void> {
     this.mostRunning = Math.max(this.mostRunning, ++this.running);
     if (this.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, this.delayMs));
     this.running--;
-    if (offset !== (await this.received(id))) throw new TransportError('OFFSET_MISMATCH', 'another writer was there');
+    if (offset !== this.#held(id)) throw new TransportError('OFFSET_MISMATCH', 'another writer was there');
     this.partial.set(id, [...(this.partial.get(id) ?? []), Uint8Array.from(bytes)]);
     this.appends++;
   }
@@ -62,5 +62,9 @@ export class MemorySink implements ChunkSink {
     }
     this.blobs.set(id, bytes);
     return true;
+  }
+
+  #held(id: string): number {
+    return (this.partial.get(id) ?? []).reduce((sum, chunk) => sum + chunk.length, 0);
   }
 }

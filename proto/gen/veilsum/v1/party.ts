@@ -20,7 +20,7 @@ export interface StatusRequest {
 export interface StatusResponse {
   /** The party's name, at most 63 characters. */
   name: string;
-  /** Its role: node, aggregator, member, coordinator, recipient or witness. */
+  /** Its role, at most 16 characters: node, aggregator, member, coordinator, recipient or witness. */
   role: string;
   /** Version of its software, semantic versioning, at most 64 characters. */
   version: string;

@@ -88,7 +88,7 @@ export interface RoundSummary {
   phase: RoundPhase;
   /** Index of the open leaf. */
   openIndex: bigint;
-  /** Uploads in the log, in nodes. */
+  /** Nodes whose upload is in the log. */
   uploads: number;
   /** Attempts closed so far. */
   attempts: number;
