@@ -12,7 +12,7 @@ const entries = [
   ['index.ts', 'kernel.wasm'],
   ['noise.ts', 'noise.wasm'],
 ];
-const flags = ['-O3', '--enable', 'simd', '--runtime', 'stub', '--noAssert', '--lowMemoryLimit', '1024'];
+const flags = ['-O3', '--enable', 'simd', '--runtime', 'stub', '--noAssert'];
 
 /** The compiler's URL, or null where development dependencies were left out. */
 function findCompiler() {
