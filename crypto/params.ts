@@ -52,8 +52,11 @@ export interface RoundParameters extends RoundRequest {
 export const SIGMA_TENTHS = 64;
 /** Coefficients per group of the wire format. */
 export const GROUP = 128;
-/** Fewest coefficients sent per block: what makes a wrong key fail with certainty. */
-export const MIN_COEFFICIENTS = 256;
+/**
+ * Fewest coefficients sent per block: each refuses a wrong key with probability 3/4, and a key that is wrong on purpose
+ * has to satisfy all of them (docs/parameters.md).
+ */
+export const MIN_COEFFICIENTS = 512;
 const MAX_SETS = 256;
 const MAX_DIMENSION = 2 ** 30;
 

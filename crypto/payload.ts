@@ -175,8 +175,8 @@ export interface PayloadOpener extends Disposable {
   /**
    * The summed values of block j, exact.
    *
-   * Every remainder must be within B and every slot in range in all of its at least 256 coefficients; a K that is wrong
-   * in a single coefficient makes each uniform and passes with probability below 2^-500.
+   * Every remainder must be within B and every slot in range in all of its at least 512 coefficients; a K that is wrong
+   * in a single coefficient makes each uniform and passes with probability below 2^-1000.
    * @throws CryptoError KEY_DOES_NOT_FIT, BAD_LENGTH, RESIDUE_OUT_OF_RANGE, OUT_OF_RANGE (no such block).
    */
   block(block: number, wire: Uint8Array): Int32Array;

@@ -8,7 +8,7 @@ import { bothEngines, contextOf, gaussian, hashOf, kernelOf, parametersOf, value
 import { open, plainSum, sumBlocks, sumKeys, type Upload, upload } from '../reference/uploads.ts';
 
 /** Coefficients of the one block of these rounds. */
-const L = 384;
+const L = 512;
 let parameters: RoundParameters;
 let contexts: [PayloadContext, PayloadContext];
 let uploads: [Upload, Upload, Upload];

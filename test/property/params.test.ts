@@ -75,7 +75,7 @@ describe('derivation', () => {
         expect(p.coefficients).toBe((p.blocks - 1) * p.ringDegree + p.lastBlockCoefficients);
         expect(p.coefficients * p.slotsPerCoefficient).toBeGreaterThanOrEqual(p.dimension);
         expect(p.lastBlockCoefficients % 128).toBe(0);
-        expect(p.lastBlockCoefficients).toBeGreaterThanOrEqual(256);
+        expect(p.lastBlockCoefficients).toBeGreaterThanOrEqual(512);
         expect(p.lastBlockCoefficients).toBeLessThanOrEqual(p.ringDegree);
         const bits = p.primeBits.reduce((sum, b) => sum + b, 0);
         expect(p.payloadBytes).toBe((p.coefficients * bits) / 8);

@@ -35,7 +35,7 @@ export function contextOf(parameters: RoundParameters, engine: RingEngine, recor
 /** Requests whose derived rings have degrees 4096, 8192 and 16384. */
 export const EVERY_DEGREE = [
   { dimension: 900, degree: 4096 },
-  { dimension: 67_000, degree: 8192 },
+  { dimension: 70_000, degree: 8192 },
   { dimension: 140_000, degree: 16384 },
 ] as const;
 
