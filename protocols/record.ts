@@ -3,6 +3,7 @@ import { DOMAIN } from '../crypto/domain.ts';
 import { canonicalBytes, fromHex, type Json, toHex } from '../crypto/encoding.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { hashWithLabel } from '../crypto/signature.ts';
+import { chargeRhoNano } from './accountant.ts';
 import { bigField, countField, hashField, labelField, nameField } from './fields.ts';
 
 /** Payload parameters, as `deriveParameters` gives them; everybody derives them again and compares. */
@@ -80,20 +81,16 @@ export function recordHashOf(p: Primitives, record: RoundRecord): Uint8Array {
 }
 
 type ChargedFields = Pick<RoundRecord, 'noise' | 'sensitivity2'> & {
-  readonly parameters: { readonly minHonest: number };
+  readonly parameters: { readonly minHonest: number; readonly dimension: number };
 };
 
 /**
- * zCDP cost of one opened sum in units of 1e-9, rounded up: rho = sensitivity^2 / (2 * minHonest * sigma^2).
+ * zCDP cost of one opened sum in units of 1e-9, rounded up: what the noise of `minHonest` nodes alone gives.
  *
- * Bun, Steinke 2016 (ia.cr/2016/816), Proposition 1.6; Canonne, Kamath, Steinke 2020, Theorem 4, for the discrete
- * Gaussian. That the sum of `minHonest` discrete Gaussians is close enough to one is shown in crypto/docs/noise.md.
- *
- * @throws RangeError when the variance is zero.
+ * @throws AccountingError BAD_RELEASE for noise that carries no guarantee.
  */
-export function chargeOf(record: ChargedFields): number {
-  const numerator = BigInt(record.sensitivity2) * BigInt(record.noise.sigma2Denominator) * 1_000_000_000n;
-  const denominator = 2n * BigInt(record.parameters.minHonest) * BigInt(record.noise.sigma2Numerator);
-  if (denominator === 0n) throw new RangeError('a round without noise has no finite charge');
-  return Number((numerator + denominator - 1n) / denominator);
+export function chargeOf({ noise, sensitivity2, parameters }: ChargedFields): number {
+  const variance = { sigma2Numerator: BigInt(noise.sigma2Numerator), sigma2Denominator: BigInt(noise.sigma2Denominator) };
+  const { minHonest, dimension } = parameters;
+  return Number(chargeRhoNano({ sensitivity2: BigInt(sensitivity2), variance, parts: minHonest, coordinates: dimension }));
 }

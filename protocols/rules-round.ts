@@ -1,6 +1,7 @@
 import { fromBase64 } from '../crypto/encoding.ts';
 import { isMaskKey } from '../crypto/masks.ts';
 import type { Primitives } from '../crypto/primitives.ts';
+import { AccountingError } from './accountant.ts';
 import { type Rejection, reject } from './errors.ts';
 import { charge, release, reserve } from './ledger.ts';
 import type { Patch } from './patch.ts';
@@ -28,9 +29,18 @@ function checkMinimums(t: Transcript, record: RoundRecord): Rejection | null {
   if (record.noise.sigma2Numerator === '0' || record.noise.sigma2Denominator === '0') {
     return reject('BELOW_MINIMUM', 'a round without noise cannot be opened');
   }
-  if (chargeOf(record) !== record.charge.rhoNano)
+  if (chargeIfAny(record) !== record.charge.rhoNano)
     return reject('CHARGE_MISMATCH', 'the charge is not what the noise costs');
   return null;
+}
+
+function chargeIfAny(record: RoundRecord): number | null {
+  try {
+    return chargeOf(record);
+  } catch (error) {
+    if (error instanceof AccountingError) return null;
+    throw error;
+  }
 }
 
 /** The quorum of the record: members of genesis in its order, each with the key it logged for this announcement. */

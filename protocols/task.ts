@@ -54,7 +54,7 @@ export function taskHashOf(p: Primitives, task: Task): string {
 
 /** zCDP cost of one round of a task, in units of 1e-9: shown before anything is opened. */
 export function chargeOfTask(task: Task): number {
-  return chargeOf({ noise: task.noise, sensitivity2: task.sensitivity2, parameters: { minHonest: task.minHonest } });
+  return chargeOf({ noise: task.noise, sensitivity2: task.sensitivity2, parameters: task });
 }
 
 /**

@@ -6,7 +6,9 @@ import { recordOf } from '../../protocols/task.ts';
 import { newestModel } from '../../protocols/transcript.ts';
 import { Connection } from '../grpc/connection.ts';
 import { AggregationService } from '../grpc/services.ts';
+import { serveHttp } from '../http/serve.ts';
 import { checkpointSeed } from '../keys/card.ts';
+import { exportLog } from '../log/log-folder.ts';
 import { DutyLoop } from './duty-loop.ts';
 import { askReplicas } from './fetch.ts';
 import { LogKeeper, type Witness } from './log-keeper.ts';
@@ -14,6 +16,7 @@ import { logService } from './log-service.ts';
 import { modelService } from './model-service.ts';
 import { openParty, type Party, primitives, serve } from './party.ts';
 import { keptTask, roundDesk } from './round-desk.ts';
+import { roundsViewOf } from './rounds-view.ts';
 import type { Running } from './running.ts';
 
 /** Adding up may take its time: a replica reads every payload of the round once. */
@@ -24,12 +27,18 @@ export interface CoordinatorOptions {
   readonly roundKeyMs?: number;
   readonly readyMs?: number;
   readonly answerMs?: number;
+  /** Where the log's tiles, health and the page of rounds are served over HTTP; left out, they are not. */
+  readonly http?: { readonly host: string; readonly port: number };
+  /** A folder that is kept equal to the published log (C2SP tlog-tiles). */
+  readonly exportFolder?: string;
 }
 
 /** A running coordinator, with the log it keeps: for the HTTP side and for exports. */
 export interface RunningCoordinator extends Running {
   readonly keeper: LogKeeper;
   readonly party: Party;
+  /** `http://host:port`, where the log is served; null where it is not. */
+  readonly url: string | null;
 }
 
 function witnessesOf(party: Party): Witness[] {
@@ -85,6 +94,21 @@ async function doDuty(party: Party, keeper: LogKeeper, duty: CoordinatorDuty): P
   }
 }
 
+/** Writes what is published into a folder, at most twice a second. */
+function keepExported(keeper: LogKeeper, folder: string, say: Party['say']): DutyLoop {
+  let exported = 0;
+  const loop = new DutyLoop(async () => {
+    const size = keeper.log.published?.checkpoint.size ?? 0;
+    if (size > exported) {
+      await exportLog(keeper.log, folder);
+      exported = size;
+    }
+    return false;
+  }, say);
+  loop.start(500);
+  return loop;
+}
+
 /** Runs the coordinator: the log, the rounds, sealed models; it holds no key that opens anything. */
 export async function runCoordinator(folder: string, options: CoordinatorOptions = {}): Promise<RunningCoordinator> {
   const party = await openParty(folder);
@@ -113,13 +137,22 @@ export async function runCoordinator(folder: string, options: CoordinatorOptions
   keeper.onChange(() => loop.poke());
   loop.start(100);
   keeper.startCosigning();
+  const health = async (): Promise<void> => {
+    if (keeper.failure !== null) throw keeper.failure;
+  };
+  const http = options.http === undefined ? null : await serveHttp({ log: keeper.log, rounds: roundsViewOf(keeper), health }, options.http.host, options.http.port);
+  if (http !== null) say('serving http', { url: http.url });
+  const exporter = options.exportFolder === undefined ? null : keepExported(keeper, options.exportFolder, say);
   return {
     address: server.address,
     keeper,
     party,
+    url: http?.url ?? null,
     stop: async () => {
       keeper.stop();
       await loop.stop();
+      await exporter?.stop();
+      await http?.[Symbol.asyncDispose]();
       await server.stop();
       await store[Symbol.asyncDispose]();
     },

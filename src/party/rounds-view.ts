@@ -1,0 +1,45 @@
+import { epsilonOfRhoNano } from '../../protocols/accountant.ts';
+import type { Round } from '../../protocols/transcript.ts';
+import type { RoundRow, RoundState, RoundsView } from '../http/rounds-view.ts';
+import type { LogKeeper } from './log-keeper.ts';
+
+function stateOf(round: Round): RoundState {
+  switch (round.phase) {
+    case 'uploading':
+      return 'open';
+    case 'confirming':
+      return round.attempt.confirms.size === round.attempt.cohort.length ? 'confirmed' : 'closed';
+    case 'decided':
+    case 'released':
+    case 'aborted':
+      return round.phase;
+    default:
+      return round satisfies never;
+  }
+}
+
+function rowOf(round: Round, delta: number): RoundRow {
+  const charged = round.phase === 'decided' || round.phase === 'released' || (round.phase === 'aborted' && round.decision !== null);
+  return {
+    id: round.id,
+    openLeaf: round.openIndex,
+    task: `${round.record.task} #${round.record.number}`,
+    state: stateOf(round),
+    reason: round.phase === 'aborted' ? round.reason : '',
+    uploads: round.uploads.size,
+    cohort: round.attempts.at(-1)?.cohort.length ?? 0,
+    minCohort: round.record.parameters.minCohort,
+    attempts: round.attempts.length,
+    epsilon: charged ? epsilonOfRhoNano(BigInt(round.record.charge.rhoNano), delta) : null,
+    bytes: round.uploads.size * round.record.parameters.payloadBytes,
+  };
+}
+
+/** The rounds of the log for the read-only page, newest first. */
+export function roundsViewOf(keeper: LogKeeper): RoundsView {
+  return async () => {
+    const { genesis, rounds } = keeper.transcript;
+    const delta = 10 ** -(genesis?.budget.deltaExponent ?? 5);
+    return [...rounds.values()].reverse().map((round) => rowOf(round, delta));
+  };
+}
