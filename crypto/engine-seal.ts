@@ -56,7 +56,8 @@ function createContext(seal: MainModule, shape: RingShape): SEALContext {
   using chain = seal.vecFromArrayModulus(moduli);
   for (const modulus of moduli) modulus.delete();
   parameters.setCoeffModulus(chain);
-  const context = new seal.SEALContext(parameters, true, seal.SecLevelType.tc128);
+  // No chain of smaller moduli: two levels, with and without the special prime, are all that is used.
+  const context = new seal.SEALContext(parameters, false, seal.SecLevelType.tc128);
   if (context.parametersSet()) return context;
   context.delete();
   throw new CryptoError('ENGINE_FAILED', 'SEAL refuses the ring at 128 bits');
