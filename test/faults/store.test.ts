@@ -394,6 +394,46 @@ describe('bit rot', () => {
   });
 });
 
+describe('a damaged journal', () => {
+  it('of a killed process gives whole earlier steps or a named error, never another value', async () => {
+    const folder = newFolder();
+    await using store = await openStore(folder);
+    await store.records.scrub();
+    for (let i = 0; i < 12; i++) {
+      await store.records.transact(async (tx) => {
+        await tx.append('s', bytes(`step ${i}`));
+        await tx.put('t', 'last', bytes(String(i)));
+      });
+    }
+    // Copied while it is open: the journal is what a kill -9 leaves.
+    const journal = readFileSync(join(folder, 'store.sqlite-wal'));
+    expect(journal.length).toBeGreaterThan(10_000);
+    const copy = newFolder();
+    const outcomes = new Set<number>();
+    for (let at = 0; at < journal.length; at += 997) {
+      cpSync(join(folder, 'store.sqlite'), join(copy, 'store.sqlite'));
+      writeFileSync(
+        join(copy, 'store.sqlite-wal'),
+        journal.map((byte, i) => (i === at ? byte ^ 4 : byte)),
+      );
+      rmSync(join(copy, 'store.sqlite-shm'), { force: true });
+      try {
+        await using damaged = await openStore(copy);
+        const length = await damaged.records.streamLength('s');
+        const steps = (await damaged.records.readStream('s', 0, length)).map((value) => Buffer.from(value).toString());
+        expect(steps).toEqual(Array.from({ length }, (_, i) => `step ${i}`));
+        const last = await damaged.records.get('t', 'last');
+        expect(last === undefined ? -1 : Number(Buffer.from(last).toString())).toBe(length - 1);
+        outcomes.add(length);
+      } catch (error) {
+        if (!(error instanceof StoreError)) throw error;
+      }
+    }
+    // The limit that src/store/README.md states: SQLite ends its recovery at the damage.
+    expect(outcomes.size).toBeGreaterThan(3);
+  });
+});
+
 it('keeps its files from other users', async () => {
   const folder = newFolder();
   await using store = await openStore(folder);
