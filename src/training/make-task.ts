@@ -1,0 +1,196 @@
+import { deriveParameters } from '../../crypto/params.ts';
+import type { Quantiser } from '../../crypto/quantise.ts';
+import { chargeOfTask, type Task, taskField } from '../../protocols/task.ts';
+import { type DatasetName, datasetSchema } from '../learning/datasets.ts';
+import { type Profile, runDefaults } from '../learning/defaults.ts';
+import { designColumns } from '../learning/features.ts';
+import type { ModelSpec } from '../learning/model.ts';
+import type { FeatureSchema } from '../learning/schema.ts';
+import { budgetFor, epsilonOf } from './budget.ts';
+import { TrainingError } from './errors.ts';
+import { fitNoise } from './fit-noise.ts';
+import { type LearningPlan, schemaHashOf, vectorLength } from './learning-plan.ts';
+
+/** What every task is asked for, whatever its updates are. */
+export interface RoundsRequest {
+  readonly task?: string;
+  readonly window: string;
+  readonly recipients: readonly string[];
+  /** Nodes that are expected. */
+  readonly nodes: number;
+  /** Most nodes in one sum; default 16, or `nodes` if that is more. */
+  readonly nodesMax?: number;
+  /** Fewest nodes in a sum that is opened; default one less than `nodes`, so that one may drop out. */
+  readonly minCohort?: number;
+  /** Nodes whose noise alone has to suffice; default one less than minCohort. */
+  readonly minHonest?: number;
+  readonly minOrganisations?: number;
+  readonly epsilon?: number;
+  readonly delta?: number;
+  /** Rounds that the budget is divided among. */
+  readonly rounds?: number;
+  readonly checkSums?: boolean;
+  readonly quorum?: { readonly members: number; readonly threshold: number };
+  readonly maxAttempts?: number;
+  readonly maxLeaves?: number;
+  readonly uploadMs?: number;
+  readonly confirmMs?: number;
+}
+
+export interface LearningRequest extends RoundsRequest {
+  readonly dataset: DatasetName;
+  /** In place of the dataset's own. */
+  readonly schema?: FeatureSchema;
+  readonly model?: ModelSpec['kind'];
+  readonly profile?: Profile;
+  readonly unit?: 'record' | 'node';
+  /** For unit 'record'. */
+  readonly recordsMax?: number;
+  /** For unit 'node'. */
+  readonly local?: { readonly steps: number; readonly batch: number; readonly learningRate: number };
+  readonly clip?: number;
+}
+
+export interface UpdatesRequest extends RoundsRequest {
+  readonly dimension: number;
+  readonly clip: number;
+}
+
+/** A task and what it costs. */
+export interface MadeTask {
+  readonly task: Task;
+  readonly rounds: number;
+  /** Of all rounds together, for the genesis. */
+  readonly budget: ReturnType<typeof budgetFor>;
+  /** Charge of one round, and of all of them: at most the budget's. */
+  readonly rhoNanoPerRound: number;
+  readonly rhoNano: number;
+  /** What one round alone, and all together, amount to at the budget's delta. */
+  readonly epsilonPerRound: number;
+  readonly epsilon: number;
+}
+
+/** Records in one node's sum, unless asked otherwise. */
+const RECORDS_MAX = 16_384;
+const LOCAL = { steps: 20, batch: 128, learningRate: 0.3 };
+const NODE_CLIP = 1;
+
+/**
+ * A task that trains a model on tables.
+ *
+ * Law: `rounds` charges of the task fit the zCDP budget of (epsilon, delta) in integer nano-rho.
+ *
+ * @throws TrainingError BAD_BUDGET, DOES_NOT_FIT; LearningError BAD_SETTING.
+ */
+export function makeTask(request: LearningRequest): MadeTask {
+  const { dataset, model = 'logistic', profile = 'full', unit = 'record' } = request;
+  const defaults = runDefaults(dataset, profile, model);
+  const schema = request.schema ?? datasetSchema(dataset);
+  const inputs = designColumns(schema).length;
+  const common = {
+    version: 1,
+    schema: { name: schema.name, hash: schemaHashOf(schema) },
+    model: model === 'mlp' ? { kind: model, inputs, hidden: defaults.hidden, seed: 1 } : { kind: model, inputs },
+  } as const;
+  const { learningRate, momentum, weightDecay = 0, bins } = defaults;
+  const server = {
+    learningRateMicro: micro(learningRate),
+    momentumMicro: micro(momentum),
+    weightDecayMicro: micro(weightDecay),
+  };
+  const local = request.local ?? LOCAL;
+  const plan: LearningPlan =
+    unit === 'record'
+      ? {
+          ...common,
+          unit,
+          server,
+          countShareMicro: micro(defaults.countShare),
+          bins: { count: bins.count, lowMicro: micro(bins.low), highMicro: micro(bins.high) },
+          recordsMax: request.recordsMax ?? RECORDS_MAX,
+        }
+      : {
+          ...common,
+          unit,
+          // A mean of local deltas is a step already.
+          server: { ...server, learningRateMicro: 1_000_000, momentumMicro: 0 },
+          local: { steps: local.steps, batch: local.batch, learningRateMicro: micro(local.learningRate) },
+        };
+  const clip = request.clip ?? (unit === 'record' ? defaults.clip : NODE_CLIP);
+  const { epsilon, delta, rounds } = defaults;
+  return assemble({ epsilon, delta, rounds, ...request }, plan, vectorLength(plan, micro(clip)), clip);
+}
+
+/** A task for updates that nodes bring as files: every update is clipped as a whole, the unit is the node. */
+export function makeUpdatesTask(request: UpdatesRequest): MadeTask {
+  return assemble(
+    { task: 'updates', epsilon: 8, delta: 1e-5, rounds: 1, ...request },
+    null,
+    request.dimension,
+    request.clip,
+  );
+}
+
+type Filled = RoundsRequest & Required<Pick<RoundsRequest, 'epsilon' | 'delta' | 'rounds'>>;
+
+function assemble(request: Filled, plan: LearningPlan | null, dimension: number, clip: number): MadeTask {
+  const { nodes, rounds } = request;
+  const minCohort = request.minCohort ?? Math.max(2, nodes - 1);
+  const minHonest = request.minHonest ?? Math.max(2, minCohort - 1);
+  const nodesMax = request.nodesMax ?? Math.max(16, nodes);
+  const unit = plan?.unit ?? 'node';
+  const budget = budgetFor(request.epsilon, request.delta);
+  const recordsMax = plan?.unit === 'record' ? plan.recordsMax : 1;
+  const clipMicro = micro(clip);
+  const fitted = fitNoise({ unit, dimension, clip: clipMicro / 1e6, recordsMax, minHonest, nodesMax, rounds }, budget);
+  requireParameters(fitted, { nodesMax, minCohort, minHonest, ...(request.quorum ?? { members: 5, threshold: 3 }) });
+  const task: Task = taskField.parse({
+    version: 1,
+    task: request.task ?? 'lead-scoring',
+    window: request.window,
+    unit,
+    recipients: [...request.recipients],
+    dimension,
+    bits: fitted.bits,
+    nodesMax,
+    minCohort,
+    minHonest,
+    minOrganisations: request.minOrganisations ?? minCohort,
+    noise: { sigma2Numerator: String(fitted.variance.sigma2Numerator), sigma2Denominator: '1' },
+    sensitivity2: String(fitted.sensitivity2),
+    clipMicro,
+    scale: fitted.scale,
+    maxAttempts: request.maxAttempts ?? 4,
+    maxLeaves: request.maxLeaves ?? 10_000,
+    uploadMs: request.uploadMs ?? 60_000,
+    confirmMs: request.confirmMs ?? 30_000,
+    checkSums: request.checkSums ?? false,
+    learning: plan,
+  });
+  const rhoNanoPerRound = chargeOfTask(task);
+  const rhoNano = rhoNanoPerRound * rounds;
+  if (rhoNano > budget.rhoNano) throw new TrainingError('BAD_BUDGET', 'the rounds cost more than the budget');
+  return {
+    task,
+    rounds,
+    budget,
+    rhoNanoPerRound,
+    rhoNano,
+    epsilonPerRound: epsilonOf(rhoNanoPerRound, budget.deltaExponent),
+    epsilon: epsilonOf(rhoNano, budget.deltaExponent),
+  };
+}
+
+type Places = Omit<Parameters<typeof deriveParameters>[0], 'dimension' | 'bits'>;
+
+function requireParameters({ dimension, bits }: Quantiser, places: Places): void {
+  try {
+    deriveParameters({ dimension, bits, ...places });
+  } catch (cause) {
+    throw new TrainingError('DOES_NOT_FIT', cause instanceof Error ? cause.message : 'no parameters', { cause });
+  }
+}
+
+function micro(value: number): number {
+  return Math.round(value * 1e6);
+}

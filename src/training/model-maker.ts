@@ -1,0 +1,142 @@
+import { toHex } from '../../crypto/encoding.ts';
+import { dequantise, type Quantiser } from '../../crypto/quantise.ts';
+import type { Task } from '../../protocols/task.ts';
+import type { Round } from '../../protocols/transcript.ts';
+import { readContribution } from '../learning/contribution.ts';
+import { LearningError } from '../learning/errors.ts';
+import { type Evaluation, evaluateHistogram } from '../learning/evaluation.ts';
+import { initialModel, type Model } from '../learning/model.ts';
+import { decodeSafetensors, encodeSafetensors, modelFromTensors, modelTensors } from '../learning/safetensors.ts';
+import { initialServerState, type OpenedSum, serverStep } from '../learning/server-step.ts';
+import type { ModelMaker } from '../party/recipient.ts';
+import { nodePrimitives } from '../platform/primitives-node.ts';
+import type { Store } from '../store/port.ts';
+import { TrainingError } from './errors.ts';
+import { quantiserOf } from './fit-noise.ts';
+import { contributionPlanOf, type LearningPlan, parseLearningPlan, serverSettingsOf, specOf } from './learning-plan.ts';
+import { readOptimiser, writeOptimiser } from './optimiser-state.ts';
+
+/** What an opened sum said, beside the next model. Released values only. */
+export interface RoundOutcome {
+  readonly task: string;
+  readonly roundId: string;
+  readonly round: number;
+  /** The model that the round started from: evaluation is about this one. */
+  readonly modelHash: string;
+  readonly nextModelHash: string;
+  readonly nodes: number;
+  /** Noised number of training records; null for unit 'node'. */
+  readonly records: number | null;
+  /** Null without bins, or where noise hides the counts. */
+  readonly evaluation: Evaluation | null;
+  /** Standard deviation of the noise in a coordinate of the sum, in the update's units. */
+  readonly sigma: number;
+  /** 'anew': no optimiser state was kept for this model, say because another recipient made it; momentum starts at 0. */
+  readonly optimiser: 'continued' | 'anew';
+}
+
+export interface ModelMakerSettings {
+  readonly store: Pick<Store, 'records'>;
+  /** Called before the next model is returned; again, with the same outcome, when a step is repeated after a crash. */
+  readonly onOutcome?: (outcome: RoundOutcome) => void;
+}
+
+/**
+ * Makes models of opened sums. Post-processing: costs no privacy.
+ *
+ * Law: `next` is a function of task, model, values and the state kept for that model's hash; asked again, also after a
+ * restart, it gives the same bytes.
+ */
+export function createModelMaker({ store, onOutcome }: ModelMakerSettings): ModelMaker {
+  return {
+    first: async (task) => {
+      if (task.learning === null) return encodeMean(new Float32Array(task.dimension));
+      const plan = parseLearningPlan(task);
+      quantiserOf(task);
+      return encodeModel(firstModel(plan));
+    },
+    next: async (task, round, modelBytes, values) => {
+      const quantiser = quantiserOf(task);
+      if (values.length !== task.dimension) {
+        throw new TrainingError('WRONG_LENGTH', `the sum has ${values.length} values, the task ${task.dimension}`);
+      }
+      const nodes = cohortOf(round);
+      const sum = dequantise(quantiser, values);
+      // Updates of no model: what is handed on is their noised mean.
+      if (task.learning === null) return encodeMean(Float32Array.from(sum, (value) => value / nodes));
+      const plan = parseLearningPlan(task);
+      const modelHash = hashOf(modelBytes);
+      const model = modelFromTensors(specOf(plan), decodeSafetensors(modelBytes));
+      const kept = await readOptimiser(store.records, task.task, modelHash, model);
+      const opened = openSum(task, plan, quantiser, nodes, sum);
+      const state = serverStep(kept?.state ?? initialServerState(model), opened.step, serverSettingsOf(plan));
+      const bytes = encodeModel(state.model);
+      const nextModelHash = hashOf(bytes);
+      await writeOptimiser(store.records, task.task, nextModelHash, { state, from: modelHash }, kept?.from ?? null);
+      const isFirst = modelHash === hashOf(encodeModel(firstModel(plan)));
+      onOutcome?.({
+        task: task.task,
+        roundId: round.id,
+        round: round.record.number,
+        modelHash,
+        nextModelHash,
+        nodes,
+        records: opened.step.unit === 'record' ? opened.step.count : null,
+        evaluation: opened.evaluation,
+        sigma: opened.sigma,
+        optimiser: kept || isFirst ? 'continued' : 'anew',
+      });
+      return bytes;
+    },
+  };
+}
+
+interface Opened {
+  readonly step: OpenedSum;
+  readonly evaluation: Evaluation | null;
+  readonly sigma: number;
+}
+
+/** Noise: variance nodes * (sigma^2 + 1/4) in squared steps, the quarter for unbiased rounding at its worst. */
+function openSum(task: Task, plan: LearningPlan, quantiser: Quantiser, nodes: number, sum: Float64Array): Opened {
+  const { sigma2Numerator, sigma2Denominator } = quantiser.variance;
+  const variance = Number(sigma2Numerator) / Number(sigma2Denominator) + 1 / 4;
+  const sigma = Math.sqrt(nodes * variance) / quantiser.scale;
+  if (plan.unit === 'node') return { step: { unit: 'node', sum, nodes }, evaluation: null, sigma };
+  const contribution = contributionPlanOf(plan, task.clipMicro);
+  const { gradient, count, histogram, cellNoise } = readContribution(sum, contribution, sigma);
+  const evaluation = histogram && contribution.bins ? tryEvaluate(histogram, contribution.bins, cellNoise) : null;
+  return { step: { unit: 'record', sum: gradient, count }, evaluation, sigma };
+}
+
+function tryEvaluate(...input: Parameters<typeof evaluateHistogram>): Evaluation | null {
+  try {
+    return evaluateHistogram(...input);
+  } catch (error) {
+    if (error instanceof LearningError && error.code === 'ONE_CLASS') return null;
+    throw error;
+  }
+}
+
+function firstModel(plan: LearningPlan): Model {
+  return initialModel(specOf(plan), plan.model.kind === 'mlp' ? plan.model.seed : 1);
+}
+
+function cohortOf(round: Round): number {
+  if ((round.phase === 'decided' || round.phase === 'released') && round.decision.attempt.cohort.length > 0) {
+    return round.decision.attempt.cohort.length;
+  }
+  throw new TrainingError('NOT_DECIDED', 'the round has no decision, so no sum to step by');
+}
+
+function encodeModel(model: Model): Uint8Array {
+  return encodeSafetensors(modelTensors(model));
+}
+
+function encodeMean(values: Float32Array): Uint8Array {
+  return encodeSafetensors([{ name: 'mean', shape: [values.length], values }]);
+}
+
+function hashOf(bytes: Uint8Array): string {
+  return toHex(nodePrimitives.sha256(bytes));
+}

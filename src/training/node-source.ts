@@ -1,0 +1,102 @@
+import { toHex } from '../../crypto/encoding.ts';
+import type { Rng } from '../../crypto/primitives.ts';
+import type { Task } from '../../protocols/task.ts';
+import { nodeContribution } from '../learning/contribution.ts';
+import { DATASETS, datasetSchema, encodeRegion, type Region, type RegionTables } from '../learning/datasets.ts';
+import { LearningError } from '../learning/errors.ts';
+import { designColumns } from '../learning/features.ts';
+import type { Tf } from '../learning/load-tensorflow.ts';
+import { localDelta } from '../learning/local-steps.ts';
+import type { Model } from '../learning/model.ts';
+import { decodeSafetensors, modelFromTensors } from '../learning/safetensors.ts';
+import type { FeatureSchema } from '../learning/schema.ts';
+import type { UpdateSource } from '../party/node.ts';
+import { systemRng } from '../platform/rng.ts';
+import { TrainingError } from './errors.ts';
+import { quantiserOf } from './fit-noise.ts';
+import { contributionPlanOf, type LearningPlan, parseLearningPlan, schemaHashOf, specOf } from './learning-plan.ts';
+import { NoisedIntegers } from './noised-integers.ts';
+
+export interface NodeSourceSettings {
+  readonly tf: Tf;
+  /** The node's rows as text, cut into training and held-out rows (`readRegionFiles`, `loadDataset`). */
+  readonly tables: RegionTables;
+  /** Tasks the node takes part in: rows are encoded for each of them here, so that errors show at start-up. */
+  readonly tasks: readonly Task[];
+  /** Schema files beside the built-in ones. */
+  readonly schemas?: readonly FeatureSchema[];
+  readonly rng?: Rng;
+}
+
+/** A node's updates from its own tables. */
+export interface NodeSource extends UpdateSource {
+  /** The rows as the task's model sees them. @throws as `update` does. */
+  rowsFor(task: Task): Region;
+}
+
+/**
+ * Trains on the node's own table; nothing but noised integers leaves it.
+ *
+ * @throws LearningError about the table, in its owner's words; TrainingError BAD_PLAN, SCHEMA_MISMATCH, TASK_MISMATCH.
+ */
+export function createNodeSource({ tf, tables, tasks, schemas = [], rng = systemRng }: NodeSourceSettings): NodeSource {
+  const integers = new NoisedIntegers(rng);
+  const encoded = new Map<string, Region>();
+  const rowsOf = (plan: LearningPlan): Region => {
+    const known = encoded.get(plan.schema.hash);
+    const rows = known ?? encodeRegion(tables, findSchema(plan, schemas));
+    encoded.set(plan.schema.hash, rows);
+    requireFit(tables.name, rows, plan);
+    return rows;
+  };
+  const rowsFor = (task: Task): Region => rowsOf(parseLearningPlan(task));
+  for (const task of tasks) {
+    quantiserOf(task);
+    rowsFor(task);
+  }
+  return {
+    rowsFor,
+    update: async (task, _round, modelBytes) => {
+      const plan = parseLearningPlan(task);
+      const quantiser = quantiserOf(task);
+      const rows = rowsOf(plan);
+      const model = modelFromTensors(specOf(plan), decodeSafetensors(modelBytes));
+      return integers.of(quantiser, vectorOf(tf, model, rows, plan, task.clipMicro, rng));
+    },
+  };
+}
+
+/** The node's real-valued vector: a clipped sum over records, or what local training changed. Secret. */
+function vectorOf(tf: Tf, model: Model, rows: Region, plan: LearningPlan, clipMicro: number, rng: Rng): Float64Array {
+  if (plan.unit === 'record') return nodeContribution(tf, model, rows, contributionPlanOf(plan, clipMicro));
+  const { steps, batch, learningRateMicro } = plan.local;
+  // Batches are picked by fresh bytes: no one else needs to know them, and no round repeats them.
+  const seed = toHex(rng(16));
+  return localDelta(tf, model, rows.train, { steps, batch, learningRate: learningRateMicro / 1e6, seed });
+}
+
+function findSchema({ schema, model }: LearningPlan, own: readonly FeatureSchema[]): FeatureSchema {
+  const candidates = [...own, ...DATASETS.map(datasetSchema)].filter((known) => known.name === schema.name);
+  const found = candidates.find((known) => schemaHashOf(known) === schema.hash);
+  if (!found) {
+    const why = candidates.length > 0 ? 'another version of it is here' : 'this node does not have it';
+    throw new TrainingError('SCHEMA_MISMATCH', `the task needs feature schema ${schema.name}, ${why}`);
+  }
+  const width = designColumns(found).length;
+  if (width === model.inputs) return found;
+  throw new TrainingError(
+    'SCHEMA_MISMATCH',
+    `schema ${schema.name} has ${width} columns, the model takes ${model.inputs}`,
+  );
+}
+
+/** Public limits; whether a node takes part is public too, so a table should stay well below. */
+function requireFit(name: string, { train, heldOut }: Region, plan: LearningPlan): void {
+  if (plan.unit === 'record' && train.rows + heldOut.rows > plan.recordsMax) {
+    const rows = train.rows + heldOut.rows;
+    throw new LearningError(
+      'TOO_LARGE',
+      `table ${name} has ${rows} rows, the task takes ${plan.recordsMax} from one node`,
+    );
+  }
+}

@@ -1,0 +1,56 @@
+import { z } from 'zod';
+import { fromUtf8, utf8 } from '../../crypto/encoding.ts';
+import type { Model } from '../learning/model.ts';
+import type { ServerState } from '../learning/server-step.ts';
+import { decodeParts, encodeParts } from '../party/parts.ts';
+import type { RecordStore } from '../store/port.ts';
+
+/** The optimiser as it stands after a model was made. Released values only. */
+export interface OptimiserState {
+  readonly state: ServerState;
+  /** Hash of the model before. */
+  readonly from: string;
+}
+
+const TABLE = 'optimiser';
+
+const metaField = z.strictObject({ round: z.int(), meanCount: z.number(), from: z.string() });
+
+/** The state kept for a model. @returns null where there is none, as for a first model. */
+export async function readOptimiser(
+  records: Pick<RecordStore, 'get'>,
+  task: string,
+  modelHash: string,
+  model: Model,
+): Promise<OptimiserState | null> {
+  const kept = await records.get(TABLE, keyOf(task, modelHash));
+  if (kept === undefined) return null;
+  const [meta, velocity] = decodeParts(kept);
+  const { round, meanCount, from } = metaField.parse(JSON.parse(fromUtf8(meta!)));
+  return { state: { model, velocity: new Float32Array(velocity!.slice().buffer), round, meanCount }, from };
+}
+
+/**
+ * Keeps a state under its model's hash, durably. The predecessor's stays, for its step may be repeated.
+ *
+ * @param done - the model before the predecessor, whose state is deleted; null where there is none.
+ */
+export async function writeOptimiser(
+  records: Pick<RecordStore, 'transact'>,
+  task: string,
+  modelHash: string,
+  { state, from }: OptimiserState,
+  done: string | null,
+): Promise<void> {
+  const { velocity, round, meanCount } = state;
+  const meta = utf8(JSON.stringify({ round, meanCount, from }));
+  const bytes = new Uint8Array(velocity.buffer, velocity.byteOffset, velocity.byteLength);
+  await records.transact(async (tx) => {
+    await tx.put(TABLE, keyOf(task, modelHash), encodeParts([meta, bytes]));
+    if (done !== null) await tx.delete(TABLE, keyOf(task, done));
+  });
+}
+
+function keyOf(task: string, modelHash: string): string {
+  return `${task}\n${modelHash}`;
+}
