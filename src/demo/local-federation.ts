@@ -85,7 +85,14 @@ export async function foundLocally(request: LocalFederationRequest): Promise<Loc
 }
 
 /** What a demonstration site allows: its own minimums, and no more than the whole budget. */
-export function writeSite(local: LocalFederation, node: string, task: Task, budgetRhoNano: number, data: { train: string; heldOut: string } | null, engine: string): void {
+export function writeSite(
+  local: LocalFederation,
+  node: string,
+  task: Task,
+  budgetRhoNano: number,
+  data: { train: string; heldOut: string } | null,
+  engine: string,
+): void {
   const policy: SitePolicy = {
     genesis: local.federation.genesisHash,
     tasks: [task.task],
@@ -100,5 +107,8 @@ export function writeSite(local: LocalFederation, node: string, task: Task, budg
   const folder = local.path(node);
   writeDurably(join(folder, 'policy.yaml'), `${JSON.stringify(policy, null, 2)}\n`);
   writeDurably(join(folder, 'task.json'), `${JSON.stringify(task, null, 2)}\n`);
-  writeDurably(join(folder, 'node.yaml'), `${JSON.stringify({ tasks: ['task.json'], policy: 'policy.yaml', data, engine }, null, 2)}\n`);
+  writeDurably(
+    join(folder, 'node.yaml'),
+    `${JSON.stringify({ tasks: ['task.json'], policy: 'policy.yaml', data, engine }, null, 2)}\n`,
+  );
 }

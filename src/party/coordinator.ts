@@ -140,7 +140,14 @@ export async function runCoordinator(folder: string, options: CoordinatorOptions
   const health = async (): Promise<void> => {
     if (keeper.failure !== null) throw keeper.failure;
   };
-  const http = options.http === undefined ? null : await serveHttp({ log: keeper.log, rounds: roundsViewOf(keeper), health }, options.http.host, options.http.port);
+  const http =
+    options.http === undefined
+      ? null
+      : await serveHttp(
+          { log: keeper.log, rounds: roundsViewOf(keeper), health },
+          options.http.host,
+          options.http.port,
+        );
   if (http !== null) say('serving http', { url: http.url });
   const exporter = options.exportFolder === undefined ? null : keepExported(keeper, options.exportFolder, say);
   return {

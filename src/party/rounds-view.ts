@@ -19,7 +19,8 @@ function stateOf(round: Round): RoundState {
 }
 
 function rowOf(round: Round, delta: number): RoundRow {
-  const charged = round.phase === 'decided' || round.phase === 'released' || (round.phase === 'aborted' && round.decision !== null);
+  const charged =
+    round.phase === 'decided' || round.phase === 'released' || (round.phase === 'aborted' && round.decision !== null);
   return {
     id: round.id,
     openLeaf: round.openIndex,

@@ -1,0 +1,64 @@
+import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseCheckpoint } from '../../crypto/checkpoint.ts';
+import { parseNote } from '../../crypto/note.ts';
+import { writeDurably } from '../config/files.ts';
+import { drawConvergence } from '../report/convergence-plot.ts';
+import { openStore } from '../store/open-store.ts';
+import type { DemoFederation } from './demo-federation.ts';
+import type { DemoReport } from './report.ts';
+
+const EXPORT_MS = 15_000;
+
+/** Waits until the exported folder holds the head that the watcher saw. */
+async function exportedLog(federation: DemoFederation): Promise<void> {
+  const wanted = federation.watch.log.head?.size ?? 0;
+  const path = join(federation.logFolder, 'checkpoint');
+  for (const end = performance.now() + EXPORT_MS; performance.now() < end; ) {
+    if (existsSync(path) && parseCheckpoint(parseNote(new Uint8Array(await readFile(path))).text).size >= wanted)
+      return;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  throw new Error('the coordinator did not export the log in time');
+}
+
+/** Copies every blob of the aggregators' store: payloads, sums, corrections, sealed boxes and answers, named by hash. */
+async function copyBlobs(federation: DemoFederation, folder: string): Promise<number> {
+  mkdirSync(folder, { recursive: true });
+  await using store = await openStore(federation.aggregatorState);
+  const blobs = await store.blobs.list();
+  for (const { hash } of blobs) writeDurably(join(folder, hash), await store.blobs.get(hash));
+  return blobs.length;
+}
+
+async function plot(report: DemoReport): Promise<string> {
+  const points = (aucs: readonly number[]) => aucs.map((auc, round) => ({ round, auc }));
+  const first = report.curves.central[0]!;
+  const { spent, delta } = report.epsilon;
+  return drawConvergence({
+    title: 'One model for all regions, no region’s rows in one place',
+    subtitle: `${report.dataset}${report.synthetic ? ' (generated)' : ''}: AUC on all regions' held-out rows; record-level epsilon ${spent.toFixed(2)}, delta ${delta}`,
+    global: [
+      { round: 0, auc: first },
+      ...report.rounds.flatMap(({ round, auc }) => (auc === null ? [] : [{ round, auc }])),
+    ],
+    central: points(report.curves.central),
+    regionOnly: report.curves.regionOnly.map(({ region, aucPerRound }) => ({ region, points: points(aucPerRound) })),
+  });
+}
+
+/** Writes `report.json`, `convergence.svg`, `policy.txt`, `log/` and `blobs/`. */
+export async function writeOutputs(
+  federation: DemoFederation,
+  report: DemoReport,
+  out: string,
+  print: (line: string) => void,
+): Promise<void> {
+  writeDurably(join(out, 'report.json'), `${JSON.stringify(report, null, 2)}\n`);
+  writeDurably(join(out, 'convergence.svg'), await plot(report));
+  copyFileSync(join(federation.local.folder, 'founders', 'policy.txt'), join(out, 'policy.txt'));
+  await exportedLog(federation);
+  const blobs = await copyBlobs(federation, join(out, 'blobs'));
+  print(`Log exported (${federation.watch.log.head?.size ?? 0} leaves), ${blobs} blobs copied.`);
+}
