@@ -171,7 +171,7 @@ export async function runRounds(request: RoundsRequest): Promise<DemoReport> {
       epsilon: epsilonOf(watch.transcript.ledger.spentRhoNano, 5),
       attempts: round.attempts.length,
       cohort,
-      exactSum: opened !== null && opened.every((value, i) => value === expected![i]),
+      exactSum: opened?.every((value, i) => value === expected![i]) ?? false,
       bytes: nodeBytes(round),
       phaseMs: phaseMs(times),
       nodeMs: Object.fromEntries(
