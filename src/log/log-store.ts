@@ -62,8 +62,10 @@ export class LogStore {
    */
   static async open(options: LogOptions): Promise<LogStore> {
     const log = new LogStore(options);
+    // Checkpoints before entries: another process may append and sign meanwhile, and its head is not of our tree yet.
+    const notes = await options.records.list(NOTES);
     await log.refresh();
-    for (const { value } of await options.records.list(NOTES)) log.#publish(log.#verify(value));
+    for (const { value } of notes) log.#publish(log.#verify(value));
     return log;
   }
 
@@ -161,6 +163,7 @@ export class LogStore {
   async checkpoint(): Promise<SignedCheckpoint> {
     const { primitives, records, signer } = this.#options;
     const note = await records.transact(async (tx) => {
+      await this.#catchUp(tx);
       const key = sizeKey(this.size);
       const earlier = await tx.get(NOTES, key);
       if (earlier !== undefined) return earlier;
@@ -182,6 +185,7 @@ export class LogStore {
   async addCosignatures(size: number, lines: readonly NoteSignature[]): Promise<SignedCheckpoint> {
     const { records } = this.#options;
     const opened = await records.transact(async (tx) => {
+      await this.#catchUp(tx);
       const note = await tx.get(NOTES, sizeKey(size));
       if (note === undefined) throw new StoreError('NOT_FOUND', 'no checkpoint of this size waits for cosignatures');
       const { text } = this.#verify(note);
@@ -215,20 +219,28 @@ export class LogStore {
     return bundleBytes(await this.entries(first, first + ref.width));
   }
 
-  /** Reads entries up to the stored head and checks that they hash to it. */
+  /**
+   * Reads entries up to the stored head and checks that they hash to it. Others may run meanwhile, in this process and
+   * elsewhere: an entry is taken only at its own index, and roots are compared at the size that was read.
+   */
   async #catchUp(reader: StoreReader): Promise<void> {
-    const head = await reader.get(TABLE, HEAD);
-    const size = head === undefined ? 0 : Number(new DataView(head.buffer, head.byteOffset).getBigUint64(0));
-    if (size < this.size) throw new StoreError('CORRUPT', 'the log is shorter than it was');
-    if (size === this.size && size > 0) return;
-    while (this.size < size) {
-      const entries = await reader.readStream(STREAM, this.size, Math.min(this.size + PAGE, size));
-      if (entries.length === 0) throw new StoreError('CORRUPT', 'entries of the log are missing');
-      for (const entry of entries) this.#take(leafHash(this.#options.primitives, entry));
+    let head = await reader.get(TABLE, HEAD);
+    if (head === undefined && (await reader.streamLength(STREAM)) > 0) {
+      // The first entry may have come between the two reads; entries without any head are not ours.
+      head = await reader.get(TABLE, HEAD);
+      if (head === undefined) throw new StoreError('CORRUPT', 'entries without a head');
     }
-    const expected = head?.subarray(8) ?? this.#edge.root();
-    const stray = head === undefined && (await reader.streamLength(STREAM)) > 0;
-    if (stray || !bytesEqual(this.root(), expected)) {
+    if (head === undefined) return;
+    const size = Number(new DataView(head.buffer, head.byteOffset).getBigUint64(0));
+    while (this.size < size) {
+      const from = this.size;
+      const entries = await reader.readStream(STREAM, from, Math.min(from + PAGE, size));
+      if (entries.length === 0) throw new StoreError('CORRUPT', 'entries of the log are missing');
+      for (const [i, entry] of entries.entries()) {
+        if (from + i === this.size) this.#take(leafHash(this.#options.primitives, entry));
+      }
+    }
+    if (!bytesEqual(this.root(size), head.subarray(8))) {
       throw new StoreError('CORRUPT', 'the entries are not those of the stored head');
     }
   }

@@ -13,7 +13,7 @@ import { exportLog, folderReader } from '../../src/log/log-folder.ts';
 import type { LogStore } from '../../src/log/log-store.ts';
 import { nodePrimitives as p } from '../../src/platform/primitives-node.ts';
 import { openStore } from '../../src/store/open-store.ts';
-import type { Store } from '../../src/store/port.ts';
+import type { RecordStore, Store } from '../../src/store/port.ts';
 import { openLog, policy, witnesses } from './log-fixture.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'veilsum-log-'));
@@ -113,6 +113,22 @@ describe('log', () => {
   });
 });
 
+it('keeps its tree whole when appends, refreshes and checkpoints of one process run at once', async () => {
+  const { store, log } = await logOf(0);
+  await using _closed = store;
+  const other = await openLog(store.records);
+  const work: Promise<unknown>[] = [];
+  for (let i = 0; i < 40; i++) {
+    work.push(log.append([entry(i)]), other.append([utf8(`other ${i}`)]), log.refresh(), other.refresh());
+    if (i % 8 === 0) work.push(log.checkpoint(), other.checkpoint());
+  }
+  await Promise.all(work);
+  await Promise.all([log.refresh(), other.refresh()]);
+  const reopened = await openLog(store.records);
+  expect(reopened.size).toBe(80);
+  for (const each of [log, other]) expect(each.root()).toEqual(reopened.root());
+});
+
 describe('kill -9 and company', () => {
   it('loses nothing acknowledged and never signs two heads of one size', async () => {
     const folder = newFolder();
@@ -156,6 +172,36 @@ describe('kill -9 and company', () => {
       expect(entries.filter((text) => text.startsWith(name))).toEqual(
         Array.from({ length: 60 }, (_, i) => `${name} ${i}`),
       );
+    }
+  });
+});
+
+describe('opening', () => {
+  it('beside a process that appends and signs takes its newer heads for what they are', async () => {
+    const { store, log } = await logOf(3);
+    await using _closed = store;
+    await publish(log);
+    // Another process appends, signs and publishes in the middle of the opening, at each read that it makes.
+    for (let turn = 0; turn < 4; turn++) {
+      let reads = 0;
+      const interfere = async (): Promise<void> => {
+        if (reads++ !== turn) return;
+        await log.append([utf8(`in between ${turn}`)]);
+        await publish(log);
+      };
+      const records: RecordStore = {
+        get: (table, key) => interfere().then(() => store.records.get(table, key)),
+        list: (table, prefix) => interfere().then(() => store.records.list(table, prefix)),
+        streamLength: (stream) => interfere().then(() => store.records.streamLength(stream)),
+        readStream: (stream, from, to) => interfere().then(() => store.records.readStream(stream, from, to)),
+        transact: (step) => store.records.transact(step),
+        scrub: () => store.records.scrub(),
+        [Symbol.asyncDispose]: async () => undefined,
+      };
+      const opened = await openLog(records);
+      await opened.refresh();
+      expect(opened.root()).toEqual(log.root());
+      expect((await opened.checkpoint()).note).toEqual(log.published?.note);
     }
   });
 });
