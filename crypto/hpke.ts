@@ -1,3 +1,4 @@
+import { isAgreementKey } from './agreement-key.ts';
 import { bytesEqual, concat, requireLength, u16be, utf8 } from './encoding.ts';
 import { CryptoError } from './errors.ts';
 import type { Primitives, Rng } from './primitives.ts';
@@ -75,6 +76,22 @@ function encapsulate(p: Primitives, rng: Rng, publicKey: Uint8Array): { shared: 
     shared: combine(p, kem.sharedSecret, curveShared, ephemeral, curvePublic),
     enc: concat(kem.ciphertext, ephemeral),
   };
+}
+
+/**
+ * True for a key that messages can be sealed to: a well-formed ML-KEM-768 key (FIPS 203, 7.2) and a canonical X25519 key
+ * not of small order. Checked when a key is logged, since everybody would fail who has to seal to it.
+ */
+export function isSealingKey(p: Primitives, publicKey: Uint8Array): boolean {
+  if (publicKey.length !== XWING_PUBLIC_BYTES) return false;
+  if (!isAgreementKey(p, publicKey.subarray(ML_KEM_PUBLIC_BYTES))) return false;
+  try {
+    wipe(p.mlKem768Encapsulate(publicKey.subarray(0, ML_KEM_PUBLIC_BYTES)).sharedSecret);
+    return true;
+  } catch (error) {
+    if (error instanceof CryptoError && error.code === 'BAD_KEY') return false;
+    throw error;
+  }
 }
 
 /** Section 5.5, Decapsulate. @throws CryptoError BAD_KEY for a small-order ephemeral key. */

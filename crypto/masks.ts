@@ -1,3 +1,4 @@
+import { isAgreementKey } from './agreement-key.ts';
 import { DOMAIN } from './domain.ts';
 import { bytesEqual, compareBytes, requireLength, u32be } from './encoding.ts';
 import { CryptoError } from './errors.ts';
@@ -100,17 +101,5 @@ export function pairwiseMask(
   return reduceResidues(mask, modulusBits);
 }
 
-/**
- * True for an X25519 key that agrees with anybody: 32 bytes, not of small order. Checked when an upload arrives, since
- * one bad key in U would stop every node of U from making its mask.
- */
-export function isMaskKey(p: Primitives, publicKey: Uint8Array): boolean {
-  try {
-    // Any scalar shows it: clamping makes all of them multiples of eight, and none of them of the group's order.
-    p.x25519Agree(new Uint8Array(32), publicKey);
-    return true;
-  } catch (error) {
-    if (error instanceof CryptoError && error.code === 'BAD_KEY') return false;
-    throw error;
-  }
-}
+/** Checked when an upload arrives, since one bad key in U would stop every node of U from making its mask. */
+export const isMaskKey = isAgreementKey;
