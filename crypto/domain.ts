@@ -15,6 +15,7 @@ export const DOMAIN = {
   leafHash: 'veilsum/v1/leaf-hash',
   payloadHash: 'veilsum/v1/payload',
   sumHash: 'veilsum/v1/sum',
+  cohortHash: 'veilsum/v1/cohort',
   updateHash: 'veilsum/v1/update',
   resultHash: 'veilsum/v1/result',
   boxHash: 'veilsum/v1/box',

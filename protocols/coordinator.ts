@@ -1,5 +1,5 @@
 import type { Body } from './leaves.ts';
-import { checkCohortSize, nextCohort } from './rules-round.ts';
+import { checkCohortSize, checkHolders, nextCohort, readyMembers } from './rules-round.ts';
 import { type Announce, findParty, isRunning, type Round, type Transcript, type Upload } from './transcript.ts';
 
 /** What the coordinator should do next about one round. Recomputed from the log at every step, so a restart loses nothing. */
@@ -67,9 +67,10 @@ function confirmingDuty(
   const { threshold } = record.parameters;
   const lastConfirm = [...attempt.confirms.values()].reduce((a, b) => (a.index > b.index ? a : b));
   const waited = late(patience, lastConfirm.hash, patience.readyMs);
-  if (attempt.ready.size === record.members.length) return { duty: 'decide', round };
+  const ready = readyMembers(t, attempt).length;
+  if (ready === record.members.length) return { duty: 'decide', round };
   if (!waited) return null;
-  return attempt.ready.size >= threshold ? { duty: 'decide', round } : closeOrAbort(t, round);
+  return ready >= threshold ? { duty: 'decide', round } : closeOrAbort(t, round);
 }
 
 /** The coordinator's duties in a log, oldest round first. */
@@ -82,6 +83,8 @@ export function coordinatorDuties(t: Transcript, patience: Patience): Coordinato
     if (!isRunning(round)) continue;
     if (t.size >= round.openIndex + round.record.maxLeaves)
       duties.push({ duty: 'abort', round, reason: 'ROUND_ENDED' });
+    else if (round.phase !== 'decided' && checkHolders(t, round.record) !== null)
+      duties.push({ duty: 'abort', round, reason: 'REVOKED' });
     else if (round.phase === 'uploading') {
       const missing = expectedNodes(t).filter((name) => !round.uploads.has(name));
       if (missing.length === 0 || late(patience, round.openHash, round.record.uploadMs))

@@ -14,14 +14,17 @@ export const bigField = z.string().regex(/^(?:0|[1-9][0-9]{0,38})$/);
 /** A short label chosen by people: task, window, region, organisation. */
 export const labelField = z.string().regex(/^[A-Za-z0-9](?:[A-Za-z0-9 ._:/-]{0,126}[A-Za-z0-9])?$/);
 
-/** Canonical base64 of exactly `bytes` bytes. The padding's unused bits are checked when it is decoded. */
+/** Last digits whose unused bits are zero, by bytes in the last group. */
+const LAST_DIGIT = ['[A-Za-z0-9+/]', '[AQgw]', '[AEIMQUYcgkosw048]'] as const;
+
+/** Canonical base64 of exactly `bytes` bytes: the padding's unused bits are zero, so equal strings are equal bytes. */
 export function base64Field(bytes: number): z.ZodString {
   const digits = Math.ceil((bytes * 4) / 3);
   const padding = '='.repeat(Math.ceil(bytes / 3) * 4 - digits);
   return z
     .string()
     .length(digits + padding.length)
-    .regex(new RegExp(`^[A-Za-z0-9+/]{${digits}}${padding}$`));
+    .regex(new RegExp(`^[A-Za-z0-9+/]{${digits - 1}}${LAST_DIGIT[bytes % 3]}${padding}$`));
 }
 
 /** Ed25519 or X25519 public key. */

@@ -85,6 +85,8 @@ const bodies = {
     round: hashField,
     attempt: z.int().min(1).max(16),
     uploads: z.array(indexField).min(1).max(1024),
+    /** Hash over the leaf hashes of these uploads: indices alone would mean other nodes in another view of the log. */
+    cohortHash: hashField,
     sumHash: hashField,
   }),
   confirm: z.strictObject({
@@ -142,6 +144,7 @@ const bodies = {
       'CHECKSUM_MISMATCH',
       'OPERATOR',
       'ROUND_ENDED',
+      'REVOKED',
     ]),
   }),
 } as const;

@@ -5,12 +5,13 @@ import { openSeeds, sealAnswer, shareSumHash } from '../crypto/share-box.ts';
 import { heldBy, shareSum, subsets } from '../crypto/sharing.ts';
 import type { Body } from './leaves.ts';
 import { shareContext } from './node.ts';
+import { checkHolders } from './rules-round.ts';
 import {
   type Announce,
   type Attempt,
   type Confirm,
   type Decision,
-  isRunning,
+  isOver,
   type Round,
   type Transcript,
 } from './transcript.ts';
@@ -36,7 +37,7 @@ export function memberDuties(t: Transcript, name: string, keeps: (announce: stri
     if (!keeps(announce.hash)) continue;
     const round = t.rounds.get(announce.openedAs)!;
     const listed = round.record.members.some((member) => member.name === name);
-    if (!isRunning(round) || !listed) {
+    if (isOver(t, round) || !listed) {
       duties.push({ duty: 'forget', announce });
     } else if (round.phase === 'confirming') {
       const { attempt } = round;
@@ -46,6 +47,7 @@ export function memberDuties(t: Transcript, name: string, keeps: (announce: stri
       }
     } else if (
       round.phase === 'decided' &&
+      checkHolders(t, round.record) === null &&
       round.decision.attempt.ready.has(name) &&
       !round.decision.answers.has(name)
     ) {

@@ -16,8 +16,9 @@ import {
 } from '../crypto/sharing.ts';
 import { type Rejection, reject } from './errors.ts';
 import type { Body } from './leaves.ts';
+import { checkHolders } from './rules-round.ts';
 import { checkCohort, checkRound, type SitePolicy } from './site-policy.ts';
-import { type Attempt, isRunning, type Round, type Transcript } from './transcript.ts';
+import { type Attempt, isOver, type Round, type Transcript } from './transcript.ts';
 
 /** What the log asks of a node next. Recomputed from the log at every step, so that a restart loses nothing. */
 export type NodeDuty =
@@ -30,7 +31,7 @@ export type NodeDuty =
 export function nodeDuties(t: Transcript, name: string, keeps: (roundId: string) => boolean): NodeDuty[] {
   const duties: NodeDuty[] = [];
   for (const round of t.rounds.values()) {
-    if (!isRunning(round)) {
+    if (isOver(t, round)) {
       if (keeps(round.id)) duties.push({ duty: 'forget', round });
     } else if (round.phase === 'uploading') {
       if (!round.uploads.has(name)) duties.push({ duty: 'upload', round });
@@ -38,7 +39,9 @@ export function nodeDuties(t: Transcript, name: string, keeps: (roundId: string)
       const { attempt } = round;
       const confirm = attempt.confirms.get(name);
       if (confirm === undefined) {
-        if (attempt.cohort.some((upload) => upload.node === name)) duties.push({ duty: 'confirm', round, attempt });
+        const mayConfirm =
+          checkHolders(t, round.record) === null && attempt.cohort.some((upload) => upload.node === name);
+        if (mayConfirm) duties.push({ duty: 'confirm', round, attempt });
         continue;
       }
       for (const [holder, complaint] of attempt.complaints.get(confirm.hash) ?? []) {

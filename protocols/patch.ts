@@ -8,7 +8,9 @@ export interface Patch {
   readonly genesis?: { readonly body: Body<'genesis'>; readonly logId: string };
   readonly parties?: readonly Party[];
   readonly keys?: readonly string[];
-  readonly nonce?: string;
+  readonly nonces?: readonly string[];
+  /** Hash of the leaf itself. */
+  readonly leaf?: string;
   readonly announce?: Announce;
   readonly round?: Round;
   readonly close?: { readonly hash: string; readonly round: string };
@@ -26,6 +28,7 @@ export function emptyTranscript(): Transcript {
     parties: new Map(),
     keys: new Set(),
     nonces: new Set(),
+    leaves: new Set(),
     announces: new Map(),
     rounds: new Map(),
     roundOfClose: new Map(),
@@ -41,11 +44,12 @@ export function emptyTranscript(): Transcript {
  * copying them for each leaf would make reading a log quadratic), so the old value must not be used again.
  */
 export function applyPatch(transcript: Transcript, patch: Patch): Transcript {
-  const { parties, keys, nonces, announces, rounds, roundOfClose, roundOfDecide, decidedWindows, models } =
+  const { parties, keys, nonces, leaves, announces, rounds, roundOfClose, roundOfDecide, decidedWindows, models } =
     transcript as Mutable;
   for (const party of patch.parties ?? []) parties.set(party.name, party);
   for (const key of patch.keys ?? []) keys.add(key);
-  if (patch.nonce !== undefined) nonces.add(patch.nonce);
+  for (const nonce of patch.nonces ?? []) nonces.add(nonce);
+  if (patch.leaf !== undefined) leaves.add(patch.leaf);
   if (patch.announce !== undefined) announces.set(patch.announce.hash, patch.announce);
   if (patch.round !== undefined) rounds.set(patch.round.id, patch.round);
   if (patch.close !== undefined) roundOfClose.set(patch.close.hash, patch.close.round);

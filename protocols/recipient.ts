@@ -13,7 +13,7 @@ import { hashWithLabel } from '../crypto/signature.ts';
 import { type Rejection, reject } from './errors.ts';
 import { memberIndex } from './member.ts';
 import { shareContext } from './node.ts';
-import { type Announce, type Decision, isRunning, type Round, type Transcript } from './transcript.ts';
+import { type Announce, type Decision, isOver, type Round, type Transcript } from './transcript.ts';
 
 /** What the log asks of a recipient next. */
 export type RecipientDuty =
@@ -33,7 +33,11 @@ export function recipientDuties(t: Transcript, name: string, keeps: (announce: s
       continue;
     }
     const round = t.rounds.get(announce.openedAs)!;
-    if (round.phase === 'decided' && round.decision.answers.size >= round.record.parameters.threshold) {
+    if (
+      round.phase === 'decided' &&
+      !isOver(t, round) &&
+      round.decision.answers.size >= round.record.parameters.threshold
+    ) {
       if (keeps(announce.hash)) duties.push({ duty: 'open', round, decision: round.decision });
     } else if (round.phase === 'released') {
       // One model per released round, made by its first releaser; a round of counts only has no next model.
@@ -44,7 +48,7 @@ export function recipientDuties(t: Transcript, name: string, keeps: (announce: s
         duties.push({ duty: 'next-model', round, decision });
       }
     }
-    if (!isRunning(round) && keeps(announce.hash)) duties.push({ duty: 'forget', announce });
+    if (isOver(t, round) && keeps(announce.hash)) duties.push({ duty: 'forget', announce });
   }
   return duties;
 }

@@ -1,8 +1,19 @@
 import { setCount } from '../crypto/params.ts';
+import { candidates } from '../crypto/share-claims.ts';
+import { subsets } from '../crypto/sharing.ts';
 import { type Rejection, reject } from './errors.ts';
 import type { Patch } from './patch.ts';
-import { runningRound } from './rules-round.ts';
-import type { Attempt, Complaint, Confirm, Round, Transcript } from './transcript.ts';
+import { checkHolders, runningRound } from './rules-round.ts';
+import { shareClaims } from './share-agreement.ts';
+import {
+  type Attempt,
+  type Complaint,
+  type Confirm,
+  findParty,
+  isOver,
+  type Round,
+  type Transcript,
+} from './transcript.ts';
 import type { Signed } from './verified.ts';
 
 type Confirming = Extract<Round, { phase: 'confirming' }>;
@@ -28,6 +39,8 @@ export function confirmRule(t: Transcript, { leaf, hash }: Signed<'confirm'>): P
   const round = confirmingRound(t, body.close);
   if ('rejected' in round) return round;
   const { attempt, record } = round;
+  const holdersLeft = checkHolders(t, record);
+  if (holdersLeft !== null) return holdersLeft;
   if (!attempt.cohort.some((upload) => upload.node === leaf.actor)) return reject('NOT_IN_COHORT', 'not a node of U');
   if (attempt.confirms.has(leaf.actor)) return reject('DUPLICATE_CONFIRM', 'the node confirmed this attempt');
   if (body.modelHash !== record.modelHash) return reject('MODEL_MISMATCH', 'the node was given another model');
@@ -39,17 +52,21 @@ export function confirmRule(t: Transcript, { leaf, hash }: Signed<'confirm'>): P
   if (body.seeds.length !== setCount(members, record.parameters.threshold) + 1) {
     return reject('BOXES_MISMATCH', 'one seed commitment for each set and one for the recipients');
   }
+  if (new Set(body.seeds).size !== body.seeds.length || body.seeds.some((seed) => t.nonces.has(seed))) {
+    return reject('SEED_REUSED', 'a seed commitment occurs twice');
+  }
   const { primes } = record.parameters;
   if (body.checksum.length !== 6 * primes.length || body.checksum.some((r, i) => r >= primes[i % primes.length]!)) {
     return reject('MALFORMED', 'six checksum residues for each prime');
   }
   const confirm: Confirm = { index: t.size, hash, node: leaf.actor, body };
-  return { round: withAttempt(round, { ...attempt, confirms: new Map(attempt.confirms).set(leaf.actor, confirm) }) };
+  const confirms = new Map(attempt.confirms).set(leaf.actor, confirm);
+  return { round: withAttempt(round, { ...attempt, confirms }), nonces: body.seeds };
 }
 
 function findConfirm(t: Transcript, hash: string): { round: Confirming; confirm: Confirm } | Rejection {
   for (const round of t.rounds.values()) {
-    if (round.phase !== 'confirming') continue;
+    if (round.phase !== 'confirming' || isOver(t, round)) continue;
     for (const confirm of round.attempt.confirms.values()) if (confirm.hash === hash) return { round, confirm };
   }
   return reject('UNKNOWN_CONFIRM', 'no such confirmation in a running attempt');
@@ -117,7 +134,11 @@ export function answerRule(t: Transcript, { leaf }: Signed<'answer'>): Patch | R
   if ('rejected' in round) return round;
   if (round.phase === 'released') return reject('ROUND_ENDED', 'the round has its result');
   if (round.phase !== 'decided') return reject('ROUND_ENDED', 'the round was aborted');
+  if (isOver(t, round)) return reject('ROUND_ENDED', 'the round is longer than max_leaves');
   const { record, decision } = round;
+  if (record.recipients.some(({ name }) => findParty(t, name)?.revoked !== false)) {
+    return reject('REVOKED', 'nothing is sealed to a recipient that was revoked');
+  }
   if (!isListed(round, leaf.actor)) return reject('WRONG_ROLE', 'not a member of this round');
   if (!decision.attempt.ready.has(leaf.actor)) return reject('NOT_READY', 'the member never said that it was ready');
   if (decision.answers.has(leaf.actor)) return reject('DUPLICATE_ANSWER', 'the member has answered');
@@ -141,15 +162,29 @@ export function releaseRule(t: Transcript, { leaf }: Signed<'release'>): Patch |
   if (!round.record.recipients.some((recipient) => recipient.name === leaf.actor)) {
     return reject('WRONG_ROLE', 'not a recipient of this round');
   }
+  if (new Set(body.liars).size !== body.liars.length || body.liars.some((name) => !isListed(round, name))) {
+    return reject('SHARES_MISMATCH', 'liars are members of the round, each named once');
+  }
   if (round.phase === 'released') {
     if (round.releasedBy.includes(leaf.actor)) return reject('DUPLICATE_RELEASE', 'already released');
     if (round.resultHash !== body.resultHash)
       return reject('RESULT_MISMATCH', 'two recipients opened different results');
-    return { round: { ...round, releasedBy: [...round.releasedBy, leaf.actor] } };
+    const liars = [...new Set([...round.liars, ...body.liars])];
+    return { round: { ...round, releasedBy: [...round.releasedBy, leaf.actor], liars } };
   }
   if (round.phase !== 'decided') return reject('ROUND_ENDED', 'the round was aborted');
-  if (round.decision.answers.size < round.record.parameters.threshold) {
-    return reject('TOO_FEW_ANSWERS', 'no result can come from fewer than t answers');
-  }
-  return { round: { ...round, phase: 'released', resultHash: body.resultHash, releasedBy: [leaf.actor] } };
+  if (isOver(t, round)) return reject('ROUND_ENDED', 'the round is longer than max_leaves');
+  const shares = checkShares(round, body.liars);
+  if (shares !== null) return shares;
+  const { resultHash, liars } = body;
+  return { round: { ...round, phase: 'released', resultHash, releasedBy: [leaf.actor], liars } };
+}
+
+/** A result comes from t answers that agree with each other, of members that the recipient does not call liars. */
+function checkShares({ record, decision }: Decided, liars: readonly string[]): Rejection | null {
+  const { members, threshold } = record.parameters;
+  const claims = shareClaims(record, decision, liars);
+  if (claims.size < threshold) return reject('TOO_FEW_ANSWERS', 'no result can come from fewer than t answers');
+  const { done } = candidates(subsets(members, threshold), threshold, claims).next();
+  return done === true ? reject('SHARE_CONFLICT', 'no t answers agree on every share') : null;
 }

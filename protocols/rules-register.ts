@@ -1,7 +1,9 @@
 import { DOMAIN } from '../crypto/domain.ts';
 import { canonicalBytes, fromBase64, type Json, toHex } from '../crypto/encoding.ts';
+import { isSealingKey } from '../crypto/hpke.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { hashWithLabel, verify } from '../crypto/signature.ts';
+import { AccountingError, epsilonOfRhoNano } from './accountant.ts';
 import { type Rejection, reject } from './errors.ts';
 import type { Body } from './leaves.ts';
 import { newLedger } from './ledger.ts';
@@ -24,6 +26,7 @@ export function genesisRule(p: Primitives, t: Transcript, { leaf }: Signed<'gene
   const { body } = leaf;
   if (t.size !== 0 || leaf.log !== NO_LOG)
     return reject('GENESIS_NOT_FIRST', 'genesis is the first leaf and only that');
+  if (leaf.actor !== 'root') return reject('GENESIS_INVALID', 'the root key signs genesis, and under no other name');
   const size = checkQuorumSize(body.members.length, body.threshold);
   if (size !== null) return reject('GENESIS_INVALID', size);
   const { witnesses, needed, faulty } = body.cosigning;
@@ -39,10 +42,16 @@ export function genesisRule(p: Primitives, t: Transcript, { leaf }: Signed<'gene
     return reject('GENESIS_INVALID', 'the coordinator and the members must carry their roles');
   }
   const all = [body.coordinator, ...body.members];
+  if (!isBudgetHonest(body.budget)) {
+    return reject('GENESIS_INVALID', 'the budget in rho is worth more epsilon at this delta than genesis says');
+  }
+  if (all.some((party) => party.kemKey !== null && !isSealingKey(p, fromBase64(party.kemKey)))) {
+    return reject('BAD_KEY', 'a key that nothing can be sealed to');
+  }
   const keys = [
     body.rootKey,
     body.logKey,
-    ...all.map((party) => party.key),
+    ...all.flatMap(keysOf),
     ...body.members.map((member) => member.witnessKey),
     ...body.witnesses.map((witness) => witness.witnessKey),
   ];
@@ -56,6 +65,21 @@ export function genesisRule(p: Primitives, t: Transcript, { leaf }: Signed<'gene
     keys,
     ledger: newLedger(body.budget.rhoNano),
   };
+}
+
+/** Every key of a party: signing, sealing, and the hash of its TLS key. Spellings of the three never coincide. */
+function keysOf({ key, kemKey, tlsKeySha256 }: Pick<Party, 'key' | 'kemKey' | 'tlsKeySha256'>): string[] {
+  return kemKey === null ? [key, tlsKeySha256] : [key, tlsKeySha256, kemKey];
+}
+
+/** People read epsilon, the ledger counts rho: the two must say the same. Rounding aside, 1e-6 of it. */
+function isBudgetHonest({ rhoNano, epsilonMicro, deltaExponent }: Body<'genesis'>['budget']): boolean {
+  try {
+    return epsilonOfRhoNano(BigInt(rhoNano), 10 ** -deltaExponent) <= (epsilonMicro / 1e6) * (1 + 1e-6);
+  } catch (error) {
+    if (error instanceof AccountingError) return false;
+    throw error;
+  }
 }
 
 function partyOf(fields: Omit<Party, 'index' | 'revoked'>): Omit<Party, 'index' | 'revoked'> {
@@ -73,18 +97,27 @@ export function enrolRule(p: Primitives, t: Transcript, { leaf }: Signed<'enrol'
   const { body } = leaf;
   if (leaf.actor !== 'root') return reject('WRONG_ROLE', 'only the root key enrols');
   if (body.name === 'root' || findParty(t, body.name) !== null) return reject('DUPLICATE_NAME', 'the name is taken');
-  if (t.keys.has(body.key)) return reject('DUPLICATE_KEY', 'the key is already enrolled');
+  if (t.genesis!.witnesses.some((witness) => witness.name === body.name) && body.role !== 'witness') {
+    return reject('DUPLICATE_NAME', 'the name is that of a witness of genesis');
+  }
+  const keys = keysOf(body);
+  if (hasTwice(keys) || keys.some((key) => t.keys.has(key))) {
+    return reject('DUPLICATE_KEY', 'a key of the party was logged before');
+  }
   if (body.role === 'member' || body.role === 'coordinator') {
     return reject('WRONG_ROLE', 'members and the coordinator are fixed in genesis');
   }
   if ((body.role === 'node' || body.role === 'recipient') && body.kemKey === null) {
     return reject('BAD_KEY', 'nodes and recipients need a key that models are sealed to');
   }
+  if (body.kemKey !== null && !isSealingKey(p, fromBase64(body.kemKey))) {
+    return reject('BAD_KEY', 'a key that nothing can be sealed to');
+  }
   const proof = possessionBytes(t.logId, body);
   if (!verify(p, fromBase64(body.key), DOMAIN.enrolment, proof, fromBase64(body.possession))) {
     return reject('NO_POSSESSION', 'the party did not sign for its own key');
   }
-  return { parties: [{ ...partyOf(body), index: t.size, revoked: false }], keys: [body.key] };
+  return { parties: [{ ...partyOf(body), index: t.size, revoked: false }], keys };
 }
 
 export function revokeRule(t: Transcript, { leaf }: Signed<'revoke'>): Patch | Rejection {
@@ -112,7 +145,7 @@ export function announceRule(t: Transcript, { leaf, hash }: Signed<'announce'>):
 }
 
 /** A member's or recipient's key for one round: one per announcement, in time, and never a key seen before. */
-export function roundKeyRule(t: Transcript, { leaf, hash }: Signed<'round-key'>): Patch | Rejection {
+export function roundKeyRule(p: Primitives, t: Transcript, { leaf, hash }: Signed<'round-key'>): Patch | Rejection {
   const { body } = leaf;
   const announce = t.announces.get(body.announce);
   if (announce === undefined) return reject('UNKNOWN_ANNOUNCE', 'no such announcement');
@@ -124,6 +157,8 @@ export function roundKeyRule(t: Transcript, { leaf, hash }: Signed<'round-key'>)
   if (announce.roundKeys.has(leaf.actor))
     return reject('DUPLICATE_ROUND_KEY', 'a second key for one round is evidence');
   if (t.keys.has(body.kemKey)) return reject('ROUND_KEY_REUSED', 'this key was logged before');
+  // One such key in the record would stop every node of the round from sealing its shares.
+  if (!isSealingKey(p, fromBase64(body.kemKey))) return reject('BAD_KEY', 'a key that nothing can be sealed to');
   const roundKeys = new Map(announce.roundKeys).set(leaf.actor, { hash, kemKey: body.kemKey });
   return { announce: { ...announce, roundKeys }, keys: [body.kemKey] };
 }

@@ -1,6 +1,8 @@
-import { fromBase64 } from '../crypto/encoding.ts';
+import { DOMAIN } from '../crypto/domain.ts';
+import { fromBase64, fromHex, toHex } from '../crypto/encoding.ts';
 import { isMaskKey } from '../crypto/masks.ts';
 import type { Primitives } from '../crypto/primitives.ts';
+import { hashWithLabel } from '../crypto/signature.ts';
 import { AccountingError } from './accountant.ts';
 import { type Rejection, reject } from './errors.ts';
 import { charge, release, reserve } from './ledger.ts';
@@ -11,6 +13,7 @@ import { parametersFit } from './record-parameters.ts';
 import {
   type Attempt,
   findParty,
+  isOver,
   isRunning,
   newestModel,
   type Round,
@@ -29,6 +32,7 @@ function checkMinimums(t: Transcript, record: RoundRecord): Rejection | null {
   if (record.noise.sigma2Numerator === '0' || record.noise.sigma2Denominator === '0') {
     return reject('BELOW_MINIMUM', 'a round without noise cannot be opened');
   }
+  if (record.sensitivity2 === '0') return reject('CHARGE_MISMATCH', 'an update that nobody can change costs nothing');
   if (chargeIfAny(record) !== record.charge.rhoNano)
     return reject('CHARGE_MISMATCH', 'the charge is not what the noise costs');
   return null;
@@ -109,8 +113,7 @@ export function runningRound(t: Transcript, id: string | undefined): Round | Rej
   const round = t.rounds.get(id ?? '');
   if (round === undefined) return reject('UNKNOWN_ROUND', 'no such round');
   if (!isRunning(round)) return reject('ROUND_ENDED', 'the round has a result or was aborted');
-  if (t.size > round.openIndex + round.record.maxLeaves)
-    return reject('ROUND_ENDED', 'the round is longer than max_leaves');
+  if (isOver(t, round)) return reject('ROUND_ENDED', 'the round is longer than max_leaves');
   return round;
 }
 
@@ -125,13 +128,16 @@ export function uploadRule(p: Primitives, t: Transcript, { leaf, hash }: Signed<
   if (round.uploads.size >= round.record.parameters.nodesMax) return reject('BAD_COHORT', 'the round is full');
   if (body.payloadBytes !== round.record.parameters.payloadBytes)
     return reject('PAYLOAD_SIZE', 'payload of another size');
-  if (t.nonces.has(body.nonce)) return reject('NONCE_REUSED', 'the nonce was used before');
+  if (t.nonces.has(body.nonce) || t.nonces.has(body.payloadHash) || body.nonce === body.payloadHash) {
+    return reject('NONCE_REUSED', 'the nonce or the payload was logged before');
+  }
   if (t.keys.has(body.key)) return reject('DUPLICATE_KEY', 'the mask key was used before');
-  if (!isMaskKey(p, fromBase64(body.key, 32))) return reject('BAD_KEY', 'a mask key of small order');
+  if (!isMaskKey(p, fromBase64(body.key, 32)))
+    return reject('BAD_KEY', 'a mask key of small order or of another spelling');
   const upload: Upload = { index: t.size, hash, node: leaf.actor, body };
   return {
     round: { ...round, uploads: new Map(round.uploads).set(leaf.actor, upload) },
-    nonce: body.nonce,
+    nonces: [body.nonce, body.payloadHash],
     keys: [body.key],
   };
 }
@@ -146,13 +152,44 @@ export function nextCohort(t: Transcript, round: Round): Upload[] {
     .sort((a, b) => a.index - b.index);
   const last = round.attempts.at(-1);
   if (last === undefined) return present;
-  const members = round.record.members.length;
+  const members = round.record.members.map((member) => member.name).filter((name) => isActive(t, name));
   return present.filter((upload) => {
     if (!last.cohort.some((earlier) => earlier.node === upload.node)) return false;
     const confirm = last.confirms.get(upload.node);
     if (confirm === undefined) return false;
-    return members - (last.complaints.get(confirm.hash)?.size ?? 0) >= round.record.parameters.threshold;
+    const able = members.filter((member) => !isStuck(last, confirm.hash, member));
+    return able.length >= round.record.parameters.threshold;
   });
+}
+
+function isActive(t: Transcript, name: string): boolean {
+  return findParty(t, name)?.revoked === false;
+}
+
+/** Whether a member cannot be ready with a node: its complaint was not answered, or not even a second box helped. */
+function isStuck(attempt: Attempt, confirm: string, member: string): boolean {
+  if (attempt.ready.has(member)) return false;
+  const complaint = attempt.complaints.get(confirm)?.get(member);
+  return complaint !== undefined && (complaint.resealed === null || complaint.final);
+}
+
+/** Members that said they are ready and can still sign an answer. */
+export function readyMembers(t: Transcript, attempt: Attempt): string[] {
+  return [...attempt.ready].filter((name) => isActive(t, name));
+}
+
+/** Why nobody may open the round any more: a recipient was revoked, or fewer than t members are left. */
+export function checkHolders(t: Transcript, record: RoundRecord): Rejection | null {
+  if (record.recipients.some(({ name }) => !isActive(t, name))) {
+    return reject('REVOKED', 'a recipient of the round was revoked');
+  }
+  const left = record.members.filter(({ name }) => isActive(t, name)).length;
+  return left >= record.parameters.threshold ? null : reject('REVOKED', 'fewer than t members of the round are left');
+}
+
+/** What a close leaf says of U besides its indices. */
+export function cohortHashOf(p: Primitives, cohort: readonly Upload[]): string {
+  return toHex(hashWithLabel(p, DOMAIN.cohortHash, ...cohort.map((upload) => fromHex(upload.hash, 32))));
 }
 
 /** Why a set of uploads may not be closed over; null when it may. */
@@ -164,7 +201,7 @@ export function checkCohortSize(t: Transcript, record: RoundRecord, cohort: read
 }
 
 /** Closes an attempt over exactly the set that the leaves before it determine. */
-export function closeRule(t: Transcript, { leaf, hash }: Signed<'close'>): Patch | Rejection {
+export function closeRule(p: Primitives, t: Transcript, { leaf, hash }: Signed<'close'>): Patch | Rejection {
   const { body } = leaf;
   const round = runningRound(t, body.round);
   if ('rejected' in round) return round;
@@ -177,11 +214,14 @@ export function closeRule(t: Transcript, { leaf, hash }: Signed<'close'>): Patch
   if (body.uploads.length !== cohort.length || cohort.some((upload, i) => upload.index !== body.uploads[i])) {
     return reject('BAD_COHORT', 'U is not the set that the leaves before the close determine');
   }
+  if (body.cohortHash !== cohortHashOf(p, cohort)) {
+    return reject('BAD_COHORT', 'the uploads of U are others in this log than the close says');
+  }
   const last = round.attempts.at(-1);
   if (last !== undefined && cohort.length >= last.cohort.length)
     return reject('BAD_COHORT', 'a new attempt is smaller');
-  const size = checkCohortSize(t, round.record, cohort);
-  if (size !== null) return size;
+  const problem = checkCohortSize(t, round.record, cohort) ?? checkHolders(t, round.record);
+  if (problem !== null) return problem;
   const attempt: Attempt = {
     number: body.attempt,
     close: hash,
@@ -213,16 +253,16 @@ export function decideRule(t: Transcript, { leaf, hash }: Signed<'decide'>): Pat
   if (body.confirms.length !== confirms.length || confirms.some((index, i) => index !== body.confirms[i])) {
     return reject('NOT_CONFIRMED', 'every node of U must have confirmed');
   }
-  if (attempt.ready.size < record.parameters.threshold) return reject('NOT_READY', 'fewer than t members are ready');
+  if (readyMembers(t, attempt).length < record.parameters.threshold) {
+    return reject('NOT_READY', 'fewer than t members are ready');
+  }
   if (body.sumHash !== attempt.sumHash) return reject('SUM_MISMATCH', 'not the sum that was closed over');
   if (body.rhoNano !== record.charge.rhoNano) return reject('CHARGE_MISMATCH', 'not the charge of the record');
   const window = windowKey(record);
   if (t.decidedWindows.has(window)) return reject('WINDOW_DECIDED', 'this task, model and window were decided');
-  const size = checkCohortSize(t, record, attempt.cohort);
-  if (size !== null) return size;
-  if (attempt.cohort.some((upload) => findParty(t, upload.node)?.revoked !== false)) {
-    return reject('REVOKED', 'a node of U was revoked');
-  }
+  const problem = checkCohortSize(t, record, attempt.cohort) ?? checkHolders(t, record);
+  if (problem !== null) return problem;
+  if (attempt.cohort.some((upload) => !isActive(t, upload.node))) return reject('REVOKED', 'a node of U was revoked');
   const ledger = charge(t.ledger, round.id);
   if ('rejected' in ledger) return ledger;
   const decision = { hash, index: t.size, attempt, body, answers: new Map() };

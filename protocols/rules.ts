@@ -52,15 +52,20 @@ export function verifyNext(p: Primitives, t: Transcript, bytes: Uint8Array): Ver
 
 /** What a verified leaf would change, or why it may not stand here. Changes nothing. */
 export function judge(p: Primitives, t: Transcript, signed: Verified<SignedLeaf>): Patch | Rejection {
+  const patch = applyRule(p, t, signed);
+  return isRejection(patch) ? patch : { ...patch, leaf: signed.hash };
+}
+
+function applyRule(p: Primitives, t: Transcript, signed: Verified<SignedLeaf>): Patch | Rejection {
   if (isKind(signed, 'genesis')) return genesisRule(p, t, signed);
   if (isKind(signed, 'enrol')) return enrolRule(p, t, signed);
   if (isKind(signed, 'revoke')) return revokeRule(t, signed);
   if (isKind(signed, 'announce')) return announceRule(t, signed);
-  if (isKind(signed, 'round-key')) return roundKeyRule(t, signed);
+  if (isKind(signed, 'round-key')) return roundKeyRule(p, t, signed);
   if (isKind(signed, 'model')) return modelRule(t, signed);
   if (isKind(signed, 'open')) return openRule(p, t, signed);
   if (isKind(signed, 'upload')) return uploadRule(p, t, signed);
-  if (isKind(signed, 'close')) return closeRule(t, signed);
+  if (isKind(signed, 'close')) return closeRule(p, t, signed);
   if (isKind(signed, 'confirm')) return confirmRule(t, signed);
   if (isKind(signed, 'ready')) return readyRule(t, signed);
   if (isKind(signed, 'complaint')) return complaintRule(t, signed);
@@ -90,8 +95,14 @@ export type Taken =
 export function takeLeaf(p: Primitives, t: Transcript, bytes: Uint8Array): Taken {
   const signed = verifyNext(p, t, bytes);
   if (isRejection(signed)) return { outcome: 'refused', rejection: signed };
+  // No log holds the same bytes twice: it gives a leaf that comes again its old index. Void or not, this was done to it.
+  if (t.leaves.has(signed.hash)) {
+    return { outcome: 'refused', rejection: reject('REPLAYED', 'the same leaf stands in the log before') };
+  }
   const patch = judge(p, t, signed);
   if (!isRejection(patch)) return { outcome: 'counted', next: applyPatch(t, patch), signed };
-  if (isVoid(patch.rejected)) return { outcome: 'void', next: applyPatch(t, {}), rejection: patch, signed };
+  if (isVoid(patch.rejected)) {
+    return { outcome: 'void', next: applyPatch(t, { leaf: signed.hash }), rejection: patch, signed };
+  }
   return { outcome: 'refused', rejection: patch };
 }

@@ -13,9 +13,12 @@ export interface Transcript {
   /** Leaves taken in so far. */
   readonly size: number;
   readonly parties: ReadonlyMap<string, Party>;
-  /** Every public key ever enrolled, so that none is used twice. */
+  /** Every public key ever logged, of whatever kind, and the hashes of TLS keys: none is used twice. */
   readonly keys: ReadonlySet<string>;
+  /** Nonces and payload hashes of uploads, seed commitments of confirmations: none occurs twice. */
   readonly nonces: ReadonlySet<string>;
+  /** Hash of every leaf. The same bytes twice are never two acts. */
+  readonly leaves: ReadonlySet<string>;
   readonly announces: ReadonlyMap<string, Announce>;
   /** By round id. */
   readonly rounds: ReadonlyMap<string, Round>;
@@ -127,12 +130,19 @@ export type Round =
       readonly decision: Decision;
       readonly resultHash: string;
       readonly releasedBy: readonly string[];
+      /** Members that a recipient named: their answers did not hold, or contradicted, what opened. */
+      readonly liars: readonly string[];
     })
   | (RoundBase & { readonly phase: 'aborted'; readonly reason: string; readonly decision: Decision | null });
 
-/** Whether more leaves can still follow for the round. */
+/** Whether the round has neither a result nor an abort. It may still be over by its length: see `isOver`. */
 export function isRunning(round: Round): boolean {
   return round.phase !== 'released' && round.phase !== 'aborted';
+}
+
+/** Whether the round has ended: by result, abort, or max_leaves after open, whichever the log shows first. */
+export function isOver(transcript: Transcript, round: Round): boolean {
+  return !isRunning(round) || transcript.size > round.openIndex + round.record.maxLeaves;
 }
 
 /** The key under which at most one decision ever exists. */

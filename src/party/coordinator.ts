@@ -2,13 +2,13 @@ import { fromHex, toHex } from '../../crypto/encoding.ts';
 import { makeSigner } from '../../crypto/note.ts';
 import { type CoordinatorDuty, coordinatorDuties, type Patience } from '../../protocols/coordinator.ts';
 import { ProtocolError } from '../../protocols/errors.ts';
+import { cohortHashOf } from '../../protocols/rules-round.ts';
 import { recordOf } from '../../protocols/task.ts';
 import { newestModel } from '../../protocols/transcript.ts';
 import { Connection } from '../grpc/connection.ts';
 import { AggregationService } from '../grpc/services.ts';
 import { serveHttp } from '../http/serve.ts';
 import { checkpointSeed } from '../keys/card.ts';
-import { exportLog } from '../log/log-folder.ts';
 import { DutyLoop } from './duty-loop.ts';
 import { askReplicas } from './fetch.ts';
 import { LogKeeper, type Witness } from './log-keeper.ts';
@@ -29,8 +29,6 @@ export interface CoordinatorOptions {
   readonly answerMs?: number;
   /** Where the log's tiles, health and the page of rounds are served over HTTP; left out, they are not. */
   readonly http?: { readonly host: string; readonly port: number };
-  /** A folder that is kept equal to the published log (C2SP tlog-tiles). */
-  readonly exportFolder?: string;
 }
 
 /** A running coordinator, with the log it keeps: for the HTTP side and for exports. */
@@ -72,7 +70,15 @@ async function doDuty(party: Party, keeper: LogKeeper, duty: CoordinatorDuty): P
     const { sumHash } = await askReplicas(party.aggregators, (r) =>
       r.call(AggregationService.sum, request, { deadlineMs: SUM_MS }),
     );
-    await keeper.append(party.leaf('close', { round: round.id, attempt, uploads, sumHash: toHex(sumHash) }));
+    await keeper.append(
+      party.leaf('close', {
+        round: round.id,
+        attempt,
+        uploads,
+        cohortHash: cohortHashOf(primitives, cohort),
+        sumHash: toHex(sumHash),
+      }),
+    );
     party.say('attempt closed', { round: round.record.number, attempt, nodes: uploads.length });
   } else {
     const { attempt, record, id } = duty.round;
@@ -92,21 +98,6 @@ async function doDuty(party: Party, keeper: LogKeeper, duty: CoordinatorDuty): P
     await keeper.append(party.leaf('decide', body));
     party.say('round decided', { round: record.number, attempt: attempt.number, nodes: attempt.cohort.length });
   }
-}
-
-/** Writes what is published into a folder, at most twice a second. */
-function keepExported(keeper: LogKeeper, folder: string, say: Party['say']): DutyLoop {
-  let exported = 0;
-  const loop = new DutyLoop(async () => {
-    const size = keeper.log.published?.checkpoint.size ?? 0;
-    if (size > exported) {
-      await exportLog(keeper.log, folder);
-      exported = size;
-    }
-    return false;
-  }, say);
-  loop.start(500);
-  return loop;
 }
 
 /** Runs the coordinator: the log, the rounds, sealed models; it holds no key that opens anything. */
@@ -149,7 +140,6 @@ export async function runCoordinator(folder: string, options: CoordinatorOptions
           options.http.port,
         );
   if (http !== null) say('serving http', { url: http.url });
-  const exporter = options.exportFolder === undefined ? null : keepExported(keeper, options.exportFolder, say);
   return {
     address: server.address,
     keeper,
@@ -158,7 +148,6 @@ export async function runCoordinator(folder: string, options: CoordinatorOptions
     stop: async () => {
       keeper.stop();
       await loop.stop();
-      await exporter?.stop();
       await http?.[Symbol.asyncDispose]();
       await server.stop();
       await store[Symbol.asyncDispose]();

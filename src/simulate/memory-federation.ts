@@ -19,6 +19,7 @@ import { makeConfirmation, mayUpload, nodeDuties, RoundSecrets, resealFor, uploa
 import { type Opening, openSum, recipientDuties } from '../../protocols/recipient.ts';
 import { chargeOf, type RoundRecord, recordHashOf } from '../../protocols/record.ts';
 import { logIdOf, possessionBytes } from '../../protocols/rules-register.ts';
+import { cohortHashOf } from '../../protocols/rules-round.ts';
 import type { SitePolicy } from '../../protocols/site-policy.ts';
 import type { Attempt, Round } from '../../protocols/transcript.ts';
 import { makeLeaf, NO_LOG } from '../../protocols/verified.ts';
@@ -265,7 +266,15 @@ export class MemoryFederation {
         cohort.map((upload) => upload.body.payloadHash),
       );
       const uploads = cohort.map((upload) => upload.index);
-      return this.#post('coordinator', 'close', { round: round.id, attempt, uploads, sumHash }) !== null;
+      return (
+        this.#post('coordinator', 'close', {
+          round: round.id,
+          attempt,
+          uploads,
+          cohortHash: cohortHashOf(this.setting.primitives, cohort),
+          sumHash,
+        }) !== null
+      );
     }
     const { attempt, record, id } = duty.round;
     const confirms = attempt.cohort.map((upload) => attempt.confirms.get(upload.node)!);
@@ -333,7 +342,7 @@ export class MemoryFederation {
       new SecretBytes('mask key', rng(32)),
     );
     this.#kept.set(`${name} ${round.id}`, { secrets, payload, fresh: new Map() });
-    const seen = { size: this.log.leaves.length, root: primitives32(p) };
+    const seen = { size: this.log.leaves.length, root: this.log.root() };
     return (
       this.#post(
         name,
@@ -485,10 +494,6 @@ export class MemoryFederation {
   get heldSecrets(): number {
     return this.#kept.size + this.#roundKeys.size;
   }
-}
-
-function primitives32(p: Primitives): Uint8Array {
-  return p.sha256(new Uint8Array(0));
 }
 
 /** Blocks of a payload with their numbers. */

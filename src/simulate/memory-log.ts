@@ -37,6 +37,11 @@ export class MemoryLog {
     return signed;
   }
 
+  /** Root over all leaves. */
+  root(): Uint8Array {
+    return this.#tree.root();
+  }
+
   /** The head over all leaves, cosigned by every witness. */
   checkpoint(seconds: number): Uint8Array {
     const head = { origin: this.#log.verifier.name, size: this.leaves.length, root: this.#tree.root() };
