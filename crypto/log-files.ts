@@ -14,8 +14,11 @@ export interface FileFinding {
 
 /** A log's files, read through. `root` and `entries` are complete only where `findings` is empty. */
 export interface LogFiles {
+  /** Empty where the entries were handed to `take` one by one. */
   readonly entries: Uint8Array[];
   readonly root: Uint8Array;
+  /** Root of the first `size` leaves, of those that were read. */
+  readonly rootAt: (size: number) => Uint8Array;
   readonly findings: FileFinding[];
 }
 
@@ -27,25 +30,33 @@ export interface LogFiles {
  * @param size - leaves, from a verified checkpoint.
  * @param readFile - bytes of a path as `tilePath` writes it; undefined where there is none. (A log
  *   keeps the partial tiles of its current checkpoint; a reader of an older one may cut the full tile to the width.)
+ * @param take - where given, sees every entry in order, at most one bundle after it was read, and nothing is kept: memory
+ *   is then 64 bytes per leaf. `rootAt` answers for every size up to and including that entry. What it sees is not yet
+ *   known to be in the tree of the checkpoint.
  */
 export function readLogFiles(
   p: Primitives,
   size: number,
   readFile: (path: string) => Uint8Array | undefined,
+  take?: (entry: Uint8Array, index: number, rootAt: (size: number) => Uint8Array) => void,
 ): LogFiles {
   if (!Number.isSafeInteger(size) || size < 0) throw new CryptoError('BAD_VALUE', 'a tree size is a safe integer');
   const tree = new HashTree(p);
   const entries: Uint8Array[] = [];
   const findings: FileFinding[] = [];
+  const rootAt = (leaves: number): Uint8Array => tree.root(leaves);
   const takeBundle = (file: Uint8Array, ref: TileRef): 'MALFORMED' | undefined => {
+    let bundle: Uint8Array[];
     try {
-      const bundle = parseBundle(file, ref.width);
-      for (const entry of bundle) tree.append(leafHash(p, entry));
-      entries.push(...bundle);
-      return undefined;
+      bundle = parseBundle(file, ref.width);
     } catch {
       return 'MALFORMED';
     }
+    const first = tree.size;
+    for (const entry of bundle) tree.append(leafHash(p, entry));
+    if (take === undefined) entries.push(...bundle);
+    else for (const [i, entry] of bundle.entries()) take(entry, first + i, rootAt);
+    return undefined;
   };
   const compare = (file: Uint8Array, ref: TileRef): 'MISMATCH' | undefined => {
     return bytesEqual(file, tileBytes(tree.read, ref)) ? undefined : 'MISMATCH';
@@ -59,5 +70,5 @@ export function readLogFiles(
     // Without all the entries there is nothing to compare the tiles with: this finding stands for them.
     if (ref.kind === 'entries') break;
   }
-  return { entries, root: tree.root(), findings };
+  return { entries, root: tree.root(), rootAt, findings };
 }

@@ -1,13 +1,15 @@
 import { openCheckpoint, type VerifiedCheckpoint } from '../crypto/checkpoint.ts';
-import { bytesEqual } from '../crypto/encoding.ts';
+import { bytesEqual, toHex } from '../crypto/encoding.ts';
 import { readLogFiles } from '../crypto/log-files.ts';
-import { Frontier, leafHash } from '../crypto/merkle.ts';
-import { flatQuorum, type Policy, parsePolicy } from '../crypto/policy.ts';
+import { type Policy, parsePolicy } from '../crypto/policy.ts';
 import type { Primitives } from '../crypto/primitives.ts';
-import { checkOf, type FindingCode } from './checks.ts';
+import { leastGenesisWitnesses, namesLogKey, witnessKeysOf } from './audit-policy.ts';
+import { type Remark, type RoundSummary, remarkRounds, summarise } from './audit-rounds.ts';
+import { CHECKS, checkOf, type FindingCode } from './checks.ts';
 import { emptyTranscript } from './patch.ts';
 import { takeLeaf } from './rules.ts';
-import { isRunning, type Transcript } from './transcript.ts';
+import type { Transcript } from './transcript.ts';
+import type { SignedLeaf, Verified } from './verified.ts';
 
 /** What an auditor has: files, a policy, perhaps a pin and an earlier head. No network, no trust in anybody's word. */
 export interface AuditInput {
@@ -21,25 +23,42 @@ export interface AuditInput {
   readonly since: Uint8Array | null;
 }
 
+/** A violation: what was found, where, and which rule it breaks. */
 export interface Finding {
+  /** Number of the check; null never occurs for codes of this version's rules. */
   readonly check: number | null;
   readonly code: FindingCode;
   /** Leaf index; null for findings about files. */
   readonly index: number | null;
+  /** The rule. */
   readonly sentence: string;
+  /** What is wrong here. May hold a file's path. */
   readonly why: string;
+}
+
+/** A log's head as evidence: what it claims, for printing next to another one. */
+export interface Head {
+  readonly origin: string;
+  readonly size: number;
+  /** Hexadecimal. */
+  readonly root: string;
+  readonly cosigners: readonly { readonly name: string; readonly timestamp: number }[];
 }
 
 export interface AuditResult {
   readonly verdict: 'verified' | 'violation' | 'undecided';
-  readonly origin: string | null;
-  readonly size: number;
-  readonly cosigners: readonly string[];
+  /** Null where the checkpoint or the policy could not be read. */
+  readonly head: Head | null;
+  /** The earlier head, where one was given and could be read. */
+  readonly since: Head | null;
+  readonly genesisPinned: boolean;
+  /** Leaves read and judged. */
+  readonly leaves: number;
   readonly findings: readonly Finding[];
-  /** Leaves that lost a race and count for nothing. */
-  readonly voidLeaves: readonly { readonly index: number; readonly code: string }[];
-  /** Claims that this audit says nothing about, in words. */
-  readonly notChecked: readonly string[];
+  readonly remarks: readonly Remark[];
+  readonly rounds: readonly RoundSummary[];
+  /** Checks that this audit says nothing about, with the reason. Check 15 is in it: see audit-blobs.ts. */
+  readonly notChecked: readonly { readonly check: number; readonly why: string }[];
   /** The state after the last good leaf. */
   readonly transcript: Transcript;
 }
@@ -50,120 +69,220 @@ export function finding(code: FindingCode, index: number | null, why: string): F
   return { check: check?.id ?? null, code, index, sentence: check?.sentence ?? '', why };
 }
 
-interface Opened {
-  readonly policy: Policy;
-  readonly head: VerifiedCheckpoint;
+function headOf({ checkpoint, cosignatures }: VerifiedCheckpoint): Head {
+  const cosigners = cosignatures.map(({ witness, timestamp }) => ({ name: witness.name, timestamp }));
+  return { origin: checkpoint.origin, size: checkpoint.size, root: toHex(checkpoint.root), cosigners };
 }
 
-/** Checks 2 to 4: the policy, the log's signature, the cosignatures. */
-function openHead(p: Primitives, input: AuditInput): Opened | Finding {
-  let policy: Policy;
+function openHead(p: Primitives, note: Uint8Array, policy: Policy): VerifiedCheckpoint | null {
   try {
-    policy = parsePolicy(p, input.policyFile);
+    return openCheckpoint(p, note, policy);
   } catch {
-    return finding('POLICY_INVALID', null, 'the policy file is not a C2SP tlog-policy');
-  }
-  try {
-    return { policy, head: openCheckpoint(p, input.checkpoint, policy) };
-  } catch {
-    return finding('BAD_CHECKPOINT', null, 'the checkpoint is not signed by a log of the policy');
+    return null;
   }
 }
 
 /** Check 6: the root over the first leaves is the head seen before. */
-function checkSince(p: Primitives, policy: Policy, since: Uint8Array, entries: readonly Uint8Array[]): Finding | null {
-  let earlier: VerifiedCheckpoint;
-  try {
-    earlier = openCheckpoint(p, since, policy);
-  } catch {
-    return finding('BAD_CHECKPOINT', null, 'the earlier checkpoint is not signed by a log of the policy');
+function checkSince(
+  since: VerifiedCheckpoint,
+  head: VerifiedCheckpoint,
+  leaves: number,
+  rootAt: (size: number) => Uint8Array,
+): Finding | null {
+  const { origin, size, root } = since.checkpoint;
+  if (origin !== head.checkpoint.origin) return finding('WRONG_ORIGIN', null, 'the earlier head is of another log');
+  if (size > head.checkpoint.size) {
+    return finding('ROLLED_BACK', null, 'the log is shorter than the head seen before');
   }
-  const { size, root } = earlier.checkpoint;
-  if (size > entries.length) return finding('ROLLED_BACK', null, 'the log is shorter than the head seen before');
-  const frontier = new Frontier(p);
-  for (const bytes of entries.slice(0, size)) frontier.append(leafHash(p, bytes));
-  return bytesEqual(frontier.root(), root)
+  if (size > leaves) return null; // files are missing: said elsewhere
+  return bytesEqual(rootAt(size), root)
     ? null
     : finding('SPLIT_VIEW', null, 'the log does not extend the head seen before');
 }
 
-/** The policy must be at least as strict as genesis asks, else its cosignatures prove less than the claim. */
-function checkPolicyStrength(policy: Policy, transcript: Transcript): Finding | null {
-  const genesis = transcript.genesis;
-  if (genesis === null) return null;
-  const quorum = flatQuorum(policy);
-  if (quorum === undefined) return null;
-  const { witnesses, needed } = genesis.cosigning;
-  if (quorum.witnesses === witnesses && quorum.threshold >= needed) return null;
-  return finding('POLICY_TOO_WEAK', null, `genesis asks for ${needed} of ${witnesses} witnesses`);
+/** Check 4, its remark: a witness that cosigned the larger head at an earlier time. */
+function remarkTimes(since: Head, head: Head): Remark[] {
+  return head.cosigners.flatMap(({ name, timestamp }) => {
+    const before = since.cosigners.find((other) => other.name === name)?.timestamp ?? 0;
+    if (timestamp >= before || head.size < since.size) return [];
+    const text = `witness ${name} dates this head ${before - timestamp} s before the earlier one`;
+    return [{ code: 'TIMES_NOT_MONOTONE', index: null, text } as const];
+  });
 }
 
-function notClaimed(input: AuditInput, transcript: Transcript): string[] {
-  const lines = ['approvals: none (no officer approved rounds or enrolments; not claimed)'];
-  if (input.genesisPin === null)
-    lines.push('genesis: not pinned, so its minimums and keys are the log’s own (use --genesis)');
-  if (input.since === null)
-    lines.push('earlier head: none given, so an older view could have been another one (use --since)');
-  for (const round of transcript.rounds.values()) {
-    if (isRunning(round)) lines.push(`round ${round.record.number}: still ${round.phase}, has no end in this log`);
+/** Check 2 against genesis: else the cosignatures prove less than the log claims. */
+function checkPolicy(policy: Policy, transcript: Transcript): Finding[] {
+  const { genesis } = transcript;
+  if (genesis === null) return [];
+  const findings: Finding[] = [];
+  if (!namesLogKey(policy, genesis)) {
+    findings.push(finding('POLICY_OTHER_LOG', 0, 'the policy names another key for this log than genesis'));
   }
-  return lines;
+  const { witnesses, needed } = genesis.cosigning;
+  const least = leastGenesisWitnesses(policy, witnessKeysOf(genesis));
+  if (least < needed) {
+    const why = `genesis asks for ${needed} of its ${witnesses} witnesses, the policy is content with ${least} of them`;
+    findings.push(finding('POLICY_TOO_WEAK', 0, why));
+  }
+  return findings;
+}
+
+/** Clocks decide nothing. Differences above this are worth a line, in ms. */
+const SKEW_MS = 60_000;
+
+/** Check 22: the largest step back between a leaf's clock and the latest one before it. */
+class Clocks {
+  #latest = 0;
+  #worst: { readonly ms: number; readonly index: number; readonly actor: string } | null = null;
+
+  see({ leaf }: Verified<SignedLeaf>, index: number): void {
+    const behind = this.#latest - leaf.time;
+    if (behind > (this.#worst?.ms ?? SKEW_MS)) this.#worst = { ms: behind, index, actor: leaf.actor };
+    this.#latest = Math.max(this.#latest, leaf.time);
+  }
+
+  remarks(head: Head): Remark[] {
+    const remarks: Remark[] = [];
+    if (this.#worst !== null) {
+      const { ms, index, actor } = this.#worst;
+      const text = `the clock of ${actor} is ${Math.round(ms / 1000)} s behind one that signed before it (the largest step back)`;
+      remarks.push({ code: 'CLOCK_SKEW', index, text });
+    }
+    const cosigned = Math.max(0, ...head.cosigners.map(({ timestamp }) => timestamp)) * 1000;
+    if (cosigned > 0 && this.#latest - cosigned > SKEW_MS) {
+      const text = `a leaf is dated ${Math.round((this.#latest - cosigned) / 1000)} s after every cosignature over it`;
+      remarks.push({ code: 'CLOCK_SKEW', index: null, text });
+    }
+    return remarks;
+  }
+}
+
+function notChecked(input: AuditInput): AuditResult['notChecked'] {
+  const list = CHECKS.flatMap(({ id, notClaimed }) =>
+    notClaimed === undefined ? [] : [{ check: id, why: `not claimed: ${notClaimed}` }],
+  );
+  if (input.genesisPin === null) {
+    list.push({
+      check: 3,
+      why: 'genesis is not pinned: its keys, minimums and budget are the log’s own (--genesis HASH)',
+    });
+  }
+  if (input.since === null) {
+    list.push({ check: 6, why: 'no earlier head was given: an earlier view may have been another one (--since FILE)' });
+  }
+  return list.sort((a, b) => a.check - b.check);
+}
+
+/** Reads the leaves one by one. Stops at the first that may not stand where it stands. */
+class LeafReader {
+  readonly findings: Finding[] = [];
+  readonly remarks: Remark[] = [];
+  readonly clocks = new Clocks();
+  transcript = emptyTranscript();
+  leaves = 0;
+  readonly #p: Primitives;
+  readonly #pin: string | null;
+
+  constructor(p: Primitives, pin: string | null) {
+    this.#p = p;
+    this.#pin = pin;
+  }
+
+  take(bytes: Uint8Array, index: number, rootAt: (size: number) => Uint8Array): void {
+    // What follows a bad leaf would be judged against a state that the log itself contradicts.
+    if (this.leaves < index) return;
+    const taken = takeLeaf(this.#p, this.transcript, bytes);
+    if (taken.outcome === 'refused') {
+      this.findings.push(finding(taken.rejection.rejected, index, taken.rejection.why));
+      return;
+    }
+    this.leaves++;
+    if (taken.outcome === 'void') {
+      const { rejected, why } = taken.rejection;
+      this.remarks.push({ code: 'VOID_LEAF', index, text: `counts for nothing: ${why} (${rejected})` });
+    }
+    this.transcript = taken.next;
+    this.clocks.see(taken.signed, index);
+    if (index === 0 && this.#pin !== null && this.transcript.logId !== this.#pin) {
+      this.findings.push(finding('GENESIS_PIN', 0, 'this is not the log whose genesis was pinned'));
+    }
+    const { leaf } = taken.signed;
+    if (leaf.kind === 'upload') this.#checkSeen(leaf.body.seen, index, rootAt);
+  }
+
+  /** Check 6: a node signs the head it last saw. Another root there is a fork that a node was shown. */
+  #checkSeen(seen: { size: number; root: string }, index: number, rootAt: (size: number) => Uint8Array): void {
+    if (seen.size > index || toHex(rootAt(seen.size)) !== seen.root) {
+      this.findings.push(finding('SPLIT_VIEW', index, 'the node that signed this upload had seen another head'));
+    }
+  }
 }
 
 /**
- * Audits a log's files. Pure and offline; reads every byte of every file of the head's tree.
+ * Audits a log's files. Pure and offline; reads every byte of every file of the head's tree, bundle by bundle: what it
+ * keeps is 64 bytes per leaf and the transcript.
  *
  * @returns `verified` when nothing was found, `violation` when something was, `undecided` when files are missing.
  */
 export function audit(p: Primitives, input: AuditInput): AuditResult {
-  let transcript = emptyTranscript();
+  const reader = new LeafReader(p, input.genesisPin);
   const findings: Finding[] = [];
-  const voidLeaves: { index: number; code: string }[] = [];
-  const opened = openHead(p, input);
-  if ('code' in opened) {
-    const empty = { origin: null, size: 0, cosigners: [], voidLeaves, notChecked: [], transcript };
-    return { verdict: 'violation', findings: [opened], ...empty };
+  const result = (head: Head | null, since: Head | null): AuditResult => {
+    const { transcript, leaves } = reader;
+    const all = [...findings, ...reader.findings];
+    const onlyMissing = all.length > 0 && all.every(({ code }) => code === 'FILE_MISSING');
+    const remarks = [...reader.remarks, ...remarkRounds(transcript)];
+    if (head !== null) remarks.push(...reader.clocks.remarks(head));
+    if (head !== null && since !== null) remarks.push(...remarkTimes(since, head));
+    return {
+      verdict: all.length === 0 ? 'verified' : onlyMissing ? 'undecided' : 'violation',
+      head,
+      since,
+      genesisPinned: input.genesisPin !== null,
+      leaves,
+      findings: all,
+      remarks,
+      rounds: summarise(transcript),
+      notChecked: notChecked(input),
+      transcript,
+    };
+  };
+  let policy: Policy;
+  try {
+    policy = parsePolicy(p, input.policyFile);
+  } catch {
+    findings.push(finding('POLICY_INVALID', null, 'the policy file is not a C2SP tlog-policy'));
+    return result(null, null);
   }
-  const { policy, head } = opened;
+  const head = openHead(p, input.checkpoint, policy);
+  if (head === null) {
+    findings.push(finding('BAD_CHECKPOINT', null, 'the checkpoint is not signed by a log of the policy'));
+    return result(null, null);
+  }
   if (!head.quorum) findings.push(finding('NOT_COSIGNED', null, 'fewer witnesses than the policy asks for'));
-  const files = readLogFiles(p, head.checkpoint.size, input.readFile);
+  const { size, root } = head.checkpoint;
+  if (size === 0) findings.push(finding('GENESIS_NOT_FIRST', null, 'the log is empty'));
+  const files = readLogFiles(p, size, input.readFile, (bytes, index, rootAt) => reader.take(bytes, index, rootAt));
   for (const { path, reason } of files.findings) {
     const code = reason === 'MISSING' ? 'FILE_MISSING' : reason === 'MALFORMED' ? 'FILE_MALFORMED' : 'TILE_MISMATCH';
     findings.push(finding(code, null, path));
   }
-  if (files.findings.length === 0 && !bytesEqual(files.root, head.checkpoint.root)) {
+  const complete = files.findings.every(({ path }) => !path.startsWith('tile/entries/'));
+  if (complete && !bytesEqual(files.root, root)) {
     findings.push(finding('ROOT_MISMATCH', null, 'the entries do not give the root of the checkpoint'));
   }
-  if (input.since !== null) {
-    const problem = checkSince(p, policy, input.since, files.entries);
+  const since = input.since === null ? null : openHead(p, input.since, policy);
+  if (input.since !== null && since === null) {
+    findings.push(finding('BAD_CHECKPOINT', null, 'the earlier checkpoint is not signed by a log of the policy'));
+  }
+  if (since !== null) {
+    const problem = checkSince(since, head, complete ? size : 0, files.rootAt);
     if (problem !== null) findings.push(problem);
   }
-  for (const [index, bytes] of files.entries.entries()) {
-    const taken = takeLeaf(p, transcript, bytes);
-    if (taken.outcome === 'refused') {
-      findings.push(finding(taken.rejection.rejected, index, taken.rejection.why));
-      break; // what follows would be judged against a state that the log itself contradicts
-    }
-    if (taken.outcome === 'void') voidLeaves.push({ index, code: taken.rejection.rejected });
-    transcript = taken.next;
-    if (index === 0 && input.genesisPin !== null && transcript.logId !== input.genesisPin) {
-      findings.push(finding('GENESIS_PIN', 0, 'this is not the log whose genesis was pinned'));
-    }
-  }
-  const weak = checkPolicyStrength(policy, transcript);
-  if (weak !== null) findings.push(weak);
-  if (transcript.genesis !== null && transcript.genesis.origin !== head.checkpoint.origin) {
+  findings.push(...checkPolicy(policy, reader.transcript));
+  const { genesis } = reader.transcript;
+  if (genesis !== null && genesis.origin !== head.checkpoint.origin) {
     findings.push(finding('WRONG_ORIGIN', 0, 'genesis names another origin than the checkpoint'));
   }
-  const onlyMissing = findings.length > 0 && findings.every(({ code }) => code === 'FILE_MISSING');
-  return {
-    verdict: findings.length === 0 ? 'verified' : onlyMissing ? 'undecided' : 'violation',
-    origin: head.checkpoint.origin,
-    size: head.checkpoint.size,
-    cosigners: head.cosignatures.map(({ witness }) => witness.name),
-    findings,
-    voidLeaves,
-    notChecked: notClaimed(input, transcript),
-    transcript,
-  };
+  return result(headOf(head), since === null ? null : headOf(since));
 }

@@ -8,19 +8,33 @@ export type FileCode =
   | 'FILE_MALFORMED'
   | 'TILE_MISMATCH'
   | 'ROOT_MISMATCH'
-  | 'GENESIS_PIN';
+  | 'GENESIS_PIN'
+  | 'POLICY_OTHER_LOG';
 /** Findings of the re-adding, which needs the blobs. */
 export type BlobCode = 'BLOB_CORRUPT' | 'SUM_NOT_REPRODUCED' | 'CHECKSUM_NOT_REPRODUCED';
+/** What an audit says without calling it a violation: an honest log may show it. */
+export type RemarkCode =
+  | 'VOID_LEAF'
+  | 'TIMES_NOT_MONOTONE'
+  | 'CLOCK_SKEW'
+  | 'NO_END'
+  | 'SHARES_DIFFER'
+  | 'PLAIN_UPDATES_KEPT';
 export type FindingCode = RejectionCode | FileCode | BlobCode;
 
 /** One numbered thing an auditor checks. Numbers are TRUST's and never reused. */
 export interface Check {
   readonly id: number;
   readonly sentence: string;
+  /** Violations that this check can find. A code belongs to one check. */
   readonly codes: readonly FindingCode[];
+  /** What it reports without a verdict. */
+  readonly remarks?: readonly RemarkCode[];
+  /** Why this version says nothing about it; the audit then prints it as not claimed. */
+  readonly notClaimed?: string;
 }
 
-/** The numbered checks; the table in README.md is made from them. A code belongs to one check. */
+/** The numbered checks. The table in checks.md is made from them (scripts/checks-table.mjs); a test compares the two. */
 export const CHECKS: readonly Check[] = [
   {
     id: 1,
@@ -29,21 +43,30 @@ export const CHECKS: readonly Check[] = [
   },
   {
     id: 2,
-    sentence: 'The policy file is well formed and asks for enough witnesses.',
-    codes: ['POLICY_INVALID', 'POLICY_TOO_WEAK'],
+    sentence: 'The policy file is well formed, names this log’s keys and asks for enough of its witnesses.',
+    codes: ['POLICY_INVALID', 'POLICY_TOO_WEAK', 'POLICY_OTHER_LOG'],
   },
   {
     id: 3,
     sentence: 'The checkpoint is signed by this log for this origin.',
     codes: ['BAD_CHECKPOINT', 'WRONG_ORIGIN', 'GENESIS_PIN'],
   },
-  { id: 4, sentence: 'Enough witnesses cosigned the checkpoint.', codes: ['NOT_COSIGNED'] },
+  {
+    id: 4,
+    sentence: 'Enough witnesses cosigned the checkpoint; none of them cosigned the earlier one later.',
+    codes: ['NOT_COSIGNED'],
+    remarks: ['TIMES_NOT_MONOTONE'],
+  },
   {
     id: 5,
     sentence: 'The entries give every tile and the root of the checkpoint.',
     codes: ['FILE_MISSING', 'FILE_MALFORMED', 'TILE_MISMATCH', 'ROOT_MISMATCH'],
   },
-  { id: 6, sentence: 'The log extends the head that the auditor saw before.', codes: ['ROLLED_BACK', 'SPLIT_VIEW'] },
+  {
+    id: 6,
+    sentence: 'The log extends the head that the auditor saw before, and every head that a node says it saw.',
+    codes: ['ROLLED_BACK', 'SPLIT_VIEW'],
+  },
   { id: 7, sentence: 'Every leaf is of a known kind and version.', codes: ['UNKNOWN_KIND', 'UNKNOWN_VERSION'] },
   {
     id: 8,
@@ -81,18 +104,22 @@ export const CHECKS: readonly Check[] = [
       'UNKNOWN_MODEL',
       'DUPLICATE_RELEASE',
     ],
+    remarks: ['VOID_LEAF'],
   },
   {
     id: 11,
     sentence: 'All records of a round carry the same, derived parameters.',
     codes: ['PARAMETERS_MISMATCH', 'QUORUM_MISMATCH', 'PAYLOAD_SIZE'],
+    remarks: ['PLAIN_UPDATES_KEPT'],
   },
   {
     id: 12,
-    sentence: 'One upload per node and round, one confirmation per node and attempt, no nonce twice.',
+    sentence:
+      'One upload per node and round, one confirmation per node and attempt; no leaf, nonce, payload or seed twice.',
     codes: [
       'DUPLICATE_UPLOAD',
       'DUPLICATE_CONFIRM',
+      'REPLAYED',
       'NONCE_REUSED',
       'SEED_REUSED',
       'DUPLICATE_READY',
@@ -132,8 +159,9 @@ export const CHECKS: readonly Check[] = [
   },
   {
     id: 16,
-    sentence: 'Members answer once and agree on every share.',
+    sentence: 'Members answer once, and before a release t of them agree on every share.',
     codes: ['DUPLICATE_ANSWER', 'SHARES_MISMATCH', 'SHARE_CONFLICT', 'TOO_FEW_ANSWERS'],
+    remarks: ['SHARES_DIFFER'],
   },
   { id: 17, sentence: 'Recipients logged the same result.', codes: ['RESULT_MISMATCH'] },
   {
@@ -141,11 +169,48 @@ export const CHECKS: readonly Check[] = [
     sentence: 'Every charge is what the noise costs, taken before release, within the budget.',
     codes: ['CHARGE_MISMATCH', 'BUDGET_EXCEEDED'],
   },
+  {
+    id: 19,
+    sentence: 'Records and blobs stay in their region.',
+    codes: [],
+    notClaimed: 'rounds carry no residency tags in this version',
+  },
+  {
+    id: 20,
+    sentence: 'Two persons with a second factor approved every opening and enrolment.',
+    codes: [],
+    notClaimed: 'approvals: none - no officer approved rounds or enrolments',
+  },
+  { id: 21, sentence: 'Every opened round ends, or is reported.', codes: [], remarks: ['NO_END'] },
+  { id: 22, sentence: 'Clocks of the signers are reported where they disagree.', codes: [], remarks: ['CLOCK_SKEW'] },
+  {
+    id: 23,
+    sentence: 'The software of every party is named.',
+    codes: [],
+    notClaimed: 'leaves do not name the software that made them in this version',
+  },
 ];
 
 const BY_CODE = new Map(CHECKS.flatMap((check) => check.codes.map((code) => [code, check] as const)));
 
+const BY_REMARK = new Map(CHECKS.flatMap((check) => (check.remarks ?? []).map((code) => [code, check] as const)));
+
+/** The check that a remark belongs to. */
+export function checkOfRemark(code: RemarkCode): Check {
+  return BY_REMARK.get(code)!;
+}
+
 /** The check that a finding's code belongs to; null for codes that no leaf or file can be found with. */
 export function checkOf(code: FindingCode): Check | null {
   return BY_CODE.get(code) ?? null;
+}
+
+/** The table of checks as checks.md holds it. */
+export function checksTable(): string {
+  const cell = (codes: readonly string[]): string => codes.map((code) => `\`${code}\``).join(' ') || '-';
+  const rows = CHECKS.map(({ id, sentence, codes, remarks, notClaimed }) => {
+    const said = notClaimed === undefined ? cell(remarks ?? []) : `not claimed: ${notClaimed}`;
+    return `| ${id} | ${sentence} | ${cell(codes)} | ${said} |`;
+  });
+  return ['| check | rule | violations | remarks |', '|---|---|---|---|', ...rows, ''].join('\n');
 }

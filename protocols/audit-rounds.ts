@@ -1,0 +1,113 @@
+import { disputes } from '../crypto/share-claims.ts';
+import { subsets } from '../crypto/sharing.ts';
+import type { RemarkCode } from './checks.ts';
+import { shareClaims } from './share-agreement.ts';
+import { type Decision, isRunning, type Round, type Transcript } from './transcript.ts';
+
+/** What an auditor says about one round, in numbers. Charges in units of 1e-9 of rho (zCDP). */
+export interface RoundSummary {
+  readonly number: number;
+  readonly task: string;
+  /** Hash of the record. */
+  readonly round: string;
+  readonly uploads: number;
+  /** Nodes in the sum; null where nothing was decided. */
+  readonly cohort: number | null;
+  readonly attempts: number;
+  /** Attempts in which nobody had confirmed before: more than one means that claim (b) of the design does not hold. */
+  readonly oneAttempt: boolean;
+  readonly chargeRhoNano: number;
+  readonly charged: boolean;
+  /** Of the budget of genesis, after this round's decision or, without one, as things stood when the log ended. */
+  readonly spentRhoNano: number;
+  readonly leftRhoNano: number;
+  readonly outcome: 'released' | 'aborted' | 'running';
+  readonly reason: string | null;
+  readonly resultHash: string | null;
+  /** Members whose logged shares differ from the ones that a majority of holders logged, or that a recipient named. */
+  readonly named: readonly string[];
+  readonly approvals: 'none';
+}
+
+/** The decision of a round that has one. */
+export function decisionOf(round: Round): Decision | null {
+  return round.phase === 'uploading' || round.phase === 'confirming' ? null : round.decision;
+}
+
+/** Sets whose holders logged different hashes of K_T, with the members that did. */
+export function shareDisputes(round: Round, decision: Decision): { readonly sets: number; readonly members: string[] } {
+  const { members, threshold } = round.record.parameters;
+  const sets = subsets(members, threshold);
+  const names = round.record.members.map(({ name }) => name);
+  const found = disputes(sets, shareClaims(round.record, decision));
+  const involved = new Set(found.flatMap(({ claims: byHash }) => [...byHash.values()].flat()));
+  return { sets: found.length, members: [...involved].sort((a, b) => a - b).map((index) => names[index]!) };
+}
+
+/** One line per opened round, in the order of their open leaves. */
+export function summarise(t: Transcript): RoundSummary[] {
+  const budget = t.ledger.budgetRhoNano;
+  const decided = [...t.rounds.values()]
+    .flatMap((round) => {
+      const decision = decisionOf(round);
+      return decision === null ? [] : [{ id: round.id, index: decision.index, cost: round.record.charge.rhoNano }];
+    })
+    .sort((a, b) => a.index - b.index);
+  return [...t.rounds.values()].map((round) => {
+    const decision = decisionOf(round);
+    const until = decision?.index ?? t.size;
+    const spent = decided.filter(({ index }) => index <= until).reduce((sum, { cost }) => sum + cost, 0);
+    return {
+      number: round.record.number,
+      task: round.record.task,
+      round: round.id,
+      uploads: round.uploads.size,
+      cohort: decision?.attempt.cohort.length ?? null,
+      attempts: round.attempts.length,
+      oneAttempt: round.attempts.length <= 1,
+      chargeRhoNano: round.record.charge.rhoNano,
+      charged: decision !== null,
+      spentRhoNano: spent,
+      leftRhoNano: budget - spent,
+      outcome: round.phase === 'released' || round.phase === 'aborted' ? round.phase : 'running',
+      reason: round.phase === 'aborted' ? round.reason : isRunning(round) ? round.phase : null,
+      resultHash: round.phase === 'released' ? round.resultHash : null,
+      named: round.phase === 'released' ? [...round.liars] : [],
+      approvals: round.record.approvals,
+    };
+  });
+}
+
+/** Something an auditor reports without calling it a violation. */
+export interface Remark {
+  readonly code: RemarkCode;
+  /** Leaf index; null where it is about no one leaf. */
+  readonly index: number | null;
+  /** Words for a person; may hold names that the log gives. */
+  readonly text: string;
+}
+
+/** Checks 11, 16 and 21: what rounds show that is no violation. */
+export function remarkRounds(t: Transcript): Remark[] {
+  const remarks: Remark[] = [];
+  for (const round of t.rounds.values()) {
+    const { number, task, checkSums } = round.record;
+    const index = round.openIndex;
+    if (isRunning(round)) {
+      const text = `round ${number} of ${task} was opened and has no end in this log (${round.phase})`;
+      remarks.push({ code: 'NO_END', index, text });
+    }
+    if (checkSums) {
+      const text = `round ${number} of ${task} lets nodes keep their plain updates in a private folder (check-sums)`;
+      remarks.push({ code: 'PLAIN_UPDATES_KEPT', index, text });
+    }
+    const decision = decisionOf(round);
+    if (decision === null) continue;
+    const differ = shareDisputes(round, decision);
+    if (differ.sets > 0) {
+      const text = `round ${number} of ${task}: ${differ.members.join(', ')} logged different hashes for ${differ.sets} shares`;
+      remarks.push({ code: 'SHARES_DIFFER', index: decision.index, text });
+    }
+  }
+  return remarks;
+}
