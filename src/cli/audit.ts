@@ -1,0 +1,43 @@
+import { Command } from 'commander';
+import { usageError } from './exit.ts';
+import { print } from './output.ts';
+import { examples } from './settings.ts';
+
+interface AuditFlags {
+  readonly policy: string;
+  readonly blobs?: string;
+  readonly since?: string;
+  readonly genesis?: string;
+  readonly json?: boolean;
+}
+
+export function auditCommand(): Command {
+  return new Command('audit')
+    .description(
+      "verify a log's files: signatures, tree, cosignatures, every rule of every round; offline, trusting nobody",
+    )
+    .argument('<folder>', 'the log as a tlog-tiles folder (checkpoint, tile/...)')
+    .requiredOption('--policy <file>', 'C2SP tlog-policy: keys of the log and its witnesses, learnt by other means')
+    .option('--blobs <folder>', 'payloads and sums by hash: ciphertexts are added up again')
+    .option('--since <file>', 'a checkpoint seen earlier: the log must extend it')
+    .option('--genesis <hash>', "pins genesis; without it the minimums are the log's own")
+    .option('--json', 'the report as one JSON object')
+    .addHelpText(
+      'after',
+      `\nExit codes: 0 verified, 1 violation, 2 cannot decide (files are missing), 3 usage.\n${examples('veilsum audit log --policy policy.txt --genesis 5c0e...', 'veilsum audit log --policy policy.txt --blobs blobs --json')}`,
+    )
+    .action(async (folder: string, flags: AuditFlags) => {
+      if (flags.genesis !== undefined && !/^[0-9a-f]{64}$/.test(flags.genesis))
+        throw usageError('--genesis: 64 hexadecimal digits in lower case');
+      const { auditFolder } = await import('../audit/audit-folder.ts');
+      const { exitCode, text, json } = await auditFolder({
+        folder,
+        policyFile: flags.policy,
+        blobs: flags.blobs ?? null,
+        since: flags.since ?? null,
+        genesis: flags.genesis ?? null,
+      });
+      print(flags.json === true ? JSON.stringify(json) : text.trimEnd());
+      process.exitCode = exitCode;
+    });
+}

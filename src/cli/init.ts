@@ -1,0 +1,74 @@
+import { Command, Option } from 'commander';
+import { usageError } from './exit.ts';
+import { print } from './output.ts';
+import { dirOption, examples, folderOf, listOption, numberOption, settingsOf } from './settings.ts';
+
+const LOCAL_HELP = `
+Without --local, the founders bring the cards that every party made with 'veilsum keys new'. What is written into --dir:
+  root.key, authority/, officer/   secret: enrolling, certificates, opening rounds
+  federation.json                  public: every party joins with it
+  policy.txt                       public: auditors verify with it
+  certificates/NAME.crt            public: one for each party that was named
+The same settings may be in init.yaml in --dir.
+
+With --local, all parties get their folders under --dir on this machine, ready to be started.
+`;
+
+export function initCommand(): Command {
+  return new Command('init')
+    .description('found a federation: root key, certificate authority, genesis of the log')
+    .addOption(dirOption("the founders' folder; with --local, the folder for everything"))
+    .option('--origin <name>', "the log's name, such as example.org/veilsum")
+    .option('--coordinator <card>', "the coordinator's card.json")
+    .addOption(listOption('--aggregator <card>', 'a card; may be given again'))
+    .addOption(listOption('--member <card>', 'a card of a quorum member, in order; may be given again'))
+    .addOption(listOption('--witness <card>', 'a card of a witness outside the quorum; may be given again'))
+    .addOption(numberOption('--threshold <t>', 'members that open a sum together; default: more than half'))
+    .addOption(numberOption('--faulty <f>', 'witnesses that may be corrupt or restored; default t - 1'))
+    .addOption(numberOption('--min-cohort <n>', 'no sum of fewer nodes is ever opened; default 3'))
+    .addOption(numberOption('--min-organisations <n>', 'nor of fewer organisations; default 2'))
+    .addOption(numberOption('--min-honest <n>', 'nor with less noise than this many nodes add; default 2'))
+    .addOption(
+      new Option('--unit <unit>', 'whose privacy the budget counts; default record').choices(['record', 'node']),
+    )
+    .addOption(numberOption('--epsilon <e>', 'the whole budget of the log; default 8'))
+    .addOption(numberOption('--delta <d>', 'a power of ten; default 1e-5'))
+    .option('--local', 'all parties on this machine, for trying out')
+    .addOption(numberOption('--nodes <n>', 'with --local and --dimension: how many; default 4'))
+    .addOption(
+      new Option('--dataset <name>', 'with --local: nodes train on these tables').choices([
+        'synthetic',
+        'leads',
+        'bank',
+        'bank-drift',
+        'churn',
+        'telco',
+      ]),
+    )
+    .addOption(
+      numberOption('--dimension <d>', "with --local: nodes bring updates of this many numbers ('veilsum node submit')"),
+    )
+    .addOption(numberOption('--rounds <n>', 'with --local: rounds that the budget is divided among; default 10'))
+    .addHelpText('after', LOCAL_HELP)
+    .addHelpText(
+      'after',
+      examples(
+        'veilsum init --dir founders --origin example.org/veilsum --coordinator c.json --aggregator a1.json --aggregator a2.json \\\n      --member m1.json --member m2.json --member m3.json --witness w1.json --threshold 2',
+        'veilsum init --local --dir fed --dataset synthetic',
+        'veilsum init --local --dir fed --dimension 4000 --nodes 4',
+      ),
+    )
+    .action(async (options: { local?: boolean }, command: Command) => {
+      const folder = folderOf(command);
+      if (options.local === true) {
+        const { initLocally, localSettings } = await import('./init-local.ts');
+        const settings = await settingsOf(command, localSettings, null);
+        if (settings.dataset !== undefined && settings.dimension !== undefined) {
+          throw usageError('--dataset and --dimension exclude each other: nodes train on tables, or bring updates');
+        }
+        return initLocally(folder, settings, print);
+      }
+      const { foundFromCards, initSettings } = await import('./init-cards.ts');
+      await foundFromCards(folder, await settingsOf(command, initSettings, 'init.yaml'), print);
+    });
+}

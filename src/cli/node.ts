@@ -1,0 +1,84 @@
+import { Command, Option } from 'commander';
+import { print } from './output.ts';
+import { runUntilSignal } from './run-until-signal.ts';
+import { dirOption, examples, folderOf, numberOption } from './settings.ts';
+
+/** In place of what node.yaml or recipient.yaml says. */
+export function engineOption(): Option {
+  return new Option('--engine <name>', 'ring engine; auto takes node-seal for small updates, the kernel for large ones')
+    .choices(['auto', 'kernel', 'node-seal'])
+    .env('VEILSUM_ENGINE');
+}
+
+function runCommand(): Command {
+  return new Command('run')
+    .description('train on the tables that node.yaml names, in every round that the site policy allows')
+    .addOption(dirOption("the node's folder, with node.yaml"))
+    .addOption(engineOption())
+    .addHelpText(
+      'after',
+      `
+node.yaml:
+  tasks: [task.json]           # task files this site takes part in
+  policy: policy.yaml          # what the site allows
+  data:                        # CSV with a header; leave out where updates come from 'veilsum node submit'
+    train: train.csv
+    heldOut: held-out.csv
+  engine: auto
+${examples('veilsum node run --dir parties/node-eu')}`,
+    )
+    .action(async (options: { engine?: 'auto' | 'kernel' | 'node-seal' }, command: Command) => {
+      const { startNode } = await import('./node-start.ts');
+      const folder = folderOf(command);
+      await runUntilSignal(
+        () => startNode(folder, options.engine ?? null),
+        ({ name, rows, tasks }) => `node ${name} runs: ${rows} rows, ${tasks.join(', ')}`,
+      );
+    });
+}
+
+function submitCommand(): Command {
+  return new Command('submit')
+    .description('send one update from a file, of any framework, in the next round that asks for it')
+    .addOption(dirOption("the node's folder, with node.yaml"))
+    .requiredOption('--update <file>', 'the update: .safetensors (F32) or .npy (float32, float64)')
+    .option('--task <label>', 'which task, where node.yaml names several')
+    .addOption(engineOption())
+    .addOption(
+      numberOption(
+        '--timeout <seconds>',
+        'give up when no round has opened by then; default: wait for ever',
+        'VEILSUM_TIMEOUT',
+      ),
+    )
+    .addHelpText(
+      'after',
+      `
+The update is clipped as a whole to the task's L2 norm, rounded, noised, encrypted and masked here; then this command
+takes part in the round to its end and says whether the update is in the sum (exit code 0) or not (1).
+${examples('veilsum node submit --dir parties/node-eu --update model.safetensors')}`,
+    )
+    .action(
+      async (
+        options: { update: string; task?: string; engine?: 'auto' | 'kernel' | 'node-seal'; timeout?: number },
+        command: Command,
+      ) => {
+        const { submitUpdate } = await import('./node-submit.ts');
+        const { update, task, engine, timeout } = options;
+        const request = {
+          path: update,
+          task: task ?? null,
+          engine: engine ?? null,
+          timeoutMs: timeout === undefined ? null : timeout * 1000,
+        };
+        await submitUpdate(folderOf(command), request, print);
+      },
+    );
+}
+
+export function nodeCommand(): Command {
+  return new Command('node')
+    .description('a regional node: it trains where the data lives')
+    .addCommand(runCommand())
+    .addCommand(submitCommand());
+}

@@ -1,0 +1,66 @@
+import { Command } from 'commander';
+import { VERSION } from '../party/version.ts';
+import { aggregatorCommand } from './aggregator.ts';
+import { auditCommand } from './audit.ts';
+import { benchCommand } from './bench.ts';
+import { coordinatorCommand } from './coordinator.ts';
+import { demoCommand } from './demo.ts';
+import { enrolCommand } from './enrol.ts';
+import { initCommand } from './init.ts';
+import { keysCommand } from './keys.ts';
+import { logCommand } from './log.ts';
+import { memberCommand } from './member.ts';
+import { nodeCommand } from './node.ts';
+import { recipientCommand } from './recipient.ts';
+import { resultCommand } from './result.ts';
+import { revokeCommand } from './revoke.ts';
+import { roundCommand } from './round.ts';
+import { taskCommand } from './task.ts';
+import { witnessCommand } from './witness.ts';
+
+const GROUPS: readonly (readonly [string, readonly (() => Command)[]])[] = [
+  ['Try it:', [demoCommand]],
+  ['Found a federation:', [initCommand, keysCommand, taskCommand, enrolCommand, revokeCommand]],
+  [
+    'Run a party:',
+    [coordinatorCommand, aggregatorCommand, memberCommand, witnessCommand, nodeCommand, recipientCommand],
+  ],
+  ['Rounds and results:', [roundCommand, resultCommand]],
+  ['Verify:', [logCommand, auditCommand]],
+  ['Measure:', [benchCommand]],
+];
+
+/**
+ * The command line. Commands load what they work with only when they run, so that help and errors are quick.
+ *
+ * Throws CommanderError where commander would end the process.
+ */
+export function buildProgram(): Command {
+  const program = new Command('veilsum')
+    .description('Secure aggregation for federated learning between regions that may not share data.')
+    .version(VERSION, '-V, --version')
+    .helpCommand(false)
+    .addHelpText(
+      'after',
+      `
+Every command has --help with examples. --dir is VEILSUM_DIR in the environment, and so on: the help names each variable.
+Exit codes: 0 done, 1 refused or failed, 2 cannot decide (audit), 3 usage. VEILSUM_DEBUG=1 prints where an error came from.
+`,
+    );
+  for (const [heading, makers] of GROUPS) {
+    program.commandsGroup(heading);
+    for (const make of makers) program.addCommand(make());
+  }
+  prepare(program);
+  return program;
+}
+
+/** The same manner for every command: no abbreviations that guess, errors in our form, code 3 for wrong usage. */
+function prepare(command: Command): void {
+  command.exitOverride();
+  command.showSuggestionAfterError(true);
+  command.configureOutput({
+    outputError: (text, write) => write(`veilsum: USAGE: ${text.replace(/^error: /, '')}`),
+  });
+  for (const child of command.commands) prepare(child);
+}

@@ -1,0 +1,93 @@
+import { extname, join } from 'node:path';
+import { fromHex } from '../../crypto/encoding.ts';
+import { resultHashOf } from '../../protocols/recipient.ts';
+import type { Round } from '../../protocols/transcript.ts';
+import { writeDurably } from '../config/files.ts';
+import { Connection } from '../grpc/connection.ts';
+import { download } from '../grpc/download.ts';
+import { ResultService } from '../grpc/services.ts';
+import { readCard } from '../keys/party-folder.ts';
+import { encodeSafetensors } from '../learning/safetensors.ts';
+import { nodePrimitives } from '../platform/primitives-node.ts';
+import { asking, type Caller, findRound, openCaller, readLogOnce } from './caller.ts';
+import { CliError, usageError } from './exit.ts';
+import { encodeNpy } from './npy-file.ts';
+import { grouped } from './output.ts';
+
+export interface ResultRequest {
+  readonly round: string;
+  readonly out: string;
+  readonly task: string | null;
+  readonly mean: boolean;
+}
+
+const ENDINGS = ['.safetensors', '.npy', '.json'];
+
+/** The opened integers of a released round, checked against the hash in its release leaf. */
+async function fetchIntegers(caller: Caller, round: Round & { readonly phase: 'released' }): Promise<Int32Array> {
+  const { address, tlsKeySha256 } = readCard(join(caller.folder, 'card.json'));
+  const self = new Connection({ address, tls: caller.tls, expected: { pins: [tlsKeySha256], role: 'recipient' } });
+  const values = new Int32Array(round.record.parameters.dimension);
+  const bytes = new Uint8Array(values.buffer);
+  const request = (offsetBytes: bigint) => ({ roundId: fromHex(round.id, 32), offsetBytes });
+  const options = { expectedBytes: bytes.length, maxBytes: bytes.length, attempts: 3 };
+  await asking('this recipient', self, () =>
+    download([self], ResultService.fetch, request, (chunk, offset) => bytes.set(chunk, offset), options),
+  );
+  if (resultHashOf(nodePrimitives, values) !== round.resultHash) {
+    throw new CliError('RESULT_MISMATCH', 'the recipient holds another sum than the one that was released');
+  }
+  return values;
+}
+
+function released(round: Round): Round & { readonly phase: 'released' } {
+  if (round.phase === 'released') return round;
+  const state = round.phase === 'aborted' ? `was aborted (${round.reason})` : `is still ${round.phase}`;
+  throw new CliError(
+    'NOT_RELEASED',
+    `round ${round.record.number} of ${round.record.task} has no released sum: it ${state}`,
+  );
+}
+
+/** Writes the sum, or the mean, in the units of the updates. */
+export async function fetchResult(folder: string, request: ResultRequest, say: (line: string) => void): Promise<void> {
+  const ending = extname(request.out);
+  if (!ENDINGS.includes(ending)) throw usageError(`--out: the file ends in ${ENDINGS.join(', ')}, not '${ending}'`);
+  const caller = await openCaller(folder);
+  if (caller.role !== 'recipient') {
+    throw new CliError(
+      'ROLE_REFUSED',
+      `${caller.name} is a ${caller.role}: sums are fetched with --dir of the recipient that opened them`,
+    );
+  }
+  const { transcript } = await readLogOnce(caller);
+  const round = released(findRound(transcript, request.round, request.task));
+  const integers = await fetchIntegers(caller, round);
+  const nodes = round.decision.attempt.cohort.length;
+  const divisor = round.record.scale * (request.mean ? nodes : 1);
+  const values = Float64Array.from(integers, (value) => value / divisor);
+  const what = request.mean ? 'mean' : 'sum';
+  if (ending === '.npy') writeDurably(request.out, encodeNpy(values));
+  else if (ending === '.safetensors') {
+    writeDurably(
+      request.out,
+      encodeSafetensors([{ name: what, shape: [values.length], values: Float32Array.from(values) }]),
+    );
+  } else {
+    const { task, number, scale } = round.record;
+    const fields = {
+      task,
+      round: number,
+      roundId: round.id,
+      resultHash: round.resultHash,
+      nodes,
+      scale,
+      integers: [...integers],
+      [what]: [...values],
+    };
+    writeDurably(request.out, `${JSON.stringify(fields)}\n`);
+  }
+  say(
+    `round ${round.record.number} of ${round.record.task}: ${what} of ${nodes} nodes, ${grouped(values.length)} numbers, equal to the released hash -> ${request.out}`,
+  );
+}

@@ -1,0 +1,43 @@
+import { roundRows } from '../party/rounds-view.ts';
+import { budgetLines } from './budget.ts';
+import { openCaller, readLogOnce } from './caller.ts';
+import { epsilonText, printable, sizeOf, table } from './output.ts';
+
+/** Prints the rounds, oldest first, and what is left of the budget. */
+export async function listRounds(
+  folder: string,
+  task: string | null,
+  json: boolean,
+  print: (line: string) => void,
+): Promise<void> {
+  const { transcript } = await readLogOnce(await openCaller(folder));
+  const rows = roundRows(transcript)
+    .reverse()
+    .map((row) => {
+      const { record } = transcript.rounds.get(row.id)!;
+      return { number: record.number, ...row, task: record.task };
+    })
+    .filter((row) => task === null || row.task === task);
+  if (json) {
+    const { budgetRhoNano, spentRhoNano, reserved } = transcript.ledger;
+    const reservedRhoNano = [...reserved.values()].reduce((sum, rho) => sum + rho, 0);
+    const ledger = { budgetRhoNano, spentRhoNano, reservedRhoNano };
+    return print(JSON.stringify({ rounds: rows, ledger }));
+  }
+  if (rows.length === 0) print('no rounds yet');
+  else {
+    const cells = rows.map((row) => [
+      row.number,
+      printable(row.task),
+      row.state === 'aborted' ? `aborted: ${row.reason}` : row.state,
+      row.uploads,
+      row.cohort,
+      row.attempts,
+      row.epsilon === null ? '-' : epsilonText(row.epsilon),
+      sizeOf(row.bytes),
+      row.id.slice(0, 12),
+    ]);
+    print(table(['round', 'task', 'state', 'uploads', 'set', 'attempts', 'epsilon', 'received', 'id'], cells));
+  }
+  for (const line of budgetLines(transcript)) print(line);
+}

@@ -1,0 +1,132 @@
+import { randomBytes } from 'node:crypto';
+import { createInterface } from 'node:readline/promises';
+import { canonicalBytes, type Json, toHex } from '../../crypto/encoding.ts';
+import { chargeOfTask, type Task, taskField } from '../../protocols/task.ts';
+import type { Round, Transcript } from '../../protocols/transcript.ts';
+import { readValidated } from '../config/files.ts';
+import { RoundService } from '../grpc/services.ts';
+import type { LogReader } from '../party/log-reader.ts';
+import { budgetLines, epsilonAt, roundsLeft } from './budget.ts';
+import { asking, type Caller, followFrom, openCaller, requireOfficer } from './caller.ts';
+import { CliError, usageError } from './exit.ts';
+import { grouped, printable } from './output.ts';
+
+export interface OpenOptions {
+  readonly taskFile: string;
+  readonly rounds: number;
+  /** Ask before opening: a person is there. */
+  readonly ask: boolean;
+  readonly wait: boolean;
+}
+
+/** Members may take a minute to log their round keys. */
+const OPEN_MS = 90_000;
+
+type Print = (line: string) => void;
+
+/** What is about to be opened, and what it costs. */
+function describe(t: Transcript, task: Task, rounds: number, print: Print): number {
+  const { dimension, bits, minCohort, minHonest, minOrganisations, unit } = task;
+  const charge = chargeOfTask(task);
+  const delta = `delta 1e-${t.genesis!.budget.deltaExponent}`;
+  print(`task ${printable(task.task)}, window ${printable(task.window)}: ${grouped(dimension)} values of ${bits} bits`);
+  print(
+    `  sums of at least ${minCohort} nodes of ${minOrganisations} organisations; noise counts on ${minHonest} honest ones; recipients ${task.recipients.join(', ')}`,
+  );
+  print(
+    `  this round costs epsilon ${epsilonAt(t, charge)} (${delta}, per ${unit}); the budget carries ${grouped(roundsLeft(t, charge))} such rounds`,
+  );
+  for (const line of budgetLines(t)) print(`  ${line}`);
+  const { spentRhoNano, reserved } = t.ledger;
+  const promised = [...reserved.values()].reduce((sum, rho) => sum + rho, 0);
+  print(
+    `  after ${rounds === 1 ? 'it' : `${rounds} of them`} epsilon ${epsilonAt(t, spentRhoNano + promised + charge * rounds)} is spent or set aside`,
+  );
+  return charge;
+}
+
+async function confirm(rounds: number): Promise<void> {
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  const answer = await terminal.question(rounds === 1 ? 'Open the round? [y/N] ' : `Open ${rounds} rounds? [y/N] `);
+  terminal.close();
+  if (!/^y(es)?$/i.test(answer.trim())) throw new CliError('CANCELLED', 'nothing was opened');
+}
+
+function outcome(round: Round): string {
+  const where = `round ${round.record.number}`;
+  if (round.phase === 'released') {
+    const attempts = round.attempts.length === 1 ? '' : ` after ${round.attempts.length} attempts`;
+    return `${where}: released, the sum of ${round.decision.attempt.cohort.length} nodes${attempts}`;
+  }
+  return round.phase === 'aborted' ? `${where}: aborted (${round.reason})` : `${where}: ${round.phase}`;
+}
+
+/** Says each phase as it comes; resolves at the round's end, and after a release at the next model where one follows. */
+async function waitForEnd(log: LogReader, id: string, print: Print): Promise<Round> {
+  let last = '';
+  const round = await log.until((t) => {
+    const now = t.rounds.get(id);
+    if (now === undefined) return null;
+    const line = phaseLine(now);
+    if (line !== last) print(`  ${line}`);
+    last = line;
+    return now.phase === 'released' || now.phase === 'aborted' ? now : null;
+  });
+  print(outcome(round));
+  return round;
+}
+
+function phaseLine(round: Round): string {
+  if (round.phase === 'uploading') return `open: ${round.uploads.size} uploads`;
+  if (round.phase === 'confirming') {
+    const { number, cohort, confirms, ready } = round.attempt;
+    return `attempt ${number}: ${confirms.size} of ${cohort.length} nodes confirmed, ${ready.size} members ready`;
+  }
+  if (round.phase === 'decided') return `decided: ${round.decision.answers.size} answers`;
+  return round.phase;
+}
+
+async function openOne(caller: Caller, task: Task, print: Print): Promise<string> {
+  const { coordinator } = caller;
+  const request = { task: canonicalBytes(task as unknown as Json), requestId: randomBytes(16) };
+  const { roundId, leafIndex } = await asking('the coordinator', coordinator, () =>
+    coordinator.call(RoundService.open, request, { deadlineMs: OPEN_MS }),
+  );
+  print(`opened: leaf ${leafIndex}, id ${toHex(roundId)}`);
+  return toHex(roundId);
+}
+
+/** Opens rounds of a task. Charges are checked here too, so that what cannot fit is refused before anything is asked. */
+export async function openRounds(folder: string, options: OpenOptions, print: Print): Promise<void> {
+  const { rounds } = options;
+  if (!Number.isSafeInteger(rounds) || rounds < 1) throw usageError('--rounds: a whole number from 1');
+  const task = readValidated(options.taskFile, 'the task file', taskField);
+  const caller = await openCaller(folder);
+  requireOfficer(caller, 'opening a round');
+  const log = await followFrom(caller);
+  try {
+    const charge = describe(log.transcript, task, rounds, print);
+    const fit = roundsLeft(log.transcript, charge);
+    if (fit < rounds) {
+      throw new CliError(
+        'BUDGET_EXCEEDED',
+        fit === 0 ? 'the budget does not carry this round' : `the budget carries ${fit} such rounds, not ${rounds}`,
+      );
+    }
+    if (options.ask) await confirm(rounds);
+    for (let i = 0; i < rounds; i++) {
+      const id = await openOne(caller, task, print);
+      if (!options.wait) continue;
+      const round = await waitForEnd(log, id, print);
+      if (round.phase === 'aborted')
+        throw new CliError('ROUND_ABORTED', `round ${round.record.number} was aborted: ${round.reason}`);
+      // The next round starts from the model made of this one.
+      if (i + 1 < rounds)
+        await log.until((t) =>
+          t.models.some((model) => model.decide === ('decision' in round ? round.decision!.hash : '')),
+        );
+    }
+  } finally {
+    await log.stop();
+  }
+}

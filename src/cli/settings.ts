@@ -1,0 +1,72 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { type Command, Option } from 'commander';
+import type { z } from 'zod';
+import { usageError } from './exit.ts';
+
+/** The folder that a command works in. Where it may be left out, it is the current one. */
+export function dirOption(what: string): Option {
+  return new Option('--dir <folder>', what).env('VEILSUM_DIR').default('.', 'the current folder');
+}
+
+export function folderOf(command: Command): string {
+  return resolve(String(command.opts()['dir'] ?? '.'));
+}
+
+/** Command line over environment over file over default. Each option of the command is a field of the schema. */
+export async function settingsOf<S extends z.ZodObject>(
+  command: Command,
+  schema: S,
+  file: string | null,
+): Promise<z.output<S>> {
+  const { readValidated } = await import('../config/files.ts');
+  const given: Record<string, unknown> = {};
+  for (const name of Object.keys(schema.shape)) {
+    const value = command.getOptionValue(name);
+    if (value !== undefined && command.getOptionValueSource(name) !== 'default') given[name] = value;
+  }
+  const path = file === null ? null : join(folderOf(command), file);
+  const inFile = path !== null && existsSync(path) ? readValidated(path, 'the settings', schema.partial()) : {};
+  const result = schema.safeParse({ ...inFile, ...given });
+  if (result.success) return result.data;
+  const lines = result.error.issues.map((issue) => {
+    const field = issue.path.join('.');
+    return `  ${field === '' ? '(all)' : flagOf(command, field)}: ${issue.message}`;
+  });
+  throw usageError(`settings of 'veilsum ${nameOf(command)}' are not valid:\n${lines.join('\n')}`);
+}
+
+/** How the user names a setting: its flag, and its variable where it has one. */
+function flagOf(command: Command, field: string): string {
+  const option = command.options.find((o) => o.attributeName() === field.split('.')[0]);
+  if (option === undefined) return field;
+  return option.envVar === undefined ? (option.long ?? field) : `${option.long} (${option.envVar})`;
+}
+
+export function nameOf(command: Command): string {
+  const parent = command.parent?.parent ? `${nameOf(command.parent)} ` : '';
+  return `${parent}${command.name()}`;
+}
+
+/** Whole and decimal numbers arrive as text from flags and environment, as numbers from files. */
+export function numberOption(flags: string, description: string, env?: string): Option {
+  const option = new Option(flags, description).argParser((text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isFinite(value)) throw usageError(`${flags}: '${text}' is not a number`);
+    return value;
+  });
+  return env === undefined ? option : option.env(env);
+}
+
+/** For options that may be given again: collects all values. */
+export function listOption(flags: string, description: string): Option {
+  return new Option(flags, description).argParser((value: string, earlier: string[] | undefined) => [
+    ...(earlier ?? []),
+    value,
+  ]);
+}
+
+/** Help text that shows a command in use. */
+export function examples(...lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}\n`;
+}

@@ -1,0 +1,73 @@
+import { Command, Option } from 'commander';
+import { usageError } from './exit.ts';
+import { print } from './output.ts';
+import { examples, listOption, numberOption } from './settings.ts';
+
+function newCommand(): Command {
+  return new Command('new')
+    .description('write a task file: what a kind of round sums, with the noise that its budget asks for')
+    .requiredOption('--out <file>', 'where to')
+    .addOption(listOption('--recipient <name>', 'who opens the sums; may be given again').makeOptionMandatory())
+    .addOption(numberOption('--nodes <n>', 'nodes that are expected').makeOptionMandatory())
+    .option('--name <label>', "the task's name; default: lead-scoring, or updates")
+    .option('--window <label>', 'the data that the rounds are over', 'first')
+    .addOption(
+      new Option('--dataset <name>', 'train on tables with this public schema').choices([
+        'synthetic',
+        'leads',
+        'bank',
+        'bank-drift',
+        'churn',
+        'telco',
+      ]),
+    )
+    .addOption(new Option('--model <kind>', 'with --dataset').choices(['logistic', 'mlp']))
+    .addOption(new Option('--unit <unit>', 'with --dataset: whose privacy is counted').choices(['record', 'node']))
+    .addOption(numberOption('--dimension <d>', 'or sum updates that nodes bring as files, of this many numbers'))
+    .addOption(numberOption('--clip <norm>', 'L2 norm that one unit is clipped to; with --dimension default 1'))
+    .addOption(numberOption('--rounds <n>', 'rounds that the budget is divided among'))
+    .addOption(numberOption('--epsilon <e>', 'of all rounds together; default 8'))
+    .addOption(numberOption('--delta <d>', 'a power of ten; default 1e-5'))
+    .addOption(numberOption('--min-cohort <n>', 'fewest nodes in a sum; default one less than --nodes'))
+    .addOption(numberOption('--min-honest <n>', 'nodes whose noise alone has to suffice; default one less again'))
+    .addOption(numberOption('--min-organisations <n>', 'fewest organisations in a sum; default the smallest cohort'))
+    .addOption(numberOption('--members <n>', 'size of the quorum; default 5'))
+    .addOption(numberOption('--threshold <t>', 'of the quorum; default 3'))
+    .addOption(numberOption('--upload-ms <ms>', 'time for uploads; default 60000'))
+    .addOption(numberOption('--confirm-ms <ms>', 'time for confirmations; default 30000'))
+    .option('--check-sums', 'ask nodes to keep their plain integers in a private folder: for demonstrations only')
+    .addHelpText(
+      'after',
+      examples(
+        'veilsum task new --dataset synthetic --nodes 4 --recipient model-owner --rounds 10 --out task.json',
+        'veilsum task new --dimension 4000 --clip 1 --nodes 4 --recipient model-owner --out task.json',
+      ),
+    )
+    .action(async (_options, command: Command) => {
+      const { writeTask } = await import('./task-new.ts');
+      const flags = command.opts();
+      if ((flags['dataset'] === undefined) === (flags['dimension'] === undefined)) {
+        throw usageError('give either --dataset (train on tables) or --dimension (sum updates from files)');
+      }
+      await writeTask(command.opts(), print);
+    });
+}
+
+function showCommand(): Command {
+  return new Command('show')
+    .description('show what a task file means: size, noise, cost per round, hash')
+    .argument('<file>')
+    .addOption(numberOption('--delta <d>', 'at which epsilon is said').default(1e-5))
+    .addHelpText('after', examples('veilsum task show task.json'))
+    .action(async (file: string, options: { delta: number }) => {
+      const { showTask } = await import('./task-new.ts');
+      showTask(file, options.delta, print);
+    });
+}
+
+export function taskCommand(): Command {
+  return new Command('task')
+    .description('task files, which officers, nodes and recipients share')
+    .addCommand(newCommand())
+    .addCommand(showCommand());
+}
