@@ -14,15 +14,13 @@ export class DemoFederation {
   readonly started: { name: string; pid: number }[] = [];
   /** SHA-256 of each party's certificate, from the folder that holds it. */
   readonly certificates = new Map<string, string>();
-  readonly logFolder: string;
   readonly aggregatorState: string;
   url = '';
   #watch: Watch | null = null;
   #onEvent: (name: string, event: PartyEvent) => void = () => {};
 
-  constructor(local: LocalFederation, out: string) {
+  constructor(local: LocalFederation) {
     this.local = local;
-    this.logFolder = join(out, 'log');
     this.aggregatorState = join(local.folder, 'aggregators');
     mkdirSync(join(local.folder, 'output'), { recursive: true });
     for (const { name } of local.cards) {
@@ -44,7 +42,7 @@ export class DemoFederation {
     const { role } = this.local.cards.find((card) => card.name === name)!;
     const dir = ['--dir', this.local.path(name)];
     if (role === 'coordinator')
-      return ['coordinator', ...dir, '--http', '127.0.0.1:0', '--export', this.logFolder, '--ready-wait', '1500'];
+      return ['coordinator', ...dir, '--http', '127.0.0.1:0', '--ready-wait', '1500'];
     if (role === 'aggregator') return ['aggregator', ...dir, '--state', this.aggregatorState];
     if (role === 'node') return ['node', 'run', ...dir];
     if (role === 'recipient') return ['recipient', 'run', ...dir];

@@ -119,7 +119,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
 
   const genesis = parseVerifiedGenesis(p, fromBase64(local.federation.genesis));
   if (isRejection(genesis)) throw new ConfigError('INVALID', genesis.why);
-  const federation = new DemoFederation(local, out);
+  const federation = new DemoFederation(local);
   try {
     const started = performance.now();
     await federation.start(policyOf(p, genesis), print);

@@ -1,8 +1,6 @@
-import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseCheckpoint } from '../../crypto/checkpoint.ts';
-import { parseNote } from '../../crypto/note.ts';
+import { exportFromUrl } from '../cli/log-export.ts';
 import { writeDurably } from '../config/files.ts';
 import { drawConvergence } from '../report/convergence-plot.ts';
 import { openStore } from '../store/open-store.ts';
@@ -11,16 +9,15 @@ import type { DemoReport } from './report.ts';
 
 const EXPORT_MS = 15_000;
 
-/** Waits until the exported folder holds the head that the watcher saw. */
-async function exportedLog(federation: DemoFederation): Promise<void> {
+/** Fetches the log as anybody can, over HTTP, once it shows at least the head that the watcher saw. */
+async function fetchLog(federation: DemoFederation, folder: string): Promise<number> {
   const wanted = federation.watch.log.head?.size ?? 0;
-  const path = join(federation.logFolder, 'checkpoint');
   for (const end = performance.now() + EXPORT_MS; performance.now() < end; ) {
-    if (existsSync(path) && parseCheckpoint(parseNote(new Uint8Array(await readFile(path))).text).size >= wanted)
-      return;
+    const { size } = await exportFromUrl(federation.url, folder);
+    if (size >= wanted) return size;
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
-  throw new Error('the coordinator did not export the log in time');
+  throw new Error('the coordinator did not publish its log in time');
 }
 
 /** Copies every blob of the aggregators' store: payloads, sums, corrections, sealed boxes and answers, named by hash. */
@@ -58,7 +55,7 @@ export async function writeOutputs(
   writeDurably(join(out, 'report.json'), `${JSON.stringify(report, null, 2)}\n`);
   writeDurably(join(out, 'convergence.svg'), await plot(report));
   copyFileSync(join(federation.local.folder, 'founders', 'policy.txt'), join(out, 'policy.txt'));
-  await exportedLog(federation);
+  const leaves = await fetchLog(federation, join(out, 'log'));
   const blobs = await copyBlobs(federation, join(out, 'blobs'));
-  print(`Log exported (${federation.watch.log.head?.size ?? 0} leaves), ${blobs} blobs copied.`);
+  print(`Log exported (${leaves} leaves), ${blobs} blobs copied.`);
 }

@@ -128,7 +128,7 @@ export async function runRounds(request: RoundsRequest): Promise<DemoReport> {
   const kills = request.kills ? killPlan(nodes) : [];
   const evaluations = new Map<number, number>();
   federation.onEvent((_name, event) => {
-    if (event.event === 'evaluation') evaluations.set(Number(event['round']), Number(event['auc']));
+    if (event.event === 'model made' && typeof event['auc'] === 'number') evaluations.set(Number(event['round']), Number(event['auc']));
   });
   const reports: RoundReport[] = [];
   for (let number = 1; number <= request.rounds; number++) {

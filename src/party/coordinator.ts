@@ -9,8 +9,9 @@ import { Connection } from '../grpc/connection.ts';
 import { AggregationService } from '../grpc/services.ts';
 import { serveHttp } from '../http/serve.ts';
 import { checkpointSeed } from '../keys/card.ts';
+import { exportLog } from '../log/log-folder.ts';
 import { DutyLoop } from './duty-loop.ts';
-import { askReplicas } from './fetch.ts';
+import { askReplicas, REPLICA_MS } from './fetch.ts';
 import { LogKeeper, type Witness } from './log-keeper.ts';
 import { logService } from './log-service.ts';
 import { modelService } from './model-service.ts';
@@ -29,6 +30,8 @@ export interface CoordinatorOptions {
   readonly answerMs?: number;
   /** Where the log's tiles, health and the page of rounds are served over HTTP; left out, they are not. */
   readonly http?: { readonly host: string; readonly port: number };
+  /** A folder that is kept equal to the published log (C2SP tlog-tiles). */
+  readonly exportFolder?: string;
 }
 
 /** A running coordinator, with the log it keeps: for the HTTP side and for exports. */
@@ -68,7 +71,7 @@ async function doDuty(party: Party, keeper: LogKeeper, duty: CoordinatorDuty): P
     const uploads = cohort.map((upload) => upload.index);
     const request = { roundId: fromHex(round.id, 32), attempt, uploadIndices: uploads.map(BigInt) };
     const { sumHash } = await askReplicas(party.aggregators, (r) =>
-      r.call(AggregationService.sum, request, { deadlineMs: SUM_MS }),
+      r.callOnce(AggregationService.sum, request, SUM_MS),
     );
     await keeper.append(
       party.leaf('close', {
@@ -84,7 +87,7 @@ async function doDuty(party: Party, keeper: LogKeeper, duty: CoordinatorDuty): P
     const { attempt, record, id } = duty.round;
     const request = { closeHash: fromHex(attempt.close, 32) };
     const { correctionSum } = await askReplicas(party.aggregators, (r) =>
-      r.call(AggregationService.fetchMaskSum, request),
+      r.callOnce(AggregationService.fetchMaskSum, request, REPLICA_MS),
     );
     const body = {
       round: id,
@@ -100,6 +103,21 @@ async function doDuty(party: Party, keeper: LogKeeper, duty: CoordinatorDuty): P
   }
 }
 
+/** Writes what is published into a folder, at most twice a second. */
+function keepExported(keeper: LogKeeper, folder: string, say: Party['say']): DutyLoop {
+  let exported = 0;
+  const loop = new DutyLoop(async () => {
+    const size = keeper.log.published?.checkpoint.size ?? 0;
+    if (size > exported) {
+      await exportLog(keeper.log, folder);
+      exported = size;
+    }
+    return false;
+  }, say);
+  loop.start(500);
+  return loop;
+}
+
 /** Runs the coordinator: the log, the rounds, sealed models; it holds no key that opens anything. */
 export async function runCoordinator(folder: string, options: CoordinatorOptions = {}): Promise<RunningCoordinator> {
   const party = await openParty(folder);
@@ -109,7 +127,12 @@ export async function runCoordinator(folder: string, options: CoordinatorOptions
   const { store, policy, say } = party;
   const keeper = await LogKeeper.open(store, signer, policy, party.folder.genesisLeaf, witnesses, say);
   const services = [logService(keeper), roundDesk(party, keeper), modelService(party, keeper)];
-  const server = await serve(party, services, () => keeper.log.size);
+  const server = await serve(
+    party,
+    services,
+    () => keeper.log.size,
+    () => keeper.transcript,
+  );
   const act = async (): Promise<boolean> => {
     if (keeper.failure !== null) throw keeper.failure;
     const patience: Patience = {
@@ -119,10 +142,17 @@ export async function runCoordinator(folder: string, options: CoordinatorOptions
       readyMs: options.readyMs ?? 3_000,
       answerMs: options.answerMs ?? 60_000,
     };
-    const [duty] = coordinatorDuties(keeper.transcript, patience);
-    if (duty === undefined) return false;
-    await doDuty(party, keeper, duty);
-    return true;
+    let failure: unknown = null;
+    for (const duty of coordinatorDuties(keeper.transcript, patience)) {
+      try {
+        await doDuty(party, keeper, duty);
+        return true;
+      } catch (error) {
+        failure = error; // one round that cannot go on holds up no other
+      }
+    }
+    if (failure !== null) throw failure;
+    return false;
   };
   const loop = new DutyLoop(act, say);
   keeper.onChange(() => loop.poke());
@@ -140,6 +170,7 @@ export async function runCoordinator(folder: string, options: CoordinatorOptions
           options.http.port,
         );
   if (http !== null) say('serving http', { url: http.url });
+  const exporter = options.exportFolder === undefined ? null : keepExported(keeper, options.exportFolder, say);
   return {
     address: server.address,
     keeper,
@@ -148,6 +179,7 @@ export async function runCoordinator(folder: string, options: CoordinatorOptions
     stop: async () => {
       keeper.stop();
       await loop.stop();
+      await exporter?.stop();
       await http?.[Symbol.asyncDispose]();
       await server.stop();
       await store[Symbol.asyncDispose]();

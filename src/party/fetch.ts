@@ -6,11 +6,15 @@ import { TransportError } from '../grpc/errors.ts';
 import { AggregationService } from '../grpc/services.ts';
 import { primitives } from './party.ts';
 
-/** How long one replica may take before the next one is asked, in ms. */
-const REPLICA_MS = 5000;
+/** How long one replica may take for a small answer before the next one is asked, in ms. */
+export const REPLICA_MS = 5000;
+
+/** The replica that answered last, by list: the next question goes there first. */
+const lastGood = new WeakMap<readonly Connection[], number>();
 
 /**
- * Asks interchangeable replicas one after the other, twice round.
+ * Asks interchangeable replicas one after the other, twice round. One attempt each: a replica that is down must not hold
+ * up the others, so `ask` uses `callOnce`.
  *
  * @throws TransportError what the last one said.
  */
@@ -18,10 +22,14 @@ export async function askReplicas<T>(
   replicas: readonly Connection[],
   ask: (replica: Connection) => Promise<T>,
 ): Promise<T> {
+  const first = lastGood.get(replicas) ?? 0;
   let failure: unknown;
-  for (const replica of [...replicas, ...replicas]) {
+  for (let i = 0; i < 2 * replicas.length; i++) {
+    const place = (first + i) % replicas.length;
     try {
-      return await ask(replica);
+      const answer = await ask(replicas[place]!);
+      lastGood.set(replicas, place);
+      return answer;
     } catch (error) {
       const elsewhere = error instanceof TransportError && (error.retryable || error.status === 'NOT_FOUND');
       if (!elsewhere) throw error;
@@ -30,9 +38,6 @@ export async function askReplicas<T>(
   }
   throw failure;
 }
-
-/** One call to whichever replica answers. */
-export const REPLICA_OPTIONS = { deadlineMs: REPLICA_MS } as const;
 
 /** A holder's box of one node, checked against the hash that the log has; null where no replica has it. */
 export async function fetchBox(
@@ -45,7 +50,7 @@ export async function fetchBox(
   const request = { closeHash: fromHex(attempt.close, 32), node: confirm.node, holder };
   try {
     const { sealed } = await askReplicas(replicas, (r) =>
-      r.call(AggregationService.fetchBox, request, REPLICA_OPTIONS),
+      r.callOnce(AggregationService.fetchBox, request, REPLICA_MS),
     );
     return toHex(primitives.sha256(sealed)) === hash ? sealed : null;
   } catch (error) {

@@ -4,7 +4,7 @@ import { SecretBytes } from '../../crypto/secret.ts';
 import { type Answer, checkBox, type MemberDuty, makeAnswer, memberDuties } from '../../protocols/member.ts';
 import type { Attempt, Decision, Round } from '../../protocols/transcript.ts';
 import { QuorumService } from '../grpc/services.ts';
-import { askReplicas, fetchBox, REPLICA_OPTIONS } from './fetch.ts';
+import { askReplicas, fetchBox, REPLICA_MS } from './fetch.ts';
 import type { LogReader } from './log-reader.ts';
 import { decodeParts, encodeParts } from './parts.ts';
 import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
@@ -74,7 +74,7 @@ async function answer(
   const [leaf, ...sealed] = decodeParts(kept);
   const boxes = sealed.map((bytes, i) => ({ recipient: round.record.recipients[i]!.name, sealed: bytes }));
   await askReplicas(party.aggregators, (r) =>
-    r.call(QuorumService.putAnswer, { leaf: leaf!, sealed: boxes }, REPLICA_OPTIONS),
+    r.callOnce(QuorumService.putAnswer, { leaf: leaf!, sealed: boxes }, REPLICA_MS),
   );
 }
 

@@ -13,7 +13,7 @@ import { AggregationService, ModelService } from '../grpc/services.ts';
 import { upload } from '../grpc/upload.ts';
 import type { BlobReader } from '../store/port.ts';
 import { type EngineChoice, payloadContext } from './engines.ts';
-import { askReplicas, REPLICA_OPTIONS } from './fetch.ts';
+import { askReplicas, REPLICA_MS } from './fetch.ts';
 import type { LogReader } from './log-reader.ts';
 import { decodeParts, encodeParts } from './parts.ts';
 import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
@@ -201,7 +201,7 @@ async function confirm(
   const holders = [...round.record.members, ...round.record.recipients];
   const boxes = sealed.map((bytes, i) => ({ holder: holders[i]!.name, sealed: bytes }));
   const request = { leaf: leaf!, correction: correction!, boxes };
-  await askReplicas(party.aggregators, (r) => r.call(AggregationService.confirm, request, REPLICA_OPTIONS));
+  await askReplicas(party.aggregators, (r) => r.callOnce(AggregationService.confirm, request, REPLICA_MS));
   const bytes = correction!.length + leaf!.length + sealed.reduce((sum, box) => sum + box.length, 0);
   party.say('confirmed', { round: round.record.number, attempt: attempt.number, bytes });
 }
@@ -213,7 +213,7 @@ async function reseal(party: Party, log: LogReader, round: Round, attempt: Attem
   const place = { round, attempt, node: party.name };
   const again = resealFor(primitives, rng, log.transcript, place, secrets, fresh, holder);
   const request = { leaf: party.leaf('reseal', again.body), box: { holder, sealed: again.sealed } };
-  await askReplicas(party.aggregators, (r) => r.call(AggregationService.reseal, request, REPLICA_OPTIONS));
+  await askReplicas(party.aggregators, (r) => r.callOnce(AggregationService.reseal, request, REPLICA_MS));
 }
 
 /** The round has ended: every secret of it is wiped, and a charge that never came to a decision is taken back. */

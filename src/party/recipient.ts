@@ -13,7 +13,7 @@ import { upload } from '../grpc/upload.ts';
 import { StoreError } from '../store/errors.ts';
 import { sourceOfBlob } from './chunk-sink.ts';
 import { type EngineChoice, payloadContext } from './engines.ts';
-import { askReplicas, fetchBox, REPLICA_OPTIONS } from './fetch.ts';
+import { askReplicas, fetchBox, REPLICA_MS } from './fetch.ts';
 import type { LogReader } from './log-reader.ts';
 import { logRoundKey, ROUND_KEY, roundKeyOf } from './member.ts';
 import { decodeParts, encodeParts } from './parts.ts';
@@ -61,7 +61,7 @@ async function fetchAnswers(party: Party, decision: Decision): Promise<Map<strin
   for (;;) {
     const request = { decideHash: fromHex(decision.hash, 32), recipient: party.name, exceptMembers: [...found.keys()] };
     const { answers, more } = await askReplicas(party.aggregators, (r) =>
-      r.call(QuorumService.fetchAnswers, request, REPLICA_OPTIONS),
+      r.callOnce(QuorumService.fetchAnswers, request, REPLICA_MS),
     );
     for (const { member, sealed } of answers) {
       const logged = decision.answers.get(member)?.body.sealed.find((box) => box.recipient === party.name)?.hash;
@@ -93,7 +93,7 @@ async function open(party: Party, log: LogReader, setting: RecipientSetting, rou
   const { decision } = now;
   await fetchSum(party, now, decision);
   const { correctionSum } = await askReplicas(party.aggregators, (r) =>
-    r.call(AggregationService.fetchMaskSum, { closeHash: fromHex(decision.attempt.close, 32) }, REPLICA_OPTIONS),
+    r.callOnce(AggregationService.fetchMaskSum, { closeHash: fromHex(decision.attempt.close, 32) }, REPLICA_MS),
   );
   if (toHex(primitives.sha256(correctionSum)) !== decision.body.correctionSumHash) {
     throw new ProtocolError('SUM_MISMATCH', 'not the sum of corrections that was decided over');

@@ -1,5 +1,5 @@
 import { epsilonOfRhoNano } from '../../protocols/accountant.ts';
-import type { Round } from '../../protocols/transcript.ts';
+import type { Round, Transcript } from '../../protocols/transcript.ts';
 import type { RoundRow, RoundState, RoundsView } from '../http/rounds-view.ts';
 import type { LogKeeper } from './log-keeper.ts';
 
@@ -36,11 +36,18 @@ function rowOf(round: Round, delta: number): RoundRow {
   };
 }
 
-/** The rounds of the log for the read-only page, newest first. */
+/** The budget's delta, at which charges are shown as epsilon. */
+export function deltaOf(t: Transcript): number {
+  return 10 ** -(t.genesis?.budget.deltaExponent ?? 5);
+}
+
+/** Every round of a log, newest first. */
+export function roundRows(t: Transcript): RoundRow[] {
+  const delta = deltaOf(t);
+  return [...t.rounds.values()].reverse().map((round) => rowOf(round, delta));
+}
+
+/** The rounds of the log for the read-only page. */
 export function roundsViewOf(keeper: LogKeeper): RoundsView {
-  return async () => {
-    const { genesis, rounds } = keeper.transcript;
-    const delta = 10 ** -(genesis?.budget.deltaExponent ?? 5);
-    return [...rounds.values()].reverse().map((round) => rowOf(round, delta));
-  };
+  return async () => roundRows(keeper.transcript);
 }

@@ -1,0 +1,62 @@
+import { execFile } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { DemoReport } from '../../src/demo/report.ts';
+
+const run = promisify(execFile);
+const root = resolve(import.meta.dirname, '../..');
+const launcher = join(root, 'src', 'launcher.mjs');
+const out = mkdtempSync(join(tmpdir(), 'veilsum-demo-'));
+let report: DemoReport;
+
+beforeAll(async () => {
+  // Eight rounds: the last of the four deaths is in the eighth.
+  await run(process.execPath, [launcher, 'demo', '--out', out, '--rounds', '8'], { cwd: root, maxBuffer: 1 << 26 });
+  report = JSON.parse(readFileSync(join(out, 'report.json'), 'utf8')) as DemoReport;
+}, 240_000);
+
+afterAll(() => rmSync(out, { recursive: true, force: true }));
+
+describe('the demonstration', () => {
+  it('runs every party as a process of its own, with a certificate of its own', () => {
+    const roles = report.parties.map((party) => party.role);
+    const distinct = (role: string): number => new Set(report.parties.filter((p) => p.role === role).map((p) => p.name)).size;
+    expect(['coordinator', 'aggregator', 'member', 'witness', 'recipient', 'node'].map(distinct)).toEqual([1, 2, 5, 2, 1, 4]);
+    expect(roles.length).toBe(15 + 4); // four were killed and started again
+    expect(new Set(report.parties.map((party) => party.pid)).size).toBe(report.parties.length);
+    expect(new Set(report.parties.map((party) => party.certSha256)).size).toBe(15);
+    expect(new Set(report.parties.map((party) => party.address)).size).toBe(15);
+  });
+
+  it('opens exactly the sum in every round', () => {
+    expect(report.rounds.map((round) => [round.round, round.outcome, round.exactSum])).toEqual(
+      Array.from({ length: 8 }, (_, i) => [i + 1, 'released', true]),
+    );
+  });
+
+  it('goes on without who was killed', () => {
+    const killed = report.events.filter((event) => event.what.startsWith('killed')).map((event) => event.round);
+    expect(killed).toEqual([2, 4, 6, 8]);
+    const [, second, , fourth, , sixth, , eighth] = report.rounds;
+    expect([second!.cohort.length, second!.attempts]).toEqual([3, 1]); // died before its upload
+    expect([fourth!.cohort.length, fourth!.attempts]).toEqual([3, 2]); // died between close and confirm
+    expect([sixth!.cohort.length, eighth!.cohort.length]).toEqual([4, 4]); // an aggregator, a member: nobody is left out
+  });
+
+  it('trains a model that is better than any region alone, within the budget', () => {
+    const last = report.rounds.at(-1)!;
+    expect(last.auc).toBeGreaterThan(report.rounds[0]!.auc!);
+    for (const region of report.reference.regionOnly) expect(last.auc).toBeGreaterThan(region.auc);
+    expect(last.epsilon).toBeLessThanOrEqual(report.epsilon.budget);
+  });
+
+  it('leaves a transcript that verifies, also re-added from its blobs', async () => {
+    for (const file of ['convergence.svg', 'policy.txt', 'log/checkpoint']) expect(existsSync(join(out, file))).toBe(true);
+    const args = [launcher, 'audit', join(out, 'log'), '--policy', join(out, 'policy.txt'), '--blobs', join(out, 'blobs')];
+    const { stdout } = await run(process.execPath, args, { cwd: root }); // exit code 0, else it throws
+    expect(stdout).toContain('verified');
+  }, 120_000);
+});
