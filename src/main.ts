@@ -1,6 +1,9 @@
 import { EXIT, exitCodeOf, reportError } from './cli/exit.ts';
 import { buildProgram } from './cli/program.ts';
 
+// grpc-js prints lines of its own about what is reported here by name.
+process.env['GRPC_VERBOSITY'] ??= 'NONE';
+
 /** Runs one command and ends the process with its exit code; whatever is still open ends with it. */
 async function main(): Promise<number> {
   try {

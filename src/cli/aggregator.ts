@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { runUntilSignal } from './run-until-signal.ts';
-import { dirOption, examples, folderOf, settingsOf } from './settings.ts';
+import { dirOption, examples, folderOf, requireRole, settingsOf } from './settings.ts';
 
 export function aggregatorCommand(): Command {
   return new Command('aggregator')
@@ -22,6 +22,7 @@ export function aggregatorCommand(): Command {
       const { state } = await settingsOf(command, schema, 'aggregator.yaml');
       const { runAggregator } = await import('../party/aggregator.ts');
       const folder = folderOf(command);
+      await requireRole(folder, 'aggregator');
       // From a file or left out: beside the party's other files. From a flag: where the user stands.
       const isFlag = command.getOptionValueSource('state') !== undefined;
       const stateFolder = resolve(isFlag ? '.' : folder, state);

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { usageError } from './exit.ts';
+import { EXIT, usageError } from './exit.ts';
 import { print } from './output.ts';
 import { examples } from './settings.ts';
 
@@ -37,6 +37,7 @@ export function auditCommand(): Command {
         since: flags.since ?? null,
         genesis: flags.genesis ?? null,
       });
+      if (exitCode === EXIT.usage) throw usageError(text.trimEnd());
       print(flags.json === true ? JSON.stringify(json) : text.trimEnd());
       process.exitCode = exitCode;
     });

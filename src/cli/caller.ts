@@ -68,7 +68,7 @@ export function requireOfficer(caller: Caller, what: string): void {
   if (caller.role === 'officer') return;
   throw new CliError(
     'ROLE_REFUSED',
-    `${what} takes an officer's certificate, and ${caller.folder} is ${caller.name}, a ${caller.role}: use --dir with the founders' folder`,
+    `${what} takes an officer's certificate, and ${caller.folder} is the folder of ${caller.name} (${caller.role}): use --dir with the founders' folder`,
   );
 }
 

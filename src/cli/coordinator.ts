@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { runUntilSignal } from './run-until-signal.ts';
-import { dirOption, examples, folderOf, numberOption, settingsOf } from './settings.ts';
+import { dirOption, examples, folderOf, numberOption, requireRole, settingsOf } from './settings.ts';
 
 export function coordinatorCommand(): Command {
   return new Command('coordinator')
@@ -41,6 +41,7 @@ export function coordinatorCommand(): Command {
       const settings = await settingsOf(command, coordinatorSettings, 'coordinator.yaml');
       const { runCoordinator } = await import('../party/coordinator.ts');
       const folder = folderOf(command);
+      await requireRole(folder, 'coordinator');
       await runUntilSignal(
         () => runCoordinator(folder, coordinatorOptions(settings)),
         ({ party, address, url }) =>

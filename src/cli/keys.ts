@@ -5,6 +5,15 @@ import { dirOption, examples, folderOf } from './settings.ts';
 
 const ROLES = ['coordinator', 'aggregator', 'member', 'witness', 'node', 'recipient'];
 
+/** What a field takes, for people. */
+const FIELDS: Readonly<Record<string, string>> = {
+  name: 'lower-case letters, digits and inner hyphens, at most 63',
+  role: ROLES.join(', '),
+  organisation: 'letters, digits, blanks and . _ : / - only, at most 128',
+  region: 'letters, digits, blanks and . _ : / - only, at most 128',
+  address: 'host:port',
+};
+
 interface NewOptions {
   readonly name: string;
   readonly role: string;
@@ -60,7 +69,9 @@ function newCommand(): Command {
       });
       const parsed = schema.safeParse({ ...given, organisation: given.organisation ?? given.name });
       if (!parsed.success) {
-        throw usageError(parsed.error.issues.map((issue) => `--${issue.path.join('.')}: ${issue.message}`).join('; '));
+        throw usageError(
+          parsed.error.issues.map(({ path }) => `--${path[0] as string}: ${FIELDS[path[0] as string]}`).join('; '),
+        );
       }
       const folder = folderOf(command);
       await createPartyFolder(nodePrimitives, systemRng, folder, parsed.data);

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { runUntilSignal } from './run-until-signal.ts';
-import { dirOption, examples, folderOf } from './settings.ts';
+import { dirOption, examples, folderOf, requireRole } from './settings.ts';
 
 export function memberCommand(): Command {
   return new Command('member')
@@ -13,6 +13,7 @@ export function memberCommand(): Command {
     .action(async (_options, command: Command) => {
       const { runMember } = await import('../party/member.ts');
       const folder = folderOf(command);
+      await requireRole(folder, 'member');
       await runUntilSignal(
         () => runMember(folder),
         ({ address }) => `member listens on ${address}`,

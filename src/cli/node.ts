@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { print } from './output.ts';
 import { runUntilSignal } from './run-until-signal.ts';
-import { dirOption, examples, folderOf, numberOption } from './settings.ts';
+import { dirOption, examples, folderOf, numberOption, requireRole } from './settings.ts';
 
 /** In place of what node.yaml or recipient.yaml says. */
 export function engineOption(): Option {
@@ -30,6 +30,7 @@ ${examples('veilsum node run --dir parties/node-eu')}`,
     .action(async (options: { engine?: 'auto' | 'kernel' | 'node-seal' }, command: Command) => {
       const { startNode } = await import('./node-start.ts');
       const folder = folderOf(command);
+      await requireRole(folder, 'node');
       await runUntilSignal(
         () => startNode(folder, options.engine ?? null),
         ({ name, rows, tasks }) => `node ${name} runs: ${rows} rows, ${tasks.join(', ')}`,
@@ -71,7 +72,9 @@ ${examples('veilsum node submit --dir parties/node-eu --update model.safetensors
           engine: engine ?? null,
           timeoutMs: timeout === undefined ? null : timeout * 1000,
         };
-        await submitUpdate(folderOf(command), request, print);
+        const folder = folderOf(command);
+        await requireRole(folder, 'node');
+        await submitUpdate(folder, request, print);
       },
     );
 }

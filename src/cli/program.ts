@@ -39,7 +39,6 @@ export function buildProgram(): Command {
   const program = new Command('veilsum')
     .description('Secure aggregation for federated learning between regions that may not share data.')
     .version(VERSION, '-V, --version')
-    .helpCommand(false)
     .addHelpText(
       'after',
       `
@@ -58,6 +57,7 @@ Exit codes: 0 done, 1 refused or failed, 2 cannot decide (audit), 3 usage. VEILS
 /** The same manner for every command: no abbreviations that guess, errors in our form, code 3 for wrong usage. */
 function prepare(command: Command): void {
   command.exitOverride();
+  command.helpCommand(false);
   command.showSuggestionAfterError(true);
   command.configureOutput({
     outputError: (text, write) => write(`veilsum: USAGE: ${text.replace(/^error: /, '')}`),

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { engineOption } from './node.ts';
 import { runUntilSignal } from './run-until-signal.ts';
-import { dirOption, examples, folderOf } from './settings.ts';
+import { dirOption, examples, folderOf, requireRole } from './settings.ts';
 
 function runCommand(): Command {
   return new Command('run')
@@ -21,6 +21,7 @@ ${examples('veilsum recipient run --dir parties/recipient')}`,
     .action(async (options: { engine?: 'auto' | 'kernel' | 'node-seal' }, command: Command) => {
       const { startRecipient } = await import('./recipient-start.ts');
       const folder = folderOf(command);
+      await requireRole(folder, 'recipient');
       await runUntilSignal(
         () => startRecipient(folder, options.engine ?? null),
         ({ name, address, tasks }) => `recipient ${name} listens on ${address}: ${tasks.join(', ')}`,

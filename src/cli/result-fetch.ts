@@ -21,6 +21,8 @@ export interface ResultRequest {
   readonly mean: boolean;
 }
 
+/** File mode: a sum is the recipient's own. */
+const PRIVATE = 0o600;
 const ENDINGS = ['.safetensors', '.npy', '.json'];
 
 /** The opened integers of a released round, checked against the hash in its release leaf. */
@@ -57,7 +59,7 @@ export async function fetchResult(folder: string, request: ResultRequest, say: (
   if (caller.role !== 'recipient') {
     throw new CliError(
       'ROLE_REFUSED',
-      `${caller.name} is a ${caller.role}: sums are fetched with --dir of the recipient that opened them`,
+      `${caller.folder} is the folder of ${caller.name} (${caller.role}): sums are fetched with --dir of the recipient that opened them`,
     );
   }
   const { transcript } = await readLogOnce(caller);
@@ -67,11 +69,12 @@ export async function fetchResult(folder: string, request: ResultRequest, say: (
   const divisor = round.record.scale * (request.mean ? nodes : 1);
   const values = Float64Array.from(integers, (value) => value / divisor);
   const what = request.mean ? 'mean' : 'sum';
-  if (ending === '.npy') writeDurably(request.out, encodeNpy(values));
+  if (ending === '.npy') writeDurably(request.out, encodeNpy(values), PRIVATE);
   else if (ending === '.safetensors') {
     writeDurably(
       request.out,
       encodeSafetensors([{ name: what, shape: [values.length], values: Float32Array.from(values) }]),
+      PRIVATE,
     );
   } else {
     const { task, number, scale } = round.record;
@@ -85,7 +88,7 @@ export async function fetchResult(folder: string, request: ResultRequest, say: (
       integers: [...integers],
       [what]: [...values],
     };
-    writeDurably(request.out, `${JSON.stringify(fields)}\n`);
+    writeDurably(request.out, `${JSON.stringify(fields)}\n`, PRIVATE);
   }
   say(
     `round ${round.record.number} of ${round.record.task}: ${what} of ${nodes} nodes, ${grouped(values.length)} numbers, equal to the released hash -> ${request.out}`,

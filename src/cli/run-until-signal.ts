@@ -1,5 +1,5 @@
 import type { Running } from '../party/running.ts';
-import { EXIT } from './exit.ts';
+import { CliError, EXIT } from './exit.ts';
 import { print } from './output.ts';
 
 /** How long a party may take to stop before the process ends without it, in ms. */
@@ -29,11 +29,20 @@ export async function runUntilSignal<R extends Pick<Running, 'stop'>>(
   describe: (running: R) => string,
 ): Promise<void> {
   const asked = stopSignal();
-  const running = await start();
+  const running = await start().catch((error: unknown) => {
+    throw explainStart(error);
+  });
   print(`${describe(running)} (pid ${process.pid}; stop with Ctrl-C)`);
   await asked;
   await stopInTime(() => running.stop());
   print('stopped');
+}
+
+/** A port that is taken is the commonest reason why a party does not start. */
+function explainStart(error: unknown): unknown {
+  if (!(error instanceof Error) || !error.message.startsWith('cannot listen')) return error;
+  const hint = "is this party running already? If not, another process has the port of the party's card";
+  return new CliError('ADDRESS_IN_USE', `${error.message}: ${hint}`, { cause: error });
 }
 
 /** What is acknowledged is durable, so a stop that takes too long loses nothing. */

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { z } from 'zod';
-import { usageError } from './exit.ts';
+import { CliError, usageError } from './exit.ts';
 
 /** The folder that a command works in. Where it may be left out, it is the current one. */
 export function dirOption(what: string): Option {
@@ -69,4 +69,18 @@ export function listOption(flags: string, description: string): Option {
 /** Help text that shows a command in use. */
 export function examples(...lines: readonly string[]): string {
   return `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}\n`;
+}
+
+/**
+ * Refuses to run a party in another party's folder: two processes in one folder would each act for it.
+ *
+ * @throws CliError WRONG_ROLE; ConfigError where the folder is no party's.
+ */
+export async function requireRole(folder: string, role: string): Promise<void> {
+  const { readCard } = await import('../keys/party-folder.ts');
+  const path = join(folder, 'card.json');
+  if (!existsSync(path)) return; // opening the folder says what is missing
+  const card = readCard(path);
+  if (card.role === role) return;
+  throw new CliError('WRONG_ROLE', `${folder} is the folder of ${card.name} (${card.role}), not of a ${role}`);
 }

@@ -97,13 +97,13 @@ export function showTask(file: string, delta: number, print: (line: string) => v
     ],
     [
       'payload',
-      `${sizeOf(parameters.payloadBytes)} per node: N = ${parameters.ringDegree}, ${parameters.primes.length} primes, ${parameters.blocks} blocks (quorum of 3-of-5)`,
+      `${sizeOf(parameters.payloadBytes)} per node: N = ${parameters.ringDegree}, ${parameters.primes.length} primes, blocks: ${parameters.blocks} (quorum of 3-of-5)`,
     ],
     ['noise', `sigma ${sigma.toPrecision(4)} per node and value; ${minHonest} honest nodes reach the target`],
     ['privacy', `per ${task.unit}, clipped to L2 norm ${task.clipMicro / 1e6}`],
     [
       'one round',
-      `epsilon ${epsilonText(epsilonOfRhoNano(BigInt(charge), delta))} at delta ${delta} (zCDP ${(charge / 1e9).toPrecision(4)})`,
+      `epsilon ${epsilonText(epsilonOfRhoNano(BigInt(charge), delta))} at delta ${delta.toExponential()} (zCDP ${(charge / 1e9).toPrecision(4)})`,
     ],
   ];
   for (const [field, value] of lines) print(`${field.padEnd(11)} ${value}`);

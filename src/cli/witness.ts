@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { runUntilSignal } from './run-until-signal.ts';
-import { dirOption, examples, folderOf } from './settings.ts';
+import { dirOption, examples, folderOf, requireRole } from './settings.ts';
 
 export function witnessCommand(): Command {
   return new Command('witness')
@@ -10,6 +10,7 @@ export function witnessCommand(): Command {
     .action(async (_options, command: Command) => {
       const { runWitness } = await import('../party/witness.ts');
       const folder = folderOf(command);
+      await requireRole(folder, 'witness');
       await runUntilSignal(
         () => runWitness(folder),
         ({ address }) => `witness listens on ${address}`,
