@@ -90,7 +90,12 @@ type ChargedFields = Pick<RoundRecord, 'noise' | 'sensitivity2'> & {
  * @throws AccountingError BAD_RELEASE for noise that carries no guarantee.
  */
 export function chargeOf({ noise, sensitivity2, parameters }: ChargedFields): number {
-  const variance = { sigma2Numerator: BigInt(noise.sigma2Numerator), sigma2Denominator: BigInt(noise.sigma2Denominator) };
+  const variance = {
+    sigma2Numerator: BigInt(noise.sigma2Numerator),
+    sigma2Denominator: BigInt(noise.sigma2Denominator),
+  };
   const { minHonest, dimension } = parameters;
-  return Number(chargeRhoNano({ sensitivity2: BigInt(sensitivity2), variance, parts: minHonest, coordinates: dimension }));
+  return Number(
+    chargeRhoNano({ sensitivity2: BigInt(sensitivity2), variance, parts: minHonest, coordinates: dimension }),
+  );
 }

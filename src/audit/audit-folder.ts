@@ -1,0 +1,92 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { type AuditResult, audit } from '../../protocols/audit.ts';
+import { auditBlobs, type BlobAudit } from '../../protocols/audit-blobs.ts';
+import { CHECKS } from '../../protocols/checks.ts';
+import { folderReader } from '../log/log-folder.ts';
+import { nodePrimitives } from '../platform/primitives-node.ts';
+import { type Report, reportText } from './audit-text.ts';
+import { blobFolder } from './blob-folder.ts';
+import { printable } from './printable.ts';
+
+/** What `veilsum audit` is given. Paths. */
+export interface AuditRequest {
+  /** The log as C2SP tlog-tiles: `checkpoint` and `tile/`. */
+  readonly folder: string;
+  /** C2SP tlog-policy. */
+  readonly policyFile: string;
+  /** Blobs named by their SHA-256; null: nothing is added up again, and the report says so. */
+  readonly blobs?: string | null;
+  /** A checkpoint seen earlier, or a folder that holds one. */
+  readonly since?: string | null;
+  /** Hash of the genesis body, hexadecimal. */
+  readonly genesis?: string | null;
+}
+
+export interface AuditOutcome {
+  /** 0 verified, 1 violation, 2 cannot decide, 3 usage. */
+  readonly exitCode: 0 | 1 | 2 | 3;
+  readonly text: string;
+  readonly json: object;
+}
+
+const EXIT_CODE = { verified: 0, violation: 1, undecided: 2 } as const;
+
+function usage(message: string): AuditOutcome {
+  return { exitCode: 3, text: `${printable(message)}\n`, json: { verdict: 'usage', message } };
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+/** A file that a person named: symlinks in its folder are theirs; the file itself is regular and of bounded size. */
+function readNamed(path: string): Uint8Array | undefined {
+  return folderReader('')(path);
+}
+
+function toJson({ log, blobs, verdict }: Report): object {
+  const { transcript, findings, ...rest } = log;
+  return {
+    ...rest,
+    verdict,
+    genesis: transcript.genesis === null ? null : transcript.logId,
+    findings: [...findings, ...(blobs?.findings ?? [])],
+    blobs: blobs === null ? 'not recomputed' : { rounds: blobs.rounds, models: blobs.models },
+    checks: CHECKS.map(({ id, sentence }) => ({ check: id, sentence })),
+  };
+}
+
+/**
+ * Audits a log's folder, offline. Reads files only; trusts the policy file and the pin, nothing else.
+ *
+ * The engine that adds up payloads is loaded only where blobs are given.
+ */
+export async function auditFolder(request: AuditRequest): Promise<AuditOutcome> {
+  const { folder, policyFile: policyPath, blobs: blobsPath = null, since: sincePath = null, genesis = null } = request;
+  if (genesis !== null && !/^[0-9a-f]{64}$/.test(genesis)) {
+    return usage('the genesis hash has 64 hexadecimal digits in lower case');
+  }
+  if (!isFolder(folder)) return usage(`there is no folder ${folder}`);
+  if (blobsPath !== null && !isFolder(blobsPath)) return usage(`there is no folder of blobs ${blobsPath}`);
+  const policyFile = readNamed(policyPath);
+  if (policyFile === undefined) return usage(`the policy file ${policyPath} cannot be read`);
+  const since = sincePath === null ? null : readNamed(isFolder(sincePath) ? join(sincePath, 'checkpoint') : sincePath);
+  if (since === undefined) return usage(`the earlier checkpoint ${sincePath} cannot be read`);
+  const readFile = folderReader(folder);
+  const checkpoint = readFile('checkpoint');
+  if (checkpoint === undefined) {
+    const text = 'CANNOT DECIDE: the folder holds no checkpoint\n';
+    return { exitCode: 2, text, json: { verdict: 'undecided', message: 'no checkpoint' } };
+  }
+  const log = audit(nodePrimitives, { policyFile, checkpoint, readFile, genesisPin: genesis, since });
+  const blobs = blobsPath === null ? null : await recompute(log, blobsPath);
+  const found = (blobs?.findings.length ?? 0) > 0;
+  const report: Report = { log, blobs, verdict: found ? 'violation' : log.verdict };
+  return { exitCode: EXIT_CODE[report.verdict], text: reportText(report), json: toJson(report) };
+}
+
+async function recompute(log: AuditResult, folder: string): Promise<BlobAudit> {
+  const { payloadContext } = await import('../party/engines.ts');
+  return auditBlobs(log.transcript, blobFolder(folder), (record) => payloadContext(record, 'auto'));
+}
