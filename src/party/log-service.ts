@@ -1,7 +1,14 @@
+import { isRejection, ProtocolError } from '../../protocols/errors.ts';
+import type { Kind } from '../../protocols/leaves.ts';
+import { decodeLeaf } from '../../protocols/verified.ts';
 import { implement } from '../grpc/handlers.ts';
 import { LogService } from '../grpc/services.ts';
 import { StoreError } from '../store/errors.ts';
+import type { PeerIdentity } from '../tls/identity.ts';
 import type { LogKeeper } from './log-keeper.ts';
+
+/** Kinds whose leaves name bytes that aggregators keep. */
+const STORED: ReadonlySet<string> = new Set<Kind>(['upload', 'confirm', 'reseal', 'answer']);
 
 /** Bytes of leaves in one response; gRPC's limit is twice that. */
 const RUN_BYTES = 1 << 20;
@@ -10,7 +17,10 @@ const RUN_BYTES = 1 << 20;
 export function logService(keeper: LogKeeper) {
   const published = (): number => keeper.log.published?.checkpoint.size ?? 0;
   return implement(LogService, {
-    append: async ({ leaf }) => ({ leafIndex: BigInt(await keeper.append(leaf)) }),
+    append: async ({ leaf }, { peer }) => {
+      checkCarrier(leaf, peer);
+      return { leafIndex: BigInt(await keeper.append(leaf)) };
+    },
     getCheckpoint: async () => {
       const newest = keeper.log.published;
       if (newest === undefined) throw new StoreError('NOT_FOUND', 'no checkpoint has its cosignatures yet');
@@ -38,6 +48,21 @@ export function logService(keeper: LogKeeper) {
       }
     },
   });
+}
+
+/**
+ * A leaf that names stored bytes comes through an aggregator, which has checked and kept them: logged without them it
+ * would hold up its round for ever. Every other leaf is brought by its own actor, the root key's by an officer.
+ *
+ * @throws ProtocolError WRONG_ROLE, and what `decodeLeaf` says.
+ */
+function checkCarrier(bytes: Uint8Array, peer: PeerIdentity): void {
+  const leaf = decodeLeaf(bytes);
+  if (isRejection(leaf)) throw new ProtocolError(leaf.rejected, leaf.why);
+  const carrier = STORED.has(leaf.kind) ? 'aggregator' : leaf.actor === 'root' ? 'officer' : null;
+  if (carrier === null ? leaf.actor !== peer.name : carrier !== peer.role) {
+    throw new ProtocolError('WRONG_ROLE', 'the leaf comes from another party than may bring it');
+  }
 }
 
 /** As many leaves as fit into one response, at least one. */
