@@ -143,7 +143,8 @@ export class LogKeeper {
     const good: { waiting: Waiting; index: number }[] = [];
     for (const waiting of batch) {
       const verdict =
-        this.#failure === null ? this.#judge(waiting.bytes) : reject('ROUND_RUNNING', 'the log cannot be written');
+        this.#failure === null ? this.#judgeSafely(waiting) : reject('ROUND_RUNNING', 'the log cannot be written');
+      if (verdict === null) continue;
       if (isRejection(verdict)) waiting.reject(new ProtocolError(verdict.rejected, verdict.why));
       else if (verdict.known) waiting.resolve(verdict.index);
       else good.push({ waiting, index: verdict.index });
@@ -161,6 +162,16 @@ export class LogKeeper {
     for (const { waiting, index } of good) waiting.resolve(index);
     this.#changed();
     void this.#cosign();
+  }
+
+  /** A rule that throws has a fault of ours: its leaf is refused, and the log goes on with the others. */
+  #judgeSafely(waiting: Waiting): { index: number; known: boolean } | Rejection | null {
+    try {
+      return this.#judge(waiting.bytes);
+    } catch (error) {
+      waiting.reject(error as Error);
+      return null;
+    }
   }
 
   #judge(bytes: Uint8Array): { index: number; known: boolean } | Rejection {
