@@ -5,6 +5,7 @@ import { isRejection } from '../../protocols/errors.ts';
 import { parseVerifiedGenesis } from '../../protocols/genesis.ts';
 import type { Body, Kind } from '../../protocols/leaves.ts';
 import { policyOf, witnessKeyName } from '../../protocols/log-policy.ts';
+import type { Transcript } from '../../protocols/transcript.ts';
 import { makeLeaf, type Signer } from '../../protocols/verified.ts';
 import { ConfigError } from '../config/errors.ts';
 import type { Endpoint } from '../config/federation.ts';
@@ -87,11 +88,16 @@ export function witnessSigner(party: Party) {
   return makeSigner(primitives, 'cosignature', witnessKeyName(party.genesis.origin, party.name), seed);
 }
 
-/** Starts the party's gRPC server on its card's address, with the status service beside what it serves. */
+/**
+ * Starts the party's gRPC server on its card's address, with the status service beside what it serves.
+ *
+ * @param seen - the log as this party knows it: who was revoked in it is refused. Null where the party reads no leaves.
+ */
 export async function serve(
   party: Party,
   services: readonly Implementation[],
   logSize: () => number,
+  seen: () => Transcript | null,
 ): Promise<RunningServer> {
   const { address, role } = party.folder.card;
   const split = address.lastIndexOf(':');
@@ -104,6 +110,7 @@ export async function serve(
     tls: party.folder.tls,
     services: [...services, status],
     layers: [STORE_LAYER],
+    isRevoked: ({ name }) => seen()?.parties.get(name)?.revoked === true,
     onFault: (path, error) =>
       party.say('fault', { path, error: error instanceof Error ? `${error.name}: ${error.message}` : 'unknown' }),
   });
@@ -119,7 +126,12 @@ export async function runDuties(
   everyMs = 1000,
 ): Promise<{ readonly log: LogReader; stop(): Promise<void> }> {
   const log = readLog(party);
-  const server = await serve(party, services, () => log.head?.size ?? 0);
+  const server = await serve(
+    party,
+    services,
+    () => log.head?.size ?? 0,
+    () => log.transcript,
+  );
   const loop = new DutyLoop(async () => log.isCaughtUp && log.failure === null && (await act(log)), party.say);
   log.onHead(() => loop.poke());
   log.start();

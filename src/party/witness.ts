@@ -5,7 +5,12 @@ import { witnessing } from './witnessing.ts';
 /** Runs an outside witness: it cosigns heads that extend the last one it cosigned, and keeps nothing else. */
 export async function runWitness(folder: string): Promise<Running> {
   const party = await openParty(folder);
-  const server = await serve(party, [witnessing(party)], () => 0);
+  const server = await serve(
+    party,
+    [witnessing(party)],
+    () => 0,
+    () => null,
+  );
   return {
     address: server.address,
     stop: async () => {
