@@ -47,6 +47,16 @@ function admit(log: LogReader, bytes: Uint8Array, context: CallContext): Verifie
   return signed;
 }
 
+/**
+ * Refuses a leaf that would not count before anything that comes with it is kept. The same leaf again, after a lost
+ * answer, passes: the log gives it its old index.
+ */
+function judgeFirst(log: LogReader, signed: Verified<SignedLeaf>): void {
+  if (log.transcript.leaves.has(signed.hash)) return;
+  const verdict = judge(primitives, log.transcript, signed);
+  if (isRejection(verdict)) refuse(verdict);
+}
+
 function findAttempt(t: Transcript, close: string): { round: Round; attempt: Attempt } | null {
   const round = t.rounds.get(t.roundOfClose.get(close) ?? '');
   const attempt = round?.attempts.find((a) => a.close === close);
@@ -71,12 +81,7 @@ function aggregation(party: Party, log: LogReader) {
         if (!isKind(signed, 'upload')) throw new ProtocolError('MALFORMED', 'the header holds no upload leaf');
         const { round, payloadHash, payloadBytes } = signed.leaf.body;
         if (round !== toHex(roundId)) throw new ProtocolError('UNKNOWN_ROUND', 'header and leaf name different rounds');
-        // The same leaf again, after a lost receipt, is judged by the log; another one is refused before a byte is taken.
-        const known = log.transcript.rounds.get(round)?.uploads.get(context.peer.name);
-        if (known?.hash !== signed.hash) {
-          const verdict = judge(primitives, log.transcript, signed);
-          if (isRejection(verdict)) refuse(verdict);
-        }
+        judgeFirst(log, signed);
         const id = `${round}/${context.peer.name}/${payloadHash}`;
         await store.uploads.begin(id, { lengthBytes: payloadBytes, hash: payloadHash });
         return { id, lengthBytes: payloadBytes, hash: fromHex(payloadHash, 32) };
@@ -92,6 +97,7 @@ function aggregation(party: Party, log: LogReader) {
       if (!isKind(signed, 'confirm')) throw new ProtocolError('MALFORMED', 'not a confirm leaf');
       const { body } = signed.leaf;
       const { round } = await attemptOf(fromHex(body.close, 32));
+      judgeFirst(log, signed);
       if (hashOf(correction) !== body.correctionHash)
         throw new ProtocolError('PAYLOAD_HASH', 'not the correction that the leaf names');
       const problem = checkCorrection(round.record, correction) ?? checkBoxes(hashOf, body, boxes);
@@ -165,6 +171,8 @@ function quorum(party: Party, log: LogReader) {
     putAnswer: async ({ leaf, sealed }, context) => {
       const signed = admit(log, leaf, context);
       if (!isKind(signed, 'answer')) throw new ProtocolError('MALFORMED', 'not an answer leaf');
+      await until(log, 'decision', (t) => decisionOf(t, signed.leaf.body.decide));
+      judgeFirst(log, signed);
       const named = signed.leaf.body.sealed;
       const same =
         sealed.length === named.length &&
@@ -201,7 +209,12 @@ function quorum(party: Party, log: LogReader) {
 export async function runAggregator(folder: string, stateFolder: string): Promise<Running> {
   const party = await openParty(folder, stateFolder);
   const log = readLog(party, false);
-  const server = await serve(party, [aggregation(party, log), quorum(party, log)], () => log.head?.size ?? 0);
+  const server = await serve(
+    party,
+    [aggregation(party, log), quorum(party, log)],
+    () => log.head?.size ?? 0,
+    () => log.transcript,
+  );
   log.start();
   return {
     address: server.address,
