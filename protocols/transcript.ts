@@ -146,7 +146,7 @@ export function isOver(transcript: Transcript, round: Round): boolean {
 }
 
 /** The key under which at most one decision ever exists. */
-export function windowKey(record: RoundRecord): string {
+export function windowKey(record: Pick<RoundRecord, 'taskHash' | 'modelHash' | 'window'>): string {
   return `${record.taskHash}/${record.modelHash}/${record.window}`;
 }
 

@@ -10,7 +10,7 @@ import { AggregationService } from '../grpc/services.ts';
 import { serveHttp } from '../http/serve.ts';
 import { checkpointSeed } from '../keys/card.ts';
 import { exportLog } from '../log/log-folder.ts';
-import { DutyLoop } from './duty-loop.ts';
+import { DutyLoop, firstPossible } from './duty-loop.ts';
 import { askReplicas, REPLICA_MS } from './fetch.ts';
 import { LogKeeper, type Witness } from './log-keeper.ts';
 import { logService } from './log-service.ts';
@@ -142,17 +142,7 @@ export async function runCoordinator(folder: string, options: CoordinatorOptions
       readyMs: options.readyMs ?? 3_000,
       answerMs: options.answerMs ?? 60_000,
     };
-    let failure: unknown = null;
-    for (const duty of coordinatorDuties(keeper.transcript, patience)) {
-      try {
-        await doDuty(party, keeper, duty);
-        return true;
-      } catch (error) {
-        failure = error; // one round that cannot go on holds up no other
-      }
-    }
-    if (failure !== null) throw failure;
-    return false;
+    return firstPossible(coordinatorDuties(keeper.transcript, patience), (duty) => doDuty(party, keeper, duty));
   };
   const loop = new DutyLoop(act, say);
   keeper.onChange(() => loop.poke());

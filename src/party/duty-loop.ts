@@ -4,6 +4,25 @@ import type { Say } from './events.ts';
 const PAUSES_MS = [50, 100, 200, 500, 1000, 2000, 5000];
 
 /**
+ * Does the first duty that can be done. One that fails holds up no other: it belongs to one round, and is tried again.
+ *
+ * @returns whether one was done. @throws what the last failed one threw, when none could be done.
+ */
+export async function firstPossible<T>(duties: Iterable<T>, perform: (duty: T) => Promise<void>): Promise<boolean> {
+  const failures: unknown[] = [];
+  for (const duty of duties) {
+    try {
+      await perform(duty);
+      return true;
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures.at(-1);
+  return false;
+}
+
+/**
  * Does a party's duties one after the other. A duty is whatever `next` finds in the log and the party's own state at that
  * moment, so doing it again after a crash or a failure is safe, and a restart needs no memory of what was going on.
  */

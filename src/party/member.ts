@@ -4,6 +4,7 @@ import { SecretBytes } from '../../crypto/secret.ts';
 import { type Answer, checkBox, type MemberDuty, makeAnswer, memberDuties } from '../../protocols/member.ts';
 import type { Attempt, Decision, Round } from '../../protocols/transcript.ts';
 import { QuorumService } from '../grpc/services.ts';
+import { firstPossible } from './duty-loop.ts';
 import { askReplicas, fetchBox, REPLICA_MS } from './fetch.ts';
 import type { LogReader } from './log-reader.ts';
 import { decodeParts, encodeParts } from './parts.ts';
@@ -85,9 +86,11 @@ export async function runMember(folder: string): Promise<Running> {
   const opened = new Map<string, Seeds>();
   const done = new Set<string>();
   const act = async (log: LogReader): Promise<boolean> => {
-    const keeps = (announce: string): boolean => party.rounds.has(announce, ROUND_KEY);
-    const duty = memberDuties(log.transcript, party.name, keeps).find((d) => !done.has(dutyKey(d)));
-    if (duty === undefined) return false;
+    const keeps = (announce: string): boolean => party.rounds.holds(announce);
+    const duties = memberDuties(log.transcript, party.name, keeps).filter((duty) => !done.has(dutyKey(duty)));
+    return firstPossible(duties, (duty) => perform(log, duty));
+  };
+  const perform = async (log: LogReader, duty: MemberDuty): Promise<void> => {
     if (duty.duty === 'round-key') await logRoundKey(party, duty.announce.hash);
     else if (duty.duty === 'check-boxes') {
       const seeds = await openCohort(party, duty.round, duty.attempt);
@@ -108,7 +111,6 @@ export async function runMember(folder: string): Promise<Running> {
       party.say('round key wiped', { announce: duty.announce.hash });
     }
     done.add(dutyKey(duty)); // its leaf is in the log, but not yet in a cosigned head
-    return true;
   };
   const { stop } = await runDuties(party, [witnessing(party)], act);
   return { address: party.folder.card.address, stop };

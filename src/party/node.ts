@@ -4,7 +4,15 @@ import { blockBytes, createEncryptor, type PayloadContext } from '../../crypto/p
 import { SecretBytes, wipe } from '../../crypto/secret.ts';
 import { isRejection, ProtocolError } from '../../protocols/errors.ts';
 import { openModel } from '../../protocols/model-box.ts';
-import { makeConfirmation, mayUpload, nodeDuties, RoundSecrets, resealFor, uploadBody } from '../../protocols/node.ts';
+import {
+  makeConfirmation,
+  mayUpload,
+  type NodeDuty,
+  nodeDuties,
+  RoundSecrets,
+  resealFor,
+  uploadBody,
+} from '../../protocols/node.ts';
 import type { SitePolicy } from '../../protocols/site-policy.ts';
 import { type Task, taskHashOf } from '../../protocols/task.ts';
 import type { Attempt, Round } from '../../protocols/transcript.ts';
@@ -12,6 +20,7 @@ import { download } from '../grpc/download.ts';
 import { AggregationService, ModelService } from '../grpc/services.ts';
 import { upload } from '../grpc/upload.ts';
 import type { BlobReader } from '../store/port.ts';
+import { firstPossible } from './duty-loop.ts';
 import { type EngineChoice, payloadContext } from './engines.ts';
 import { askReplicas, REPLICA_MS } from './fetch.ts';
 import type { LogReader } from './log-reader.ts';
@@ -115,19 +124,20 @@ async function sendUpload(party: Party, round: Round): Promise<void> {
 
 async function act(party: Party, log: LogReader, setting: NodeSetting, done: Set<string>): Promise<boolean> {
   const t = log.transcript;
-  const duties = nodeDuties(t, party.name, (id) => party.rounds.has(id, UPLOAD));
-  for (const duty of duties) {
+  const duties = nodeDuties(t, party.name, (id) => party.rounds.holds(id)).filter((duty) => !done.has(dutyKey(duty)));
+  return firstPossible(duties, async (duty) => {
     const { round } = duty;
-    const key = `${duty.duty} ${round.id} ${duty.duty === 'confirm' || duty.duty === 'reseal' ? duty.attempt.close : ''}${duty.duty === 'reseal' ? duty.holder : ''}`;
-    if (done.has(key)) continue;
     if (duty.duty === 'upload') await doUpload(party, log, setting, round);
     else if (duty.duty === 'confirm') await confirm(party, log, setting, round, duty.attempt);
     else if (duty.duty === 'reseal') await reseal(party, log, round, duty.attempt, duty.holder);
     else await forget(party, round);
-    done.add(key);
-    return true;
-  }
-  return false;
+    done.add(dutyKey(duty));
+  });
+}
+
+function dutyKey(duty: NodeDuty): string {
+  const attempt = duty.duty === 'confirm' || duty.duty === 'reseal' ? duty.attempt.close : '';
+  return `${duty.duty} ${duty.round.id} ${attempt} ${duty.duty === 'reseal' ? duty.holder : ''}`;
 }
 
 async function doUpload(party: Party, log: LogReader, setting: NodeSetting, round: Round): Promise<void> {
@@ -218,8 +228,9 @@ async function reseal(party: Party, log: LogReader, round: Round, attempt: Attem
 
 /** The round has ended: every secret of it is wiped, and a charge that never came to a decision is taken back. */
 async function forget(party: Party, round: Round): Promise<void> {
-  const kept = party.rounds.read(round.id, UPLOAD);
-  if (kept !== null) await party.store.blobs.remove(new TextDecoder().decode(decodeParts(kept)[1]));
+  // A crash may have left the file empty: wiped, but not yet unlinked.
+  const [, payloadHash] = decodeParts(party.rounds.read(round.id, UPLOAD) ?? new Uint8Array(0));
+  if (payloadHash !== undefined) await party.store.blobs.remove(new TextDecoder().decode(payloadHash));
   party.rounds.forget(round.id);
   const decided = round.phase === 'released' || (round.phase === 'aborted' && round.decision !== null);
   if (!decided) await party.store.records.transact((tx) => tx.delete(CHARGES, round.id));

@@ -12,10 +12,11 @@ import { sourceOf } from '../grpc/transfer.ts';
 import { upload } from '../grpc/upload.ts';
 import { StoreError } from '../store/errors.ts';
 import { sourceOfBlob } from './chunk-sink.ts';
+import { firstPossible } from './duty-loop.ts';
 import { type EngineChoice, payloadContext } from './engines.ts';
 import { askReplicas, fetchBox, REPLICA_MS } from './fetch.ts';
 import type { LogReader } from './log-reader.ts';
-import { logRoundKey, ROUND_KEY, roundKeyOf } from './member.ts';
+import { logRoundKey, roundKeyOf } from './member.ts';
 import { decodeParts, encodeParts } from './parts.ts';
 import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
 import type { Running } from './running.ts';
@@ -207,22 +208,22 @@ export async function runRecipient(
   const setting = await settingFor(party);
   const done = new Set<string>();
   const act = async (log: LogReader): Promise<boolean> => {
-    const keeps = (announce: string): boolean => party.rounds.has(announce, ROUND_KEY);
-    const duties = recipientDuties(log.transcript, party.name, keeps);
-    const duty = duties.find((d) => !done.has(dutyKey(d)));
-    if (duty === undefined) return false;
+    // Models are sealed to whoever is enrolled: a recipient that is not enrolled itself yet waits.
+    if (!log.transcript.parties.has(party.name)) return false;
+    const keeps = (announce: string): boolean => party.rounds.holds(announce);
+    const duties = recipientDuties(log.transcript, party.name, keeps).filter((duty) => !done.has(dutyKey(duty)));
+    return firstPossible(duties, (duty) => perform(log, duty));
+  };
+  const perform = async (log: LogReader, duty: RecipientDuty): Promise<void> => {
     const [task] = setting.tasks;
     if (duty.duty === 'first-model') {
-      // Models are sealed to whoever is enrolled: a recipient that is not enrolled itself yet waits.
-      if (!log.transcript.parties.has(party.name) || task === undefined) return false;
-      await publish(party, log, () => setting.maker.first(task), null);
+      if (task !== undefined) await publish(party, log, () => setting.maker.first(task), null);
     } else if (duty.duty === 'round-key') await logRoundKey(party, duty.announce.hash);
     else if (duty.duty === 'open') await open(party, log, setting, duty.round);
     else if (duty.duty === 'next-model') {
       await publish(party, log, () => nextModel(party, setting, duty.round), duty.decision.hash);
     } else party.rounds.forget(duty.announce.hash);
     done.add(dutyKey(duty));
-    return true;
   };
   const { log, stop } = await runDuties(party, [results(party)], act);
   return { address: party.folder.card.address, log, party, stop };

@@ -2,12 +2,12 @@ import { canonicalBytes, fromHex, type Json, parseCanonical, toHex } from '../..
 import { RoundPhase } from '../../proto/gen/veilsum/v1/round.ts';
 import { ProtocolError } from '../../protocols/errors.ts';
 import { available } from '../../protocols/ledger.ts';
-import { chargeOfTask, nextNumber, type Task, taskField } from '../../protocols/task.ts';
-import { isRunning, type Round } from '../../protocols/transcript.ts';
+import { chargeOfTask, nextNumber, type Task, taskField, taskHashOf } from '../../protocols/task.ts';
+import { isRunning, newestModel, type Round, windowKey } from '../../protocols/transcript.ts';
 import { implement } from '../grpc/handlers.ts';
 import { RoundService } from '../grpc/services.ts';
 import type { LogKeeper } from './log-keeper.ts';
-import type { Party } from './party.ts';
+import { type Party, primitives } from './party.ts';
 
 const TASKS = 'tasks';
 const REQUESTS = 'round-requests';
@@ -77,8 +77,17 @@ export function roundDesk(party: Party, keeper: LogKeeper) {
           `the round costs ${chargeOfTask(task)} nano-rho and ${left} are left`,
         );
       }
-      if (keeper.transcript.models.length === 0)
-        throw new ProtocolError('UNKNOWN_MODEL', 'the recipient has not published a first model yet');
+      const model = newestModel(keeper.transcript);
+      if (model === null) throw new ProtocolError('UNKNOWN_MODEL', 'the recipient has not published a first model yet');
+      // Asked before anything is announced: no announcement could ever be opened.
+      const window = windowKey({
+        taskHash: taskHashOf(primitives, task),
+        modelHash: model.modelHash,
+        window: task.window,
+      });
+      const asked = await records.get(REQUESTS, toHex(requestId));
+      if (asked === undefined && keeper.transcript.decidedWindows.has(window))
+        throw new ProtocolError('WINDOW_DECIDED', 'this task, model and window were decided: name a new window');
       const hash = await announce(task, toHex(requestId));
       const end = performance.now() + OPEN_MS;
       while (performance.now() < end) {

@@ -46,6 +46,11 @@ export class RoundFiles {
     return existsSync(this.#path(round, name));
   }
 
+  /** Whether anything of a round is left, also what a crash left half written or half wiped. */
+  holds(round: string): boolean {
+    return existsSync(join(this.#folder, round));
+  }
+
   read(round: string, name: string): Uint8Array | null {
     if (!this.has(round, name)) return null;
     const bytes = readFileSync(this.#path(round, name));

@@ -2,20 +2,19 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { canonicalBytes, fromHex, type Json, toHex } from '../../crypto/encoding.ts';
+import { canonicalBytes, fromBase64, fromHex, type Json, toHex } from '../../crypto/encoding.ts';
 import { isRejection } from '../../protocols/errors.ts';
 import { parseVerifiedGenesis } from '../../protocols/genesis.ts';
 import { policyOf } from '../../protocols/log-policy.ts';
 import type { SitePolicy } from '../../protocols/site-policy.ts';
 import type { Task } from '../../protocols/task.ts';
 import type { Round, Transcript } from '../../protocols/transcript.ts';
-import { fromBase64 } from '../../crypto/encoding.ts';
 import { foundLocally, type LocalFederation } from '../../src/demo/local-federation.ts';
 import { Connection } from '../../src/grpc/connection.ts';
 import { download } from '../../src/grpc/download.ts';
 import { ResultService, RoundService } from '../../src/grpc/services.ts';
-import { LogReader } from '../../src/party/log-reader.ts';
 import type { RunningCoordinator } from '../../src/party/coordinator.ts';
+import { LogReader } from '../../src/party/log-reader.ts';
 import type { Running } from '../../src/party/running.ts';
 import { nodePrimitives as primitives } from '../../src/platform/primitives-node.ts';
 import type { TlsIdentity } from '../../src/tls/context.ts';
@@ -154,7 +153,9 @@ export class FederationLab implements AsyncDisposable {
     const coordinator = (await lab.run('coordinator')) as RunningCoordinator;
     for (const leaf of local.enrolments) await coordinator.keeper.append(leaf);
     lab.log.start();
-    await Promise.all(names.filter((name) => name !== 'coordinator' && !early.includes(name)).map((name) => lab.run(name)));
+    await Promise.all(
+      names.filter((name) => name !== 'coordinator' && !early.includes(name)).map((name) => lab.run(name)),
+    );
     return lab;
   }
 

@@ -36,7 +36,9 @@ if (when === 'half-upload') {
       ...stream,
       write: async (message: { part?: { $case: string; value: Uint8Array } }) => {
         if (message.part?.$case !== 'chunk') return stream.write(message);
-        await stream.write({ part: { $case: 'chunk', value: message.part.value.subarray(0, message.part.value.length >> 1) } });
+        await stream.write({
+          part: { $case: 'chunk', value: message.part.value.subarray(0, message.part.value.length >> 1) },
+        });
         await stream.read();
         die();
       },
