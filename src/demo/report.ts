@@ -37,7 +37,7 @@ export interface RoundReport {
   readonly cohort: readonly string[];
   /** Whether the opened sum equals the sum of what the cohort's nodes wrote down, integer by integer. */
   readonly exactSum: boolean;
-  /** By node: bytes uploaded in the round. */
+  /** By node: bytes sent in the round, payload and confirmations, by the node's own count. */
   readonly bytes: Readonly<Record<string, number>>;
   readonly phaseMs: Readonly<Record<string, number>>;
   /** By node: ms from the open leaf to its upload, and from the close leaf to its confirmation. */

@@ -20,7 +20,7 @@ import { parseLearningPlan, serverSettingsOf, specOf } from '../training/learnin
 import type { DemoFederation } from './demo-federation.ts';
 import { type Kill, killPlan } from './kills.ts';
 import type { DemoReport, RoundReport } from './report.ts';
-import { nodeBytes, phaseMs } from './watch.ts';
+import { phaseMs } from './watch.ts';
 
 export interface RoundsRequest {
   readonly federation: DemoFederation;
@@ -127,7 +127,13 @@ export async function runRounds(request: RoundsRequest): Promise<DemoReport> {
   const view = new RecipientView(await openPartyFolder(federation.local.path('model-owner')));
   const kills = request.kills ? killPlan(nodes) : [];
   const evaluations = new Map<number, number>();
-  federation.onEvent((_name, event) => {
+  const bytes = new Map<number, Record<string, number>>();
+  federation.onEvent((name, event) => {
+    if (event.event === 'uploaded' || event.event === 'confirmed') {
+      const ofRound = bytes.get(Number(event['round'])) ?? {};
+      ofRound[name] = (ofRound[name] ?? 0) + Number(event['bytes']);
+      bytes.set(Number(event['round']), ofRound);
+    }
     if (event.event === 'model made' && typeof event['auc'] === 'number') evaluations.set(Number(event['round']), Number(event['auc']));
   });
   const reports: RoundReport[] = [];
@@ -172,7 +178,7 @@ export async function runRounds(request: RoundsRequest): Promise<DemoReport> {
       attempts: round.attempts.length,
       cohort,
       exactSum: opened?.every((value, i) => value === expected![i]) ?? false,
-      bytes: nodeBytes(round),
+      bytes: bytes.get(number) ?? {},
       phaseMs: phaseMs(times),
       nodeMs: Object.fromEntries(
         nodes.map((node) => [

@@ -1,5 +1,5 @@
 import type { Policy } from '../../crypto/policy.ts';
-import type { Round, Transcript } from '../../protocols/transcript.ts';
+import type { Transcript } from '../../protocols/transcript.ts';
 import { Connection } from '../grpc/connection.ts';
 import { LogReader } from '../party/log-reader.ts';
 import { nodePrimitives as primitives } from '../platform/primitives-node.ts';
@@ -80,11 +80,4 @@ export function phaseMs(times: RoundTimes): Record<'upload' | 'confirm' | 'decid
     decide: between(times.confirmed, times.decided),
     open: between(times.decided, times.released),
   };
-}
-
-/** Bytes that each node of the round's cohort uploaded: payload, and one confirmation per attempt it took part in. */
-export function nodeBytes(round: Round): Record<string, number> {
-  const bytes: Record<string, number> = {};
-  for (const upload of round.uploads.values()) bytes[upload.node] = upload.body.payloadBytes;
-  return bytes;
 }
