@@ -82,14 +82,14 @@ function leastVariance(sensitivity2: bigint, { dimension, minHonest, rounds }: S
   const share = BigInt(budget.rhoNano) / BigInt(rounds);
   if (share < 1n) throw new TrainingError('BAD_BUDGET', `the budget is too small for ${rounds} rounds`);
   const below = 2n * BigInt(minHonest) * share;
-  // Below sigma^2 = 16 a sum of discrete Gaussians is not close enough to one for its excess to vanish in rounding.
+  // From sigma^2 = 16 on, what a sum of discrete Gaussians costs beyond one is below 1e-60 and never decides.
   let variance = (sensitivity2 * 1_000_000_000n + below - 1n) / below;
   if (variance < 16n) variance = 16n;
   const charge = (): bigint => {
     const noise = { sigma2Numerator: variance, sigma2Denominator: 1n };
     return chargeRhoNano({ sensitivity2, variance: noise, parts: minHonest, coordinates: dimension });
   };
-  // The excess is above zero, so a charge that was a whole number of units is one more with it.
+  // That excess is above zero: a charge that was a whole number of units is one more with it.
   while (charge() > share) variance += 1n;
   return variance;
 }
