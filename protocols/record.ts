@@ -37,7 +37,7 @@ const keyHolder = z.strictObject({ name: nameField, roundKey: hashField });
  *
  * `noise`: variance of the discrete Gaussian that each node adds, a fraction, in squared quantisation steps.
  * `sensitivity2`: squared L2 sensitivity of one unit after rounding, in the same steps. `scale`: quantisation steps per
- * 1.0 of the update, times 2^-16 (an integer, so that everybody divides alike).
+ * 1.0 of the update, an integer, so that everybody divides alike.
  * `charge.rhoNano`: zCDP cost in units of 1e-9, derived from the three above and checked by everybody.
  */
 export const recordField = z.strictObject({
