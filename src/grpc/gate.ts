@@ -37,7 +37,9 @@ export class Gate {
    */
   enter(path: string, auth: AuthContext): { peer: PeerIdentity; leave: () => void } {
     const peer = this.#identify(auth);
-    if (this.#options.isRevoked(peer)) throw new TransportError('CERTIFICATE_REVOKED', 'this party has been revoked');
+    if (this.#options.isRevoked(peer)) {
+      throw new TransportError('CERTIFICATE_REVOKED', 'this party was revoked, or was enrolled with another key');
+    }
     checkAccess(this.#options.access, path, peer, this.#options.ownSpki);
     const running = this.#running.get(peer.spkiSha256) ?? 0;
     if (running >= (this.#options.maxCallsPerPeer ?? MAX_CALLS_PER_PEER)) {

@@ -25,6 +25,7 @@ import { DutyLoop } from './duty-loop.ts';
 import { type Say, sayTo } from './events.ts';
 import { LogReader } from './log-reader.ts';
 import { RoundFiles } from './round-files.ts';
+import { isBarred } from './standing.ts';
 import { VERSION } from './version.ts';
 
 /** What every party process has: its folder and keys, its store, the log as it sees it, connections, a server. */
@@ -91,7 +92,7 @@ export function witnessSigner(party: Party) {
 /**
  * Starts the party's gRPC server on its card's address, with the status service beside what it serves.
  *
- * @param seen - the log as this party knows it: who was revoked in it is refused. Null where the party reads no leaves.
+ * @param seen - the log as this party knows it: whom it bars is refused. Null where the party reads no leaves.
  */
 export async function serve(
   party: Party,
@@ -110,7 +111,7 @@ export async function serve(
     tls: party.folder.tls,
     services: [...services, status],
     layers: [STORE_LAYER],
-    isRevoked: ({ name }) => seen()?.parties.get(name)?.revoked === true,
+    isRevoked: (peer) => isBarred(seen(), peer),
     onFault: (path, error) =>
       party.say('fault', { path, error: error instanceof Error ? `${error.name}: ${error.message}` : 'unknown' }),
   });

@@ -1,0 +1,22 @@
+import type { Transcript } from '../../protocols/transcript.ts';
+import type { PeerIdentity } from '../tls/identity.ts';
+
+/**
+ * Whether the log bars a caller, whatever its certificate says. Asked at every call, so that a revocation or an
+ * enrolment takes effect on connections that are open already.
+ *
+ * A party of the log is barred when it was revoked, or calls with another TLS key or role than it was enrolled with:
+ * the authority's word alone never replaces a key. A key that the log knows speaks for no other name, so a party that
+ * was revoked does not come back under a new certificate for its old key. Names the log does not know pass: officers,
+ * and parties whose enrolment this reader has not seen yet; the rules take no leaf of theirs.
+ *
+ * @param t - the log as the server sees it; null where it reads no leaves: nobody is barred then.
+ */
+export function isBarred(t: Transcript | null, peer: PeerIdentity): boolean {
+  if (t === null) return false;
+  // People and the invited are no parties of the log and may be called like one; a party's key is not theirs.
+  const isParty = peer.role !== 'officer' && peer.role !== 'invited';
+  const party = isParty ? t.parties.get(peer.name) : undefined;
+  if (party === undefined) return t.keys.has(peer.spkiSha256);
+  return party.revoked || party.tlsKeySha256 !== peer.spkiSha256 || party.role !== peer.role;
+}
