@@ -19,7 +19,11 @@ import { logIdOf, possessionBytes } from '../../protocols/rules-register.ts';
 import { cohortHashOf, nextCohort } from '../../protocols/rules-round.ts';
 import type { Attempt, Round, Transcript } from '../../protocols/transcript.ts';
 import { NO_LOG } from '../../protocols/verified.ts';
-import { nodePrimitives as p } from '../../src/platform/primitives-node.ts';
+import { nodePrimitives } from '../../src/platform/primitives-node.ts';
+import { remembering } from './remembering.ts';
+
+/** What paper logs are written and read with: a test reads the same leaves many times. */
+export const p = remembering(nodePrimitives);
 
 export const ORIGIN = 'paper.veilsum.example/log';
 
@@ -40,6 +44,9 @@ const SETTING: PaperSetting = {
   minOrganisations: 1,
   budgetRhoNano: 1_000_000_000,
 };
+
+/** Key generation is slow, and a name always has the same key. */
+const KEM_KEYS = new Map<string, string>();
 
 /** A leaf before it is signed, as a forger may want it. */
 export interface Draft {
@@ -108,7 +115,9 @@ export class PaperLog {
   }
 
   kemKey(name: string): string {
-    return toBase64(xwingKeyPair(p, this.seed(`kem ${name}`)).publicKey);
+    const known = KEM_KEYS.get(name) ?? toBase64(xwingKeyPair(p, this.seed(`kem ${name}`)).publicKey);
+    KEM_KEYS.set(name, known);
+    return known;
   }
 
   maskKey(name: string): string {
