@@ -110,6 +110,20 @@ async function openRound(request: RoundsRequest): Promise<string> {
   return toHex(opened.roundId);
 }
 
+/** What came of a round, in one line. */
+function progressOf(report: RoundReport): string {
+  const { cohort, attempts, phaseMs, auc, epsilon, exactSum, outcome } = report;
+  const kilobytes = Math.max(0, ...Object.values(report.bytes)) / 1000;
+  const phases = Object.entries(phaseMs).map(([phase, ms]) => `${phase} ${(ms / 1000).toFixed(1)} s`);
+  return [
+    `${outcome}: ${cohort.length} nodes, ${attempts} attempt${attempts === 1 ? '' : 's'}, ${exactSum ? 'sum exact' : 'SUM NOT EXACT'}`,
+    phases.join(', '),
+    `${kilobytes.toFixed(1)} kB a node`,
+    `epsilon ${epsilon.toFixed(2)} spent`,
+    `AUC ${auc?.toFixed(3) ?? '—'}`,
+  ].join('; ');
+}
+
 /** Runs all rounds, kills on the way, and reports what came of each. */
 export async function runRounds(request: RoundsRequest): Promise<DemoReport> {
   const { federation, task, print, nodes } = request;
@@ -134,7 +148,8 @@ export async function runRounds(request: RoundsRequest): Promise<DemoReport> {
       ofRound[name] = (ofRound[name] ?? 0) + Number(event['bytes']);
       bytes.set(Number(event['round']), ofRound);
     }
-    if (event.event === 'model made' && typeof event['auc'] === 'number') evaluations.set(Number(event['round']), Number(event['auc']));
+    if (event.event === 'model made' && typeof event['auc'] === 'number')
+      evaluations.set(Number(event['round']), Number(event['auc']));
   });
   const reports: RoundReport[] = [];
   for (let number = 1; number <= request.rounds; number++) {
@@ -195,10 +210,7 @@ export async function runRounds(request: RoundsRequest): Promise<DemoReport> {
       outcome: round.phase,
     };
     reports.push(report);
-    const sum = Object.values(report.phaseMs).reduce((a, b) => a + b, 0);
-    print(
-      `      ${round.phase}: ${cohort.length} nodes, ${report.attempts} attempt${report.attempts === 1 ? '' : 's'}, ${report.exactSum ? 'sum exact' : 'SUM NOT EXACT'}, ${sum} ms, AUC ${auc?.toFixed(3) ?? '—'}`,
-    );
+    print(`      ${progressOf(report)}`);
     if (kill !== undefined) {
       await federation.run(kill.victim);
       happened(number, `restarted ${kill.victim}`);
