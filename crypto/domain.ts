@@ -22,11 +22,14 @@ export const DOMAIN = {
   correctionHash: 'veilsum/v1/correction',
   answerHash: 'veilsum/v1/answer',
   transactionHash: 'veilsum/v1/transaction',
+  invitationHash: 'veilsum/v1/invitation-hash',
 
   // Signatures. One label per kind of signed statement.
   leaf: 'veilsum/v1/leaf',
   message: 'veilsum/v1/message',
   enrolment: 'veilsum/v1/enrolment',
+  invitation: 'veilsum/v1/invitation',
+  invitationUse: 'veilsum/v1/invitation-use',
   roundKey: 'veilsum/v1/round-key',
   upload: 'veilsum/v1/upload',
   confirm: 'veilsum/v1/confirm',

@@ -92,10 +92,11 @@ export function possessionBytes(log: string, body: Omit<Body<'enrol'>, 'possessi
   return canonicalBytes({ log, ...partyOf(body) } as unknown as Json);
 }
 
-/** Root enrols a party. Names and keys are never used twice in a log, not even after a revocation. */
-export function enrolRule(p: Primitives, t: Transcript, { leaf }: Signed<'enrol'>): Patch | Rejection {
-  const { body } = leaf;
-  if (leaf.actor !== 'root') return reject('WRONG_ROLE', 'only the root key enrols');
+/**
+ * Why a party could not be enrolled now; null when it could. Names and keys are never used twice in a log, not even after
+ * a revocation.
+ */
+export function checkEnrolBody(p: Primitives, t: Transcript, body: Body<'enrol'>): Rejection | null {
   if (body.name === 'root' || findParty(t, body.name) !== null) return reject('DUPLICATE_NAME', 'the name is taken');
   if (t.genesis!.witnesses.some((witness) => witness.name === body.name) && body.role !== 'witness') {
     return reject('DUPLICATE_NAME', 'the name is that of a witness of genesis');
@@ -117,7 +118,16 @@ export function enrolRule(p: Primitives, t: Transcript, { leaf }: Signed<'enrol'
   if (!verify(p, fromBase64(body.key), DOMAIN.enrolment, proof, fromBase64(body.possession))) {
     return reject('NO_POSSESSION', 'the party did not sign for its own key');
   }
-  return { parties: [{ ...partyOf(body), index: t.size, revoked: false }], keys };
+  return null;
+}
+
+/** Root enrols a party. */
+export function enrolRule(p: Primitives, t: Transcript, { leaf }: Signed<'enrol'>): Patch | Rejection {
+  const { body } = leaf;
+  if (leaf.actor !== 'root') return reject('WRONG_ROLE', 'only the root key enrols');
+  const problem = checkEnrolBody(p, t, body);
+  if (problem !== null) return problem;
+  return { parties: [{ ...partyOf(body), index: t.size, revoked: false }], keys: keysOf(body) };
 }
 
 export function revokeRule(t: Transcript, { leaf }: Signed<'revoke'>): Patch | Rejection {

@@ -13,6 +13,9 @@ const PARTIES = ['node', 'aggregator', 'member', 'coordinator', 'recipient', 'wi
  */
 export const ACCESS = {
   '/veilsum.v1.EnrolmentService/Enrol': ['invited'],
+  '/veilsum.v1.EnrolmentService/ListPending': ['officer'],
+  '/veilsum.v1.EnrolmentService/Approve': ['officer'],
+  '/veilsum.v1.EnrolmentService/Decline': ['officer'],
   '/veilsum.v1.LogService/Append': ['node', 'aggregator', 'member', 'coordinator', 'recipient', 'officer'],
   '/veilsum.v1.LogService/Follow': PARTIES,
   '/veilsum.v1.LogService/GetCheckpoint': PARTIES,

@@ -37,7 +37,8 @@ function endpoint({ name, address, tlsKeySha256 }: Card): Endpoint {
   return { name, address, tlsKeySha256 };
 }
 
-function partyFields({ name, role, organisation, region, key, kemKey, tlsKeySha256 }: Card) {
+/** What the log holds of a card. */
+export function partyFields({ name, role, organisation, region, key, kemKey, tlsKeySha256 }: Card) {
   return { name, role, organisation, region, key, kemKey, tlsKeySha256 };
 }
 
@@ -115,6 +116,11 @@ export function readAuthority(folder: string): Promise<Authority> {
   return loadAuthority(join(folder, 'authority'));
 }
 
+/** The key that founds, invites, enrols and revokes. */
+export function readRootKey(folder: string): SecretBytes {
+  return readKeyFile(join(folder, ROOT_KEY), 'root key');
+}
+
 /** The enrol leaf for a card that signed for its keys. Signed by the root key in the founders' folder. */
 export function enrolLeaf(p: Primitives, folder: string, federation: Federation, card: Card, now: number): Uint8Array {
   if (card.possession === null) {
@@ -123,7 +129,7 @@ export function enrolLeaf(p: Primitives, folder: string, federation: Federation,
       `the card of ${card.name} is not signed for this log: run 'veilsum keys join' in its folder first`,
     );
   }
-  using root = readKeyFile(join(folder, ROOT_KEY), 'root key');
+  using root = readRootKey(folder);
   const body = { ...partyFields(card), possession: card.possession };
   return makeLeaf(p, { name: 'root', log: federation.genesisHash, secret: root }, 'enrol', body, now);
 }
@@ -137,14 +143,29 @@ export function revokeLeaf(
   reason: string,
   now: number,
 ): Uint8Array {
-  using root = readKeyFile(join(folder, ROOT_KEY), 'root key');
+  using root = readRootKey(folder);
   return makeLeaf(p, { name: 'root', log: federation.genesisHash, secret: root }, 'revoke', { name, reason }, now);
 }
 
 /** A certificate with which an officer opens rounds and enrols parties; kept in the founders' folder. */
-export async function issueOfficer(folder: string, authority: Authority, name: string, organisation: string, now: Date): Promise<void> {
+export async function issueOfficer(
+  folder: string,
+  authority: Authority,
+  name: string,
+  organisation: string,
+  now: Date,
+): Promise<void> {
   const key = createTlsKey();
-  const certificates = await issue(authority, { publicKey: key.publicKey }, { name, role: 'officer', organisation }, { now });
-  await saveTlsIdentity(join(folder, 'officer'), { certificates, key: key.privateKey, authorities: authority.certificate });
+  const certificates = await issue(
+    authority,
+    { publicKey: key.publicKey },
+    { name, role: 'officer', organisation },
+    { now },
+  );
+  await saveTlsIdentity(join(folder, 'officer'), {
+    certificates,
+    key: key.privateKey,
+    authorities: authority.certificate,
+  });
   key.privateKey.wipe();
 }

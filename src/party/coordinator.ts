@@ -11,6 +11,7 @@ import { serveHttp } from '../http/serve.ts';
 import { checkpointSeed } from '../keys/card.ts';
 import { exportLog } from '../log/log-folder.ts';
 import { DutyLoop, firstPossible } from './duty-loop.ts';
+import { enrolmentDesk } from './enrolment-desk.ts';
 import { askReplicas, REPLICA_MS } from './fetch.ts';
 import { LogKeeper, type Witness } from './log-keeper.ts';
 import { logService } from './log-service.ts';
@@ -126,7 +127,12 @@ export async function runCoordinator(folder: string, options: CoordinatorOptions
   const witnesses = witnessesOf(party);
   const { store, policy, say } = party;
   const keeper = await LogKeeper.open(store, signer, policy, party.folder.genesisLeaf, witnesses, say);
-  const services = [logService(keeper), roundDesk(party, keeper), modelService(party, keeper)];
+  const services = [
+    logService(keeper),
+    enrolmentDesk(party, keeper),
+    roundDesk(party, keeper),
+    modelService(party, keeper),
+  ];
   const server = await serve(
     party,
     services,

@@ -10,6 +10,7 @@ import { makeLeaf, type Signer } from '../../protocols/verified.ts';
 import { ConfigError } from '../config/errors.ts';
 import type { Endpoint } from '../config/federation.ts';
 import { Connection } from '../grpc/connection.ts';
+import { ENROLMENT_LAYER } from '../grpc/enrolment-status.ts';
 import { type Implementation, implement } from '../grpc/handlers.ts';
 import { type RunningServer, startServer } from '../grpc/server.ts';
 import { LogService, PartyService } from '../grpc/services.ts';
@@ -110,7 +111,7 @@ export async function serve(
     port: Number(address.slice(split + 1)),
     tls: party.folder.tls,
     services: [...services, status],
-    layers: [STORE_LAYER],
+    layers: [STORE_LAYER, ENROLMENT_LAYER],
     isRevoked: (peer) => isBarred(seen(), peer),
     onFault: (path, error) =>
       party.say('fault', { path, error: error instanceof Error ? `${error.name}: ${error.message}` : 'unknown' }),

@@ -116,7 +116,8 @@ export async function revocationList(
   return list.toString('pem').replaceAll(/(BEGIN|END) CRL/g, '$1 X509 CRL');
 }
 
-async function keyOfRequest(der: Uint8Array): Promise<Uint8Array> {
+/** The key of a PKCS #10 request, SubjectPublicKeyInfo in DER. @throws TlsError BAD_REQUEST unless that key signed it. */
+export async function keyOfRequest(der: Uint8Array): Promise<Uint8Array> {
   if (der.length > MAX_REQUEST_BYTES) throw new TlsError('BAD_REQUEST', 'the certificate request is too long');
   let request: x509.Pkcs10CertificateRequest;
   try {

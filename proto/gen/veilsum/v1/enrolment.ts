@@ -12,40 +12,126 @@ export const protobufPackage = "veilsum.v1";
 
 export const protobufFileName = "veilsum/v1/enrolment.proto";
 
-/** What an invited party sends. */
-export interface EnrolRequest {
-  /** Signed `enrol` leaf, canonical JSON, at most 65,535 bytes. Its `tlsKeySha256` names the key of `csr`. */
-  leaf: Uint8Array;
-  /** PKCS #10 request (RFC 2986), DER, at most 4,096 bytes. Proves possession of the TLS key; its names are ignored. */
-  csr: Uint8Array;
-  /** Single-use token of the invitation, 32 bytes. Secret until it is used. */
-  invitationToken: Uint8Array;
+/** How far a request is. */
+export const EnrolmentState = {
+  /** ENROLMENT_STATE_UNSPECIFIED - Never sent. */
+  ENROLMENT_STATE_UNSPECIFIED: 0,
+  /** ENROLMENT_STATE_PENDING - Kept: the founders have not decided, or the leaf is not under a cosigned checkpoint yet. */
+  ENROLMENT_STATE_PENDING: 1,
+  /** ENROLMENT_STATE_ENROLLED - Logged under a cosigned checkpoint: here is the certificate. */
+  ENROLMENT_STATE_ENROLLED: 2,
+  /** ENROLMENT_STATE_DECLINED - The founders said no. */
+  ENROLMENT_STATE_DECLINED: 3,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type EnrolmentState = typeof EnrolmentState[keyof typeof EnrolmentState];
+
+export namespace EnrolmentState {
+  export type ENROLMENT_STATE_UNSPECIFIED = typeof EnrolmentState.ENROLMENT_STATE_UNSPECIFIED;
+  export type ENROLMENT_STATE_PENDING = typeof EnrolmentState.ENROLMENT_STATE_PENDING;
+  export type ENROLMENT_STATE_ENROLLED = typeof EnrolmentState.ENROLMENT_STATE_ENROLLED;
+  export type ENROLMENT_STATE_DECLINED = typeof EnrolmentState.ENROLMENT_STATE_DECLINED;
+  export type UNRECOGNIZED = typeof EnrolmentState.UNRECOGNIZED;
 }
 
-/** What the coordinator answers once the leaf is durable. */
+/** What an invited party sends. Nothing in it is secret. */
+export interface EnrolRequest {
+  /** Invitation as the root key signed it, canonical JSON, at most 4,096 bytes. */
+  invitation: Uint8Array;
+  /**
+   * The party's card, canonical JSON, at most 16,384 bytes: its keys, signed for the federation's log, and a PKCS #10
+   * request (RFC 2986) that proves possession of the TLS key; the request's names are ignored.
+   */
+  card: Uint8Array;
+  /**
+   * Ed25519 signature over invitation and card by the key whose seed is the invitation's token, 64 bytes. The token
+   * itself, 32 bytes, is never sent: whoever forwards a request cannot put another card in its place.
+   */
+  proof: Uint8Array;
+}
+
+/** What became of the request. */
 export interface EnrolResponse {
-  /** X.509 certificates, DER, the party's own first, then its issuers; at most 4 of at most 4,096 bytes each. */
+  /** Whether to ask again. */
+  state: EnrolmentState;
+  /**
+   * X.509 certificates, DER, the party's own first, then its issuers; at most 4 of at most 4,096 bytes each. Empty
+   * unless enrolled.
+   */
   certificates: Uint8Array[];
-  /** Index of the enrolment in the log, counted from 0. */
+  /** Index of the enrolment in the log, counted from 0. 0 unless enrolled: no enrolment is the log's first leaf. */
   leafIndex: bigint;
-  /** The checkpoint under which the party can follow the log, a signed note with cosignatures, at most 65,535 bytes. */
+  /** A checkpoint that covers the leaf, a signed note with cosignatures, at most 65,535 bytes. Empty unless enrolled. */
   checkpoint: Uint8Array;
 }
 
+/** Which requests to list. */
+export interface ListPendingRequest {
+  /** Identifiers up to this one are left out, 32 bytes; empty from the beginning. */
+  afterId: Uint8Array;
+}
+
+/** A page of requests. */
+export interface ListPendingResponse {
+  /** At most 50 requests that are neither approved nor declined, in the order of their identifiers. */
+  pending: PendingEnrolment[];
+  /** True when there are more after the last one. */
+  more: boolean;
+}
+
+/** A request as the party sent it: whoever approves checks it all again. */
+export interface PendingEnrolment {
+  /** SHA-256 over the invitation under its label, 32 bytes. */
+  id: Uint8Array;
+  /** As in EnrolRequest. */
+  invitation: Uint8Array;
+  /** As in EnrolRequest. */
+  card: Uint8Array;
+  /** As in EnrolRequest. */
+  proof: Uint8Array;
+}
+
+/** The founders' yes. */
+export interface ApproveRequest {
+  /** The request's identifier, 32 bytes. */
+  id: Uint8Array;
+  /** `enrol` leaf for the party of the card, signed by the root key, canonical JSON, at most 65,535 bytes. */
+  leaf: Uint8Array;
+  /** As in EnrolResponse; the first one is for the card's TLS key. */
+  certificates: Uint8Array[];
+}
+
+/** The request is enrolled. */
+export interface ApproveResponse {
+  /** Index of the enrolment in the log, counted from 0. */
+  leafIndex: bigint;
+}
+
+/** The founders' no. */
+export interface DeclineRequest {
+  /** The request's identifier, 32 bytes. */
+  id: Uint8Array;
+}
+
+/** The request is declined, and stays so. */
+export interface DeclineResponse {
+}
+
 function createBaseEnrolRequest(): EnrolRequest {
-  return { leaf: new Uint8Array(0), csr: new Uint8Array(0), invitationToken: new Uint8Array(0) };
+  return { invitation: new Uint8Array(0), card: new Uint8Array(0), proof: new Uint8Array(0) };
 }
 
 export const EnrolRequest: MessageFns<EnrolRequest> = {
   encode(message: EnrolRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.leaf.length !== 0) {
-      writer.uint32(10).bytes(message.leaf);
+    if (message.invitation.length !== 0) {
+      writer.uint32(10).bytes(message.invitation);
     }
-    if (message.csr.length !== 0) {
-      writer.uint32(18).bytes(message.csr);
+    if (message.card.length !== 0) {
+      writer.uint32(18).bytes(message.card);
     }
-    if (message.invitationToken.length !== 0) {
-      writer.uint32(26).bytes(message.invitationToken);
+    if (message.proof.length !== 0) {
+      writer.uint32(26).bytes(message.proof);
     }
     return writer;
   },
@@ -68,7 +154,7 @@ export const EnrolRequest: MessageFns<EnrolRequest> = {
               break;
             }
 
-            message.leaf = reader.bytes();
+            message.invitation = reader.bytes();
             continue;
           }
           case 2: {
@@ -76,7 +162,7 @@ export const EnrolRequest: MessageFns<EnrolRequest> = {
               break;
             }
 
-            message.csr = reader.bytes();
+            message.card = reader.bytes();
             continue;
           }
           case 3: {
@@ -84,7 +170,7 @@ export const EnrolRequest: MessageFns<EnrolRequest> = {
               break;
             }
 
-            message.invitationToken = reader.bytes();
+            message.proof = reader.bytes();
             continue;
           }
         }
@@ -101,22 +187,25 @@ export const EnrolRequest: MessageFns<EnrolRequest> = {
 };
 
 function createBaseEnrolResponse(): EnrolResponse {
-  return { certificates: [], leafIndex: 0n, checkpoint: new Uint8Array(0) };
+  return { state: 0, certificates: [], leafIndex: 0n, checkpoint: new Uint8Array(0) };
 }
 
 export const EnrolResponse: MessageFns<EnrolResponse> = {
   encode(message: EnrolResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== 0) {
+      writer.uint32(8).int32(message.state);
+    }
     for (const v of message.certificates) {
-      writer.uint32(10).bytes(v!);
+      writer.uint32(18).bytes(v!);
     }
     if (message.leafIndex !== 0n) {
       if (BigInt.asUintN(64, message.leafIndex) !== message.leafIndex) {
         throw new globalThis.Error("value provided for field message.leafIndex of type uint64 too large");
       }
-      writer.uint32(16).uint64(message.leafIndex);
+      writer.uint32(24).uint64(message.leafIndex);
     }
     if (message.checkpoint.length !== 0) {
-      writer.uint32(26).bytes(message.checkpoint);
+      writer.uint32(34).bytes(message.checkpoint);
     }
     return writer;
   },
@@ -135,23 +224,31 @@ export const EnrolResponse: MessageFns<EnrolResponse> = {
         const tag = reader.uint32();
         switch (tag >>> 3) {
           case 1: {
-            if (tag !== 10) {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
               break;
             }
 
             message.certificates.push(reader.bytes());
             continue;
           }
-          case 2: {
-            if (tag !== 16) {
+          case 3: {
+            if (tag !== 24) {
               break;
             }
 
             message.leafIndex = reader.uint64() as bigint;
             continue;
           }
-          case 3: {
-            if (tag !== 26) {
+          case 4: {
+            if (tag !== 34) {
               break;
             }
 
@@ -171,13 +268,395 @@ export const EnrolResponse: MessageFns<EnrolResponse> = {
   },
 };
 
-/** Enrolment at the coordinator: an invited party shows its keys and gets a certificate. */
+function createBaseListPendingRequest(): ListPendingRequest {
+  return { afterId: new Uint8Array(0) };
+}
+
+export const ListPendingRequest: MessageFns<ListPendingRequest> = {
+  encode(message: ListPendingRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.afterId.length !== 0) {
+      writer.uint32(10).bytes(message.afterId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPendingRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPendingRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.afterId = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseListPendingResponse(): ListPendingResponse {
+  return { pending: [], more: false };
+}
+
+export const ListPendingResponse: MessageFns<ListPendingResponse> = {
+  encode(message: ListPendingResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.pending) {
+      PendingEnrolment.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.more !== false) {
+      writer.uint32(16).bool(message.more);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPendingResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPendingResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pending.push(PendingEnrolment.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePendingEnrolment(): PendingEnrolment {
+  return { id: new Uint8Array(0), invitation: new Uint8Array(0), card: new Uint8Array(0), proof: new Uint8Array(0) };
+}
+
+export const PendingEnrolment: MessageFns<PendingEnrolment> = {
+  encode(message: PendingEnrolment, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id.length !== 0) {
+      writer.uint32(10).bytes(message.id);
+    }
+    if (message.invitation.length !== 0) {
+      writer.uint32(18).bytes(message.invitation);
+    }
+    if (message.card.length !== 0) {
+      writer.uint32(26).bytes(message.card);
+    }
+    if (message.proof.length !== 0) {
+      writer.uint32(34).bytes(message.proof);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PendingEnrolment {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePendingEnrolment();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.invitation = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.card = reader.bytes();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.proof = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseApproveRequest(): ApproveRequest {
+  return { id: new Uint8Array(0), leaf: new Uint8Array(0), certificates: [] };
+}
+
+export const ApproveRequest: MessageFns<ApproveRequest> = {
+  encode(message: ApproveRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id.length !== 0) {
+      writer.uint32(10).bytes(message.id);
+    }
+    if (message.leaf.length !== 0) {
+      writer.uint32(18).bytes(message.leaf);
+    }
+    for (const v of message.certificates) {
+      writer.uint32(26).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApproveRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApproveRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.leaf = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.certificates.push(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseApproveResponse(): ApproveResponse {
+  return { leafIndex: 0n };
+}
+
+export const ApproveResponse: MessageFns<ApproveResponse> = {
+  encode(message: ApproveResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.leafIndex !== 0n) {
+      if (BigInt.asUintN(64, message.leafIndex) !== message.leafIndex) {
+        throw new globalThis.Error("value provided for field message.leafIndex of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.leafIndex);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApproveResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApproveResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.leafIndex = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDeclineRequest(): DeclineRequest {
+  return { id: new Uint8Array(0) };
+}
+
+export const DeclineRequest: MessageFns<DeclineRequest> = {
+  encode(message: DeclineRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id.length !== 0) {
+      writer.uint32(10).bytes(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeclineRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeclineRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDeclineResponse(): DeclineResponse {
+  return {};
+}
+
+export const DeclineResponse: MessageFns<DeclineResponse> = {
+  encode(_: DeclineResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeclineResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeclineResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+/**
+ * Enrolment at the coordinator: an invited party shows its keys, the founders approve them, and the party fetches its
+ * certificate. The coordinator keeps what both sides bring; it can neither enrol nor certify anybody.
+ */
 export type EnrolmentServiceService = typeof EnrolmentServiceService;
 export const EnrolmentServiceService = {
   /**
-   * Logs the party's signed `enrol` leaf, then certifies the TLS key of the request. Called with the invitation's own
-   * certificate (role `invited`), so that no party ever answers a caller without one. The same leaf again gives the
-   * same index and a new certificate for the same key.
+   * Leaves a request with the coordinator, or asks what became of it: the same request again gives its present state.
+   * Called with the invitation's own certificate (role `invited`), so that no party ever answers a caller without one.
    */
   enrol: {
     path: "/veilsum.v1.EnrolmentService/Enrol" as const,
@@ -188,15 +667,56 @@ export const EnrolmentServiceService = {
     responseSerialize: (value: EnrolResponse): Buffer => Buffer.from(EnrolResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): EnrolResponse => EnrolResponse.decode(value),
   },
+  /** Requests that nobody has decided about, a page at a time. */
+  listPending: {
+    path: "/veilsum.v1.EnrolmentService/ListPending" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListPendingRequest): Buffer => Buffer.from(ListPendingRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListPendingRequest => ListPendingRequest.decode(value),
+    responseSerialize: (value: ListPendingResponse): Buffer => Buffer.from(ListPendingResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListPendingResponse => ListPendingResponse.decode(value),
+  },
+  /**
+   * Logs the `enrol` leaf that the root key signed for a request and keeps the certificates for the party to fetch. The
+   * request again, also with a newer leaf or newer certificates, gives the same index.
+   */
+  approve: {
+    path: "/veilsum.v1.EnrolmentService/Approve" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ApproveRequest): Buffer => Buffer.from(ApproveRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ApproveRequest => ApproveRequest.decode(value),
+    responseSerialize: (value: ApproveResponse): Buffer => Buffer.from(ApproveResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ApproveResponse => ApproveResponse.decode(value),
+  },
+  /** Ends a request: its invitation is used up. One that was approved stays approved. */
+  decline: {
+    path: "/veilsum.v1.EnrolmentService/Decline" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DeclineRequest): Buffer => Buffer.from(DeclineRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DeclineRequest => DeclineRequest.decode(value),
+    responseSerialize: (value: DeclineResponse): Buffer => Buffer.from(DeclineResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DeclineResponse => DeclineResponse.decode(value),
+  },
 } as const;
 
 export interface EnrolmentServiceServer extends UntypedServiceImplementation {
   /**
-   * Logs the party's signed `enrol` leaf, then certifies the TLS key of the request. Called with the invitation's own
-   * certificate (role `invited`), so that no party ever answers a caller without one. The same leaf again gives the
-   * same index and a new certificate for the same key.
+   * Leaves a request with the coordinator, or asks what became of it: the same request again gives its present state.
+   * Called with the invitation's own certificate (role `invited`), so that no party ever answers a caller without one.
    */
   enrol: handleUnaryCall<EnrolRequest, EnrolResponse>;
+  /** Requests that nobody has decided about, a page at a time. */
+  listPending: handleUnaryCall<ListPendingRequest, ListPendingResponse>;
+  /**
+   * Logs the `enrol` leaf that the root key signed for a request and keeps the certificates for the party to fetch. The
+   * request again, also with a newer leaf or newer certificates, gives the same index.
+   */
+  approve: handleUnaryCall<ApproveRequest, ApproveResponse>;
+  /** Ends a request: its invitation is used up. One that was approved stays approved. */
+  decline: handleUnaryCall<DeclineRequest, DeclineResponse>;
 }
 
 export interface MessageFns<T> {
