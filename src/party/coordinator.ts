@@ -10,10 +10,11 @@ import { AggregationService } from '../grpc/services.ts';
 import { serveHttp } from '../http/serve.ts';
 import { checkpointSeed } from '../keys/card.ts';
 import { exportLog } from '../log/log-folder.ts';
+import type { Witness } from './cosigning.ts';
 import { DutyLoop, firstPossible } from './duty-loop.ts';
 import { enrolmentDesk } from './enrolment-desk.ts';
 import { askReplicas, REPLICA_MS } from './fetch.ts';
-import { LogKeeper, type Witness } from './log-keeper.ts';
+import { LogKeeper } from './log-keeper.ts';
 import { logService } from './log-service.ts';
 import { modelService } from './model-service.ts';
 import { openParty, type Party, primitives, serve } from './party.ts';
@@ -43,7 +44,8 @@ export interface RunningCoordinator extends Running {
   readonly url: string | null;
 }
 
-function witnessesOf(party: Party): Witness[] {
+/** Who cosigns the log: members, then outside witnesses. */
+export function witnessesOf(party: Party): Witness[] {
   const { members, witnesses } = party.folder.federation;
   const connect =
     (role: 'member' | 'witness') =>

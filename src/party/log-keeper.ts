@@ -1,25 +1,17 @@
-import { fromUtf8, toHex } from '../../crypto/encoding.ts';
+import { toHex } from '../../crypto/encoding.ts';
 import { leafHash } from '../../crypto/merkle.ts';
-import { parseSignatures, type Signer } from '../../crypto/note.ts';
+import type { Signer } from '../../crypto/note.ts';
 import type { Policy } from '../../crypto/policy.ts';
 import { isRejection, ProtocolError, type Rejection, reject } from '../../protocols/errors.ts';
+import { isAwaited } from '../../protocols/head-pace.ts';
 import { applyPatch, emptyTranscript } from '../../protocols/patch.ts';
 import { judge, takeLeaf, verifyNext } from '../../protocols/rules.ts';
 import type { Transcript } from '../../protocols/transcript.ts';
-import type { Connection } from '../grpc/connection.ts';
-import { WitnessService } from '../grpc/services.ts';
 import { LogStore } from '../log/log-store.ts';
 import type { Store } from '../store/port.ts';
+import { Cosigning, type Witness } from './cosigning.ts';
 import type { Say } from './events.ts';
 import { primitives } from './party.ts';
-
-/** How long a witness may take before the log goes on without it, in ms. */
-const WITNESS_MS = 2000;
-
-export interface Witness {
-  readonly name: string;
-  readonly connection: Connection;
-}
 
 interface Waiting {
   readonly bytes: Uint8Array;
@@ -34,22 +26,20 @@ interface Waiting {
 export class LogKeeper {
   readonly log: LogStore;
   readonly #say: Say;
-  readonly #witnesses: readonly Witness[];
-  readonly #known = new Map<string, number>();
+  readonly #cosigning: Cosigning;
   readonly #indexOf = new Map<string, number>();
   readonly #firstSeen = new Map<string, number>();
   readonly #listeners = new Set<() => void>();
   readonly #queue: Waiting[] = [];
   #transcript: Transcript = emptyTranscript();
   #appending = false;
-  #cosigning = false;
   #stopped = false;
   #failure: Error | null = null;
 
-  private constructor(log: LogStore, witnesses: readonly Witness[], say: Say) {
+  private constructor(log: LogStore, policy: Policy, witnesses: readonly Witness[], say: Say) {
     this.log = log;
-    this.#witnesses = witnesses;
     this.#say = say;
+    this.#cosigning = new Cosigning(log, policy, witnesses, say, () => this.#changed());
   }
 
   /** Opens the log and reads it through; an empty one begins with the genesis leaf. */
@@ -62,7 +52,7 @@ export class LogKeeper {
     say: Say,
   ): Promise<LogKeeper> {
     const log = await LogStore.open({ primitives, records: store.records, signer, policy });
-    const keeper = new LogKeeper(log, witnesses, say);
+    const keeper = new LogKeeper(log, policy, witnesses, say);
     for (let from = 0; from < log.size; from += 1024) {
       for (const bytes of await log.entries(from, from + 1024)) keeper.#replay(bytes);
     }
@@ -88,11 +78,12 @@ export class LogKeeper {
 
   /** Goes on with cosigning where an earlier process stopped. */
   startCosigning(): void {
-    void this.#cosign();
+    this.#cosigning.now();
   }
 
   stop(): void {
     this.#stopped = true;
+    this.#cosigning.stop();
     this.#changed();
   }
 
@@ -140,14 +131,14 @@ export class LogKeeper {
   }
 
   async #appendBatch(batch: readonly Waiting[]): Promise<void> {
-    const good: { waiting: Waiting; index: number }[] = [];
+    const good: { waiting: Waiting; index: number; awaited: boolean }[] = [];
     for (const waiting of batch) {
       const verdict =
         this.#failure === null ? this.#judgeSafely(waiting) : reject('ROUND_RUNNING', 'the log cannot be written');
       if (verdict === null) continue;
       if (isRejection(verdict)) waiting.reject(new ProtocolError(verdict.rejected, verdict.why));
       else if (verdict.known) waiting.resolve(verdict.index);
-      else good.push({ waiting, index: verdict.index });
+      else good.push({ waiting, index: verdict.index, awaited: verdict.awaited });
     }
     if (good.length === 0) return;
     try {
@@ -161,11 +152,12 @@ export class LogKeeper {
     }
     for (const { waiting, index } of good) waiting.resolve(index);
     this.#changed();
-    void this.#cosign();
+    if (good.some(({ awaited }) => awaited)) this.#cosigning.now();
+    else this.#cosigning.soon();
   }
 
   /** A rule that throws has a fault of ours: its leaf is refused, and the log goes on with the others. */
-  #judgeSafely(waiting: Waiting): { index: number; known: boolean } | Rejection | null {
+  #judgeSafely(waiting: Waiting): { index: number; known: boolean; awaited: boolean } | Rejection | null {
     try {
       return this.#judge(waiting.bytes);
     } catch (error) {
@@ -174,9 +166,9 @@ export class LogKeeper {
     }
   }
 
-  #judge(bytes: Uint8Array): { index: number; known: boolean } | Rejection {
+  #judge(bytes: Uint8Array): { index: number; known: boolean; awaited: boolean } | Rejection {
     const again = this.#indexOf.get(toHex(leafHash(primitives, bytes)));
-    if (again !== undefined) return { index: again, known: true };
+    if (again !== undefined) return { index: again, known: true, awaited: false };
     const signed = verifyNext(primitives, this.#transcript, bytes);
     if (isRejection(signed)) return signed;
     const patch = judge(primitives, this.#transcript, signed);
@@ -184,7 +176,7 @@ export class LogKeeper {
     const index = this.#transcript.size;
     this.#note(signed.hash, index);
     this.#transcript = applyPatch(this.#transcript, patch);
-    return { index, known: false };
+    return { index, known: false, awaited: isAwaited(this.#transcript, signed) };
   }
 
   get failure(): Error | null {
@@ -193,62 +185,5 @@ export class LogKeeper {
 
   #changed(): void {
     for (const listener of [...this.#listeners]) listener();
-  }
-
-  /** Has the newest head cosigned, again while the log grows. */
-  async #cosign(): Promise<void> {
-    if (this.#cosigning) return;
-    this.#cosigning = true;
-    try {
-      while (!this.#stopped && (this.log.published?.checkpoint.size ?? -1) < this.log.size) {
-        const { checkpoint, note } = await this.log.checkpoint();
-        await this.#collect(checkpoint.size, note);
-        if ((this.log.published?.checkpoint.size ?? -1) < checkpoint.size) {
-          this.#say('too few cosignatures', { size: checkpoint.size });
-          await new Promise((resolve) => setTimeout(resolve, 200));
-        }
-      }
-    } catch (error) {
-      this.#say('cosigning failed', { error: (error as Error).message });
-    } finally {
-      this.#cosigning = false;
-    }
-  }
-
-  /** Asks every witness; resolves as soon as the policy's quorum is met, or when all have answered. */
-  async #collect(size: number, note: Uint8Array): Promise<void> {
-    let met: () => void;
-    const enough = new Promise<void>((resolve) => {
-      met = resolve;
-    });
-    const asked = this.#witnesses.map(async (witness) => {
-      try {
-        const lines = await this.#ask(witness, size, note);
-        const before = this.log.published?.checkpoint.size ?? -1;
-        if (before >= size && this.log.size > size) return;
-        await this.log.addCosignatures(size, parseSignatures(fromUtf8(lines)));
-        if ((this.log.published?.checkpoint.size ?? -1) > before) this.#changed();
-        if ((this.log.published?.checkpoint.size ?? -1) >= size) met();
-      } catch (error) {
-        const { code, name } = error as Error & { code?: string };
-        if (code !== 'NOT_FOUND') this.#say('no cosignature', { witness: witness.name, code: code ?? name });
-      }
-    });
-    await Promise.race([enough, Promise.all(asked)]);
-  }
-
-  async #ask(witness: Witness, size: number, note: Uint8Array): Promise<Uint8Array> {
-    for (let tries = 0; tries < 3; tries++) {
-      const oldSize = Math.min(this.#known.get(witness.name) ?? 0, size);
-      const request = {
-        oldSize: BigInt(oldSize),
-        consistencyProof: this.log.consistency(oldSize, size),
-        checkpoint: note,
-      };
-      const answer = await witness.connection.callOnce(WitnessService.addCheckpoint, request, WITNESS_MS);
-      this.#known.set(witness.name, Number(answer.knownSize));
-      if (answer.cosignatures[0] !== undefined) return answer.cosignatures[0];
-    }
-    throw new ProtocolError('ROLLED_BACK', 'the witness holds another size each time');
   }
 }

@@ -13,8 +13,11 @@ const STORED: ReadonlySet<string> = new Set<Kind>(['upload', 'confirm', 'reseal'
 /** Bytes of leaves in one response; gRPC's limit is twice that. */
 const RUN_BYTES = 1 << 20;
 
+/** What the service needs of whoever keeps a log. */
+export type ServedLog = Pick<LogKeeper, 'log' | 'append' | 'stopped' | 'onChange'>;
+
 /** Serves the log: only what a cosigned head covers, and goes on as heads are published. */
-export function logService(keeper: LogKeeper) {
+export function logService(keeper: ServedLog) {
   const published = (): number => keeper.log.published?.checkpoint.size ?? 0;
   return implement(LogService, {
     append: async ({ leaf }, { peer }) => {
@@ -75,7 +78,7 @@ function cut(leaves: readonly Uint8Array[]): readonly Uint8Array[] {
   return end < 0 ? leaves : leaves.slice(0, end);
 }
 
-function changeOf(keeper: LogKeeper, signal: AbortSignal, ready: () => boolean): Promise<void> {
+function changeOf(keeper: ServedLog, signal: AbortSignal, ready: () => boolean): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       if (!ready() && !signal.aborted && !keeper.stopped) return;

@@ -1,0 +1,37 @@
+import { expectedNodes } from './coordinator.ts';
+import { isRunning, type Round, type Transcript } from './transcript.ts';
+import { isKind, type SignedLeaf, type Verified } from './verified.ts';
+
+/**
+ * Whether a party may be waiting for a head over this leaf, so that the head should be cosigned at once. A head costs every
+ * witness a signature and every reader as many verifications as the quorum has witnesses; most leaves of a round only
+ * matter together with others of their kind. The answer decides when a leaf is cosigned, never whether.
+ *
+ * @param t - the state after the leaf.
+ */
+export function isAwaited(t: Transcript, signed: Verified<SignedLeaf>): boolean {
+  // The coordinator counts round keys and ready members in its own log, cosigned or not.
+  if (isKind(signed, 'round-key') || isKind(signed, 'ready')) return false;
+  // Aggregators add up when all uploads are there.
+  if (isKind(signed, 'upload')) {
+    const round = t.rounds.get(signed.leaf.body.round);
+    return round === undefined || expectedNodes(t).every((name) => round.uploads.has(name));
+  }
+  // Members look into boxes when all of U have confirmed.
+  if (isKind(signed, 'confirm')) {
+    const attempt = t.rounds.get(t.roundOfClose.get(signed.leaf.body.close) ?? '')?.attempts.at(-1);
+    return attempt === undefined || attempt.confirms.size === attempt.cohort.length;
+  }
+  // Recipients open with t answers, and look at more of them when all have come.
+  if (isKind(signed, 'answer')) {
+    const round = t.rounds.get(t.roundOfDecide.get(signed.leaf.body.decide) ?? '');
+    return round === undefined || !isRunning(round) || hasEnoughAnswers(round);
+  }
+  return true;
+}
+
+function hasEnoughAnswers(round: Round): boolean {
+  if (round.phase !== 'decided') return true;
+  const { answers, attempt } = round.decision;
+  return answers.size === round.record.parameters.threshold || answers.size >= attempt.ready.size;
+}
