@@ -60,7 +60,7 @@ function describeFounders(folder: string): Record<string, string | null> {
 }
 
 /** SHA-256 of a public key, as people compare it over the telephone. */
-function fingerprint(key: string): string {
+export function fingerprint(key: string): string {
   return toHex(nodePrimitives.sha256(fromBase64(key)));
 }
 

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { CliError, usageError } from './exit.ts';
+import { acceptCommand } from './keys-accept.ts';
 import { print } from './output.ts';
 import { dirOption, examples, folderOf } from './settings.ts';
 
@@ -172,5 +173,6 @@ export function keysCommand(): Command {
     .description("a party's keys: make them, join a federation with them, show them")
     .addCommand(newCommand())
     .addCommand(joinCommand())
+    .addCommand(acceptCommand())
     .addCommand(showCommand());
 }

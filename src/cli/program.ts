@@ -7,6 +7,7 @@ import { coordinatorCommand } from './coordinator.ts';
 import { demoCommand } from './demo.ts';
 import { enrolCommand } from './enrol.ts';
 import { initCommand } from './init.ts';
+import { inviteCommand } from './invite.ts';
 import { keysCommand } from './keys.ts';
 import { logCommand } from './log.ts';
 import { memberCommand } from './member.ts';
@@ -20,7 +21,7 @@ import { witnessCommand } from './witness.ts';
 
 const GROUPS: readonly (readonly [string, readonly (() => Command)[]])[] = [
   ['Try it:', [demoCommand]],
-  ['Found a federation:', [initCommand, keysCommand, taskCommand, enrolCommand, revokeCommand]],
+  ['Found a federation:', [initCommand, keysCommand, taskCommand, inviteCommand, enrolCommand, revokeCommand]],
   [
     'Run a party:',
     [coordinatorCommand, aggregatorCommand, memberCommand, witnessCommand, nodeCommand, recipientCommand],
