@@ -1,0 +1,210 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { encodeSafetensors } from '../../src/learning/safetensors.ts';
+import { CommandLine } from './command.ts';
+
+const DIMENSION = 300;
+const MEMBERS = ['m1', 'm2', 'm3'];
+const NODES = ['n1', 'n2', 'n3'];
+const PARTIES: readonly (readonly [string, string])[] = [
+  ['c', 'coordinator'],
+  ['a', 'aggregator'],
+  ...MEMBERS.map((name) => [name, 'member'] as const),
+  ['w', 'witness'],
+  ['r', 'recipient'],
+  ...NODES.map((name) => [name, 'node'] as const),
+];
+
+let cli: CommandLine;
+
+beforeAll(() => {
+  cli = new CommandLine(mkdtempSync(join(tmpdir(), 'veilsum-cli-')));
+});
+afterAll(() => {
+  cli.kill();
+  rmSync(cli.folder, { recursive: true, force: true });
+});
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, () => {
+      const server = createServer();
+      return new Promise<typeof server>((done) => server.listen(0, '127.0.0.1', () => done(server)));
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+  return ports;
+}
+
+/** Runs a command that must succeed. */
+async function done(args: string): Promise<string> {
+  const { code, out, err } = await cli.run(args);
+  expect(code, `veilsum ${args}\n${out}${err}`).toBe(0);
+  return out;
+}
+
+/** Runs a command that must not. @returns code and the one line it says. */
+async function refused(args: string, env: Record<string, string> = {}): Promise<readonly [number | null, string]> {
+  const { code, err } = await cli.run(args, env);
+  return [code, err.trim()];
+}
+
+describe('help and usage', () => {
+  test('every command has help with an example', async () => {
+    const { out } = await cli.run('--help');
+    const names = [...out.matchAll(/^ {2}([a-z]+)(?: \[options\])?(?: <[^>]+>)? {2,}/gm)].map(([, name]) => name!);
+    expect(names.length).toBeGreaterThan(15);
+    const helps = await Promise.all(names.map((name) => cli.run([name, '--help'])));
+    for (const [i, help] of helps.entries()) {
+      expect(help.code, names[i]).toBe(0);
+      expect(help.out, names[i]).toMatch(/Examples:|Commands:/);
+    }
+  });
+
+  test.each([
+    ['nonsense', 3, "USAGE: unknown command 'nonsense'"],
+    ['round open', 3, 'USAGE: required option'],
+    ['keys new --name A_b --role node --address x --dir x', 3, 'USAGE: --name: lower-case letters'],
+    ['coordinator --http nowhere', 3, 'USAGE: settings of'],
+    ['member --dir missing', 1, 'FILE_MISSING: '],
+    ['audit . --policy missing', 3, 'USAGE: '],
+    ['audit . --policy missing --genesis abc', 3, 'USAGE: --genesis'],
+    ['init --dir f', 3, 'USAGE: settings of'],
+    ['result fetch --round 1 --out x.txt', 3, 'USAGE: --out'],
+  ])('veilsum %s: code %i', async (args, code, start) => {
+    const [status, line] = await refused(args);
+    expect(status).toBe(code);
+    expect(line).toMatch(/^veilsum: [A-Z_]+: /);
+    expect(line.slice('veilsum: '.length).startsWith(start), line).toBe(true);
+    expect(line).not.toContain('    at ');
+  });
+
+  test('VEILSUM_DEBUG prints the stack, and VEILSUM_DIR names the folder', async () => {
+    const [, line] = await refused('member', { VEILSUM_DEBUG: '1', VEILSUM_DIR: 'elsewhere' });
+    expect(line).toContain('elsewhere');
+    expect(line).toContain('    at ');
+  });
+});
+
+describe('a federation from cards', { timeout: 120_000 }, () => {
+  let genesis = '';
+  const running: Awaited<ReturnType<CommandLine['start']>>[] = [];
+
+  test('parties make keys; founders found; parties join', async () => {
+    const ports = await freePorts(PARTIES.length);
+    await Promise.all(
+      PARTIES.map(([name, role], i) =>
+        done(`keys new --dir ${name} --name ${name} --role ${role} --address 127.0.0.1:${ports[i]}`),
+      ),
+    );
+    expect((await refused('keys new --dir c --name c --role coordinator --address 127.0.0.1:1'))[1]).toContain(
+      'FILE_EXISTS',
+    );
+    await done(
+      `task new --dimension ${DIMENSION} --clip 1 --nodes 3 --min-cohort 3 --recipient r --rounds 2 --members 3 --threshold 2 --upload-ms 20000 --confirm-ms 20000 --out task.json`,
+    );
+    const members = MEMBERS.map((name) => `--member ${name}/card.json`).join(' ');
+    const out = await done(
+      `init --dir founders --origin cli.test.example/log --coordinator c/card.json --aggregator a/card.json ${members} --witness w/card.json --unit node`,
+    );
+    genesis = /genesis ([0-9a-f]{64})/.exec(out)![1]!;
+    const [code, wrong] = await refused(
+      `keys join --dir c --federation founders/federation.json --genesis ${'0'.repeat(64)}`,
+    );
+    expect([code, wrong.split(':')[1]]).toEqual([1, ' GENESIS_PIN']);
+    const [, other] = await refused(
+      'keys join --dir c --federation founders/federation.json --certificate founders/certificates/a.crt',
+    );
+    expect(other).toContain('PIN_MISMATCH');
+    const founding = PARTIES.slice(0, 6).map(([name]) => name);
+    const joins = PARTIES.map(([name]) => {
+      const certificate = founding.includes(name) ? ` --certificate founders/certificates/${name}.crt` : '';
+      return done(`keys join --dir ${name} --federation founders/federation.json --genesis ${genesis}${certificate}`);
+    });
+    await Promise.all(joins);
+    const shown = JSON.parse(await done('keys show --dir n1 --json')) as Record<string, string | null>;
+    expect(shown).toMatchObject({ name: 'n1', role: 'node', genesis, certificate: null });
+  });
+
+  test('parties run as processes of their own; the rest is enrolled', async () => {
+    expect((await refused('member --dir c'))[1]).toMatch(/WRONG_ROLE/);
+    expect((await refused('enrol n1/card.json --dir founders'))[1]).toMatch(
+      /UNREACHABLE: the coordinator .*is it running\?/,
+    );
+    const first = ['witness --dir w', ...MEMBERS.map((name) => `member --dir ${name}`), 'coordinator --dir c'];
+    running.push(...(await Promise.all(first.map((args) => cli.start(args)))));
+    const cards = ['a', 'r', ...NODES].map((name) => `${name}/card.json`).join(' ');
+    await expect.poll(async () => (await cli.run(`enrol ${cards} --dir founders`)).code, { timeout: 20_000 }).toBe(0);
+    expect(await done('enrol n1/card.json --dir founders')).toContain('was enrolled already');
+    writeFileSync(cli.path('r', 'recipient.yaml'), 'tasks: [../task.json]\n');
+    for (const name of NODES) {
+      writeFileSync(cli.path(name, 'node.yaml'), 'tasks: [../task.json]\n');
+      const policy = { tasks: ['updates'], recipients: ['r'], minCohort: 3, minOrganisations: 2, minHonest: 2 };
+      const rest = { genesis, largestSharePercent: 50, budgetRhoNano: 2_000_000_000, allowCheckSums: false };
+      writeFileSync(cli.path(name, 'policy.yaml'), JSON.stringify({ ...policy, ...rest }));
+    }
+    running.push(
+      ...(await Promise.all(['aggregator --dir a', 'recipient run --dir r'].map((args) => cli.start(args)))),
+    );
+    expect(new Set(running.map(({ pid }) => pid)).size).toBe(running.length);
+  });
+
+  test('updates from files are summed, fetched and audited', async () => {
+    const sent = NODES.map((name, i) => {
+      const values = Float32Array.from({ length: DIMENSION }, (_, j) => (j === i ? 0.5 : 0));
+      writeFileSync(cli.path(`${name}.safetensors`), encodeSafetensors([{ name: 'w', shape: [DIMENSION], values }]));
+      return cli.run(`node submit --dir ${name} --update ${name}.safetensors --timeout 60`);
+    });
+    writeFileSync(
+      cli.path('short.safetensors'),
+      encodeSafetensors([{ name: 'w', shape: [2], values: new Float32Array(2) }]),
+    );
+    expect((await refused('node submit --dir n1 --update short.safetensors'))[1]).toMatch(
+      /WRONG_LENGTH: the update has 2 numbers/,
+    );
+    // The recipient publishes its first model in its own time: until then a round has nothing to start from.
+    await expect
+      .poll(async () => JSON.parse(await done('round list --dir founders --json')).rounds.length, { timeout: 5000 })
+      .toBe(0);
+    let opened = await cli.run('round open --dir founders --task task.json --wait');
+    for (let i = 0; i < 10 && opened.err.includes('UNKNOWN_MODEL'); i++)
+      opened = await cli.run('round open --dir founders --task task.json --wait');
+    expect(opened.code, opened.out + opened.err).toBe(0);
+    const [cost, asked] = [opened.out.indexOf('this round costs epsilon'), opened.out.indexOf('opened: leaf')];
+    expect(cost).toBeGreaterThan(0);
+    expect(asked).toBeGreaterThan(cost);
+    for (const { code, out, err } of await Promise.all(sent)) {
+      expect(code, err).toBe(0);
+      expect(out).toContain('the update is in the sum of 3 nodes');
+    }
+    await done('result fetch --dir r --round 1 --out sum.json');
+    const sum = JSON.parse(readFileSync(cli.path('sum.json'), 'utf8')) as {
+      nodes: number;
+      integers: number[];
+      scale: number;
+    };
+    expect([sum.nodes, sum.integers.length]).toEqual([3, DIMENSION]);
+    expect((await refused('result fetch --dir n1 --round 1 --out x.json'))[1]).toContain('ROLE_REFUSED');
+    expect((await refused('round abort 1 --dir founders'))[1]).toContain('ROUND_ENDED');
+    expect((await refused('round open --dir n1 --task task.json'))[1]).toContain('ROLE_REFUSED');
+    const [, over] = await refused('round open --dir founders --task task.json --rounds 2');
+    expect(over).toContain('BUDGET_EXCEEDED: the budget carries 1 such rounds, not 2');
+    await done('log export --dir c --out log');
+    const audit = await cli.run(`audit log --policy founders/policy.txt --genesis ${genesis} --json`);
+    expect([audit.code, JSON.parse(audit.out).verdict]).toEqual([0, 'verified']);
+    expect((await cli.run(`audit log --policy founders/policy.txt --genesis ${'0'.repeat(64)}`)).code).toBe(1);
+    rmSync(cli.path('log', 'tile'), { recursive: true });
+    expect((await cli.run('audit log --policy founders/policy.txt')).code).toBe(2);
+  });
+
+  test('SIGTERM stops every party cleanly', async () => {
+    for (const { code, out } of await Promise.all(running.map((party) => party.stop()))) {
+      expect(code).toBe(0);
+      expect(out).toContain('stopped');
+    }
+  });
+});
