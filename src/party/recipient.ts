@@ -84,28 +84,50 @@ async function readBlocks(party: Party, context: PayloadContext, hash: string): 
   return blocks;
 }
 
-async function open(party: Party, log: LogReader, setting: RecipientSetting, round: Round): Promise<void> {
-  // A moment for the answers of members beyond the first t.
-  const wanted = round.phase === 'decided' ? round.decision.attempt.ready.size : 0;
-  const complete = (r: Round | undefined): boolean => r?.phase === 'decided' && r.decision.answers.size >= wanted;
-  await log.until((t) => complete(t.rounds.get(round.id)), AbortSignal.timeout(MORE_ANSWERS_MS)).catch(() => {});
-  const now = log.transcript.rounds.get(round.id);
-  if (now?.phase !== 'decided') return;
-  const { decision } = now;
-  await fetchSum(party, now, decision);
+/** What an opening needs besides the answers: all of it is fixed by the decision. */
+interface Gathered {
+  readonly context: PayloadContext;
+  readonly correctionSum: Uint8Array;
+  /** The recipient's own box of each node of U, where an aggregator has it. */
+  readonly boxes: ReadonlyMap<string, Uint8Array>;
+}
+
+/** Fetches the sum into the store, and the rest into memory, while the members work on their answers. */
+async function gather(party: Party, setting: RecipientSetting, round: Round, decision: Decision): Promise<Gathered> {
+  const boxes = new Map<string, Uint8Array>();
+  const fetchBoxes = [...decision.attempt.confirms.values()].map(async (confirm) => {
+    const box = await fetchBox(party.aggregators, decision.attempt, confirm, party.name);
+    if (box !== null) boxes.set(confirm.node, box);
+  });
+  const [context, correctionSum] = await Promise.all([
+    payloadContext(round.record, setting.engine),
+    fetchCorrectionSum(party, decision),
+    fetchSum(party, round, decision),
+    ...fetchBoxes,
+  ]);
+  return { context, correctionSum, boxes };
+}
+
+async function fetchCorrectionSum(party: Party, decision: Decision): Promise<Uint8Array> {
   const { correctionSum } = await askReplicas(party.aggregators, (r) =>
     r.callOnce(AggregationService.fetchMaskSum, { closeHash: fromHex(decision.attempt.close, 32) }, REPLICA_MS),
   );
-  if (toHex(primitives.sha256(correctionSum)) !== decision.body.correctionSumHash) {
-    throw new ProtocolError('SUM_MISMATCH', 'not the sum of corrections that was decided over');
-  }
-  const boxes = new Map<string, Uint8Array>();
-  for (const confirm of decision.attempt.confirms.values()) {
-    const box = await fetchBox(party.aggregators, decision.attempt, confirm, party.name);
-    if (box !== null) boxes.set(confirm.node, box);
-  }
+  if (toHex(primitives.sha256(correctionSum)) === decision.body.correctionSumHash) return correctionSum;
+  throw new ProtocolError('SUM_MISMATCH', 'not the sum of corrections that was decided over');
+}
+
+async function open(party: Party, log: LogReader, round: Round, gathering: Promise<Gathered>): Promise<void> {
+  // A moment for the answers of members beyond the first t.
+  const wanted = round.phase === 'decided' ? round.decision.attempt.ready.size : 0;
+  const complete = (r: Round | undefined): boolean => r?.phase === 'decided' && r.decision.answers.size >= wanted;
+  const moment = AbortSignal.timeout(MORE_ANSWERS_MS);
+  const more = log.until((t) => complete(t.rounds.get(round.id)), moment).catch(() => {});
+  const { context, correctionSum, boxes } = await gathering;
+  await more;
+  const now = log.transcript.rounds.get(round.id);
+  if (now?.phase !== 'decided') return;
+  const { decision } = now;
   const answers = await fetchAnswers(party, decision);
-  const context = await payloadContext(now.record, setting.engine);
   const blocks = await readBlocks(party, context, decision.body.sumHash);
   using roundKey = roundKeyOf(party, now.record.announce)!;
   const opened = openSum(primitives, {
@@ -207,10 +229,22 @@ export async function runRecipient(
   const party = await openParty(folder);
   const setting = await settingFor(party);
   const done = new Set<string>();
+  // By decision: what is being fetched for its opening, or has been.
+  const gathered = new Map<string, Promise<Gathered>>();
+  const gatherFor = (round: Round, decision: Decision): Promise<Gathered> => {
+    const gathering = gathered.get(decision.hash) ?? gather(party, setting, round, decision);
+    gathered.set(decision.hash, gathering);
+    gathering.catch(() => gathered.delete(decision.hash)); // the next one to ask fetches again
+    return gathering;
+  };
   const act = async (log: LogReader): Promise<boolean> => {
     // Models are sealed to whoever is enrolled: a recipient that is not enrolled itself yet waits.
     if (!log.transcript.parties.has(party.name)) return false;
     const keeps = (announce: string): boolean => party.rounds.holds(announce);
+    for (const round of log.transcript.rounds.values()) {
+      if (round.phase !== 'decided' || !keeps(round.record.announce)) continue;
+      if (!done.has(`open ${round.decision.hash}`)) void gatherFor(round, round.decision);
+    }
     const duties = recipientDuties(log.transcript, party.name, keeps).filter((duty) => !done.has(dutyKey(duty)));
     return firstPossible(duties, (duty) => perform(log, duty));
   };
@@ -219,10 +253,16 @@ export async function runRecipient(
     if (duty.duty === 'first-model') {
       if (task !== undefined) await publish(party, log, () => setting.maker.first(task), null);
     } else if (duty.duty === 'round-key') await logRoundKey(party, duty.announce.hash);
-    else if (duty.duty === 'open') await open(party, log, setting, duty.round);
-    else if (duty.duty === 'next-model') {
+    else if (duty.duty === 'open') {
+      await open(party, log, duty.round, gatherFor(duty.round, duty.decision));
+      gathered.delete(duty.decision.hash);
+    } else if (duty.duty === 'next-model') {
       await publish(party, log, () => nextModel(party, setting, duty.round), duty.decision.hash);
-    } else party.rounds.forget(duty.announce.hash);
+    } else {
+      party.rounds.forget(duty.announce.hash);
+      const round = log.transcript.rounds.get(duty.announce.openedAs ?? '');
+      if (round?.phase === 'aborted') gathered.delete(round.decision?.hash ?? '');
+    }
     done.add(dutyKey(duty));
   };
   const { log, stop } = await runDuties(party, [results(party)], act);
