@@ -67,5 +67,5 @@ test('it founds a federation with tables, with nothing of a checkout at hand', (
 test('benches are not in it, and it says so', () => {
   const bench = veilsum('bench', 'noise');
   expect(bench.code).toBe(1);
-  expect(bench.err).toMatch(/^veilsum: NO_BENCHES: /);
+  expect(bench.err).toMatch(/^veilsum: NO_BENCHES: /m);
 });
