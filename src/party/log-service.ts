@@ -18,7 +18,7 @@ export type ServedLog = Pick<LogKeeper, 'log' | 'append' | 'stopped' | 'onChange
 
 /** Serves the log: only what a cosigned head covers, and goes on as heads are published. */
 export function logService(keeper: ServedLog) {
-  const published = (): number => keeper.log.published?.checkpoint.size ?? 0;
+  const published = (): number => keeper.log.published?.checkpoint.size ?? -1;
   return implement(LogService, {
     append: async ({ leaf }, { peer }) => {
       checkCarrier(leaf, peer);
