@@ -1,6 +1,15 @@
 import type { Body } from './leaves.ts';
 import { checkCohortSize, checkHolders, nextCohort, readyMembers } from './rules-round.ts';
-import { type Announce, findParty, isRunning, type Round, type Transcript, type Upload } from './transcript.ts';
+import {
+  type Announce,
+  type Attempt,
+  type Complaint,
+  findParty,
+  isRunning,
+  type Round,
+  type Transcript,
+  type Upload,
+} from './transcript.ts';
 
 /** What the coordinator should do next about one round. Recomputed from the log at every step, so a restart loses nothing. */
 export type CoordinatorDuty =
@@ -52,6 +61,12 @@ function closeOrAbort(t: Transcript, round: Round): CoordinatorDuty {
   return { duty: 'close', round, attempt, cohort };
 }
 
+function hasOpenBox(attempt: Attempt, complaints: ReadonlyMap<string, Complaint>): boolean {
+  return [...complaints].some(([member, { resealed, final }]) => {
+    return resealed !== null && !final && !attempt.ready.has(member);
+  });
+}
+
 function confirmingDuty(
   t: Transcript,
   round: Extract<Round, { phase: 'confirming' }>,
@@ -70,6 +85,9 @@ function confirmingDuty(
   const ready = readyMembers(t, attempt).length;
   if (ready === record.members.length) return { duty: 'decide', round };
   if (!waited) return null;
+  // A second box that its member has not judged yet: giving up now would end a round that can go on without the node.
+  const isJudging = ready < threshold && [...attempt.complaints.values()].some((by) => hasOpenBox(attempt, by));
+  if (isJudging && !late(patience, lastConfirm.hash, 4 * patience.readyMs)) return null;
   return ready >= threshold ? { duty: 'decide', round } : closeOrAbort(t, round);
 }
 
