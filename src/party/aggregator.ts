@@ -8,15 +8,14 @@ import { sendBlob } from '../grpc/download.ts';
 import { type CallContext, implement } from '../grpc/handlers.ts';
 import { receiveUpload } from '../grpc/receive-upload.ts';
 import { AggregationService, QuorumService } from '../grpc/services.ts';
-import { StoreError } from '../store/errors.ts';
 import { chunkSink, sourceOfBlob } from './chunk-sink.ts';
 import type { LogReader } from './log-reader.ts';
 import { openParty, type Party, primitives, readLog, serve } from './party.ts';
 import { checkPayload, sumPayloads } from './payload-sums.ts';
 import type { Running } from './running.ts';
 
-/** How long a call may wait for this replica's log to catch up with the caller's, in ms. */
-const CATCH_UP_MS = 5000;
+/** How long a call may wait for this replica's log to catch up with the caller's, in ms: less than a caller waits. */
+const CATCH_UP_MS = 3000;
 
 const hashOf = (bytes: Uint8Array): string => toHex(primitives.sha256(bytes));
 
@@ -24,16 +23,16 @@ function refuse(rejection: Rejection): never {
   throw new ProtocolError(rejection.rejected, rejection.why);
 }
 
-/** Waits until the log, as this replica sees it, says something. */
+/** Waits until the log, as this replica sees it, says something. @throws ProtocolError with the code for what is missing. */
 async function until<T extends object | string>(
   log: LogReader,
-  what: string,
+  missing: 'UNKNOWN_ROUND' | 'UNKNOWN_CLOSE' | 'UNKNOWN_CONFIRM' | 'UNKNOWN_DECISION',
   find: (t: Transcript) => T | null | undefined,
 ): Promise<T> {
   try {
     return await log.until(find, AbortSignal.timeout(CATCH_UP_MS));
   } catch (cause) {
-    throw new StoreError('NOT_FOUND', `the log shows no such ${what}`, { cause });
+    throw new ProtocolError(missing, 'the log shows no such thing', { cause });
   }
 }
 
@@ -65,7 +64,7 @@ function findAttempt(t: Transcript, close: string): { round: Round; attempt: Att
 
 function aggregation(party: Party, log: LogReader) {
   const { store } = party;
-  const attemptOf = (closeHash: Uint8Array) => until(log, 'close', (t) => findAttempt(t, toHex(closeHash)));
+  const attemptOf = (closeHash: Uint8Array) => until(log, 'UNKNOWN_CLOSE', (t) => findAttempt(t, toHex(closeHash)));
   return implement(AggregationService, {
     uploadStatus: async ({ roundId }, { peer }) => {
       const upload = log.transcript.rounds.get(toHex(roundId))?.uploads.get(peer.name);
@@ -76,7 +75,7 @@ function aggregation(party: Party, log: LogReader) {
     },
     upload: receiveUpload(chunkSink(store), {
       admit: async ({ roundId, leaf }, context) => {
-        await until(log, 'round', (t) => t.rounds.get(toHex(roundId)));
+        await until(log, 'UNKNOWN_ROUND', (t) => t.rounds.get(toHex(roundId)));
         const signed = admit(log, leaf, context);
         if (!isKind(signed, 'upload')) throw new ProtocolError('MALFORMED', 'the header holds no upload leaf');
         const { round, payloadHash, payloadBytes } = signed.leaf.body;
@@ -116,7 +115,7 @@ function aggregation(party: Party, log: LogReader) {
     },
     fetchBox: async ({ closeHash, node, holder }, { peer }) => {
       if (holder !== peer.name) throw new ProtocolError('WRONG_ROLE', 'a holder fetches its own box only');
-      const hash = await until(log, 'confirmation', (t) => {
+      const hash = await until(log, 'UNKNOWN_CONFIRM', (t) => {
         const found = findAttempt(t, toHex(closeHash));
         const confirm = found?.attempt.confirms.get(node);
         if (found === null || confirm === undefined) return null;
@@ -127,7 +126,7 @@ function aggregation(party: Party, log: LogReader) {
     },
     sum: async ({ roundId, uploadIndices }) => {
       const wanted = uploadIndices.map(Number);
-      const { round, cohort } = await until(log, 'set of uploads', (t) => {
+      const { round, cohort } = await until(log, 'UNKNOWN_ROUND', (t) => {
         const found = t.rounds.get(toHex(roundId));
         const byIndex = new Map([...(found?.uploads.values() ?? [])].map((upload) => [upload.index, upload]));
         const uploads = wanted.map((index) => byIndex.get(index));
@@ -141,7 +140,7 @@ function aggregation(party: Party, log: LogReader) {
       yield* sendBlob(sourceOfBlob(reader), offsetBytes);
     },
     fetchMaskSum: async ({ closeHash }) => {
-      const found = await until(log, 'complete set of confirmations', (t) => {
+      const found = await until(log, 'UNKNOWN_CONFIRM', (t) => {
         const at = findAttempt(t, toHex(closeHash));
         return at !== null && at.attempt.confirms.size === at.attempt.cohort.length ? at : null;
       });
@@ -155,7 +154,7 @@ function aggregation(party: Party, log: LogReader) {
     fetchConfirmation: async ({ closeHash, node }) => {
       const { attempt } = await attemptOf(closeHash);
       const confirm = attempt.confirms.get(node);
-      if (confirm === undefined) throw new StoreError('NOT_FOUND', 'the node has not confirmed');
+      if (confirm === undefined) throw new ProtocolError('UNKNOWN_CONFIRM', 'the node has not confirmed');
       return { correction: await store.blobs.get(confirm.body.correctionHash) };
     },
   });
@@ -171,7 +170,7 @@ function quorum(party: Party, log: LogReader) {
     putAnswer: async ({ leaf, sealed }, context) => {
       const signed = admit(log, leaf, context);
       if (!isKind(signed, 'answer')) throw new ProtocolError('MALFORMED', 'not an answer leaf');
-      await until(log, 'decision', (t) => decisionOf(t, signed.leaf.body.decide));
+      await until(log, 'UNKNOWN_DECISION', (t) => decisionOf(t, signed.leaf.body.decide));
       judgeFirst(log, signed);
       const named = signed.leaf.body.sealed;
       const same =
@@ -183,7 +182,7 @@ function quorum(party: Party, log: LogReader) {
     },
     fetchAnswers: async ({ decideHash, recipient, exceptMembers }, { peer }) => {
       if (recipient !== peer.name) throw new ProtocolError('WRONG_ROLE', 'a recipient fetches its own answers only');
-      const decision = await until(log, 'decision', (t) => decisionOf(t, toHex(decideHash)));
+      const decision = await until(log, 'UNKNOWN_DECISION', (t) => decisionOf(t, toHex(decideHash)));
       const answers: { member: string; sealed: Uint8Array }[] = [];
       let bytes = 0;
       let more = false;

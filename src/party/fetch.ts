@@ -14,7 +14,7 @@ const lastGood = new WeakMap<readonly Connection[], number>();
 
 /**
  * Asks interchangeable replicas one after the other, twice round. One attempt each: a replica that is down must not hold
- * up the others, so `ask` uses `callOnce`.
+ * up the others, so `ask` uses `callOnce`. One that does not answer in time counts as down.
  *
  * @throws TransportError what the last one said.
  */
@@ -31,7 +31,9 @@ export async function askReplicas<T>(
       lastGood.set(replicas, place);
       return answer;
     } catch (error) {
-      const elsewhere = error instanceof TransportError && (error.retryable || error.status === 'NOT_FOUND');
+      const elsewhere =
+        error instanceof TransportError &&
+        (error.retryable || error.status === 'NOT_FOUND' || error.code === 'DEADLINE');
       if (!elsewhere) throw error;
       failure = error;
     }
@@ -49,9 +51,7 @@ export async function fetchBox(
   const hash = boxHashFor(attempt, confirm, holder);
   const request = { closeHash: fromHex(attempt.close, 32), node: confirm.node, holder };
   try {
-    const { sealed } = await askReplicas(replicas, (r) =>
-      r.callOnce(AggregationService.fetchBox, request, REPLICA_MS),
-    );
+    const { sealed } = await askReplicas(replicas, (r) => r.callOnce(AggregationService.fetchBox, request, REPLICA_MS));
     return toHex(primitives.sha256(sealed)) === hash ? sealed : null;
   } catch (error) {
     if (error instanceof TransportError && error.status === 'NOT_FOUND') return null;
