@@ -26,6 +26,7 @@ import { askReplicas, REPLICA_MS } from './fetch.ts';
 import type { LogReader } from './log-reader.ts';
 import { decodeParts, encodeParts } from './parts.ts';
 import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
+import { putBlocks } from './payload-sums.ts';
 import type { Running } from './running.ts';
 
 /** Where a node's update comes from. */
@@ -100,7 +101,7 @@ async function prepareUpload(
   const blocks = function* () {
     for (let block = 0; block < context.parameters.blocks; block++) yield encryptor.block(block);
   };
-  const { hash, lengthBytes } = await party.store.blobs.put(blocks());
+  const { hash, lengthBytes } = await putBlocks(party.store, blocks());
   using secrets = new RoundSecrets(
     encryptor.key.slice(),
     new SecretBytes('update hash', encryptor.updateHash.bytes.slice()),

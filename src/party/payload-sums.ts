@@ -1,7 +1,9 @@
 import { toHex } from '../../crypto/encoding.ts';
+import { CryptoError } from '../../crypto/errors.ts';
 import { blockBytes, createSum, type PayloadContext } from '../../crypto/payload.ts';
 import type { Round, Upload } from '../../protocols/transcript.ts';
-import type { BlobReader, Store } from '../store/port.ts';
+import { StoreError } from '../store/errors.ts';
+import type { BlobInfo, BlobReader, Store } from '../store/port.ts';
 import { payloadContext } from './engines.ts';
 import { primitives } from './party.ts';
 
@@ -10,6 +12,18 @@ export interface PayloadSumBlob {
   /** SHA-256, hexadecimal. */
   readonly hash: string;
   readonly bytes: number;
+}
+
+/** Keeps blocks as they are computed. @throws what computing them threw, by its own name and not as the disk's fault. */
+export async function putBlocks(
+  store: Store,
+  blocks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): Promise<BlobInfo> {
+  try {
+    return await store.blobs.put(blocks);
+  } catch (error) {
+    throw error instanceof StoreError && error.cause instanceof CryptoError ? error.cause : error;
+  }
 }
 
 /** Adds block by block over open payloads: memory is that of one block, whatever the number of nodes. */
@@ -36,7 +50,7 @@ export async function sumPayloads(store: Store, round: Round, cohort: readonly U
   const payloads: BlobReader[] = [];
   try {
     for (const upload of cohort) payloads.push(await store.blobs.open(upload.body.payloadHash));
-    const { hash, lengthBytes } = await store.blobs.put(addBlocks(context, payloads));
+    const { hash, lengthBytes } = await putBlocks(store, addBlocks(context, payloads));
     await store.records.transact((tx) => tx.put('sums', name, new TextEncoder().encode(hash)));
     return { hash, bytes: lengthBytes };
   } finally {
