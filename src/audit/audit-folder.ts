@@ -76,7 +76,7 @@ export async function auditFolder(request: AuditRequest): Promise<AuditOutcome> 
   const readFile = folderReader(folder);
   const checkpoint = readFile('checkpoint');
   if (checkpoint === undefined) {
-    const text = 'CANNOT DECIDE: the folder holds no checkpoint\n';
+    const text = 'verdict: cannot decide (the folder holds no checkpoint)\n';
     return { exitCode: 2, text, json: { verdict: 'undecided', message: 'no checkpoint' } };
   }
   const log = audit(nodePrimitives, { policyFile, checkpoint, readFile, genesisPin: genesis, since });

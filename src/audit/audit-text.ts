@@ -12,9 +12,9 @@ export interface Report {
 }
 
 const VERDICTS = {
-  verified: 'VERIFIED: nothing was found that breaks a rule',
-  violation: 'VIOLATION: this log breaks its own rules, or is not what its checkpoint says',
-  undecided: 'CANNOT DECIDE: files of the log are missing, so it is neither verified nor refuted',
+  verified: 'verdict: verified (nothing was found that breaks a rule)',
+  violation: 'verdict: violation (this log breaks its own rules, or is not what its checkpoint says)',
+  undecided: 'verdict: cannot decide (files of the log are missing, so it is neither verified nor refuted)',
 } as const;
 
 /** 2.5 for 2,500,000,000 units of 1e-9. */

@@ -96,7 +96,7 @@ function paper(
 describe('an honest log', () => {
   it('verifies with its blobs, and the report says what was and was not checked', async () => {
     const { exitCode, text, json } = await run({ blobs: join(folder, 'blobs') });
-    expect(text).toContain('VERIFIED');
+    expect(text).toContain('verdict: verified');
     expect(exitCode).toBe(0);
     expect(text).toContain('round 1 of lead-scoring: released');
     expect(text).toContain('3 nodes in the sum of 4 uploads, 2 attempts');
@@ -241,7 +241,7 @@ describe('adding up again', () => {
 describe('exit codes', () => {
   it('2 when files are missing, 3 for what is no request', async () => {
     rmSync(join(folder, 'log', 'tile', '0'), { recursive: true });
-    expect(await run()).toMatchObject({ exitCode: 2, text: expect.stringContaining('CANNOT DECIDE') });
+    expect(await run()).toMatchObject({ exitCode: 2, text: expect.stringContaining('verdict: cannot decide') });
     rmSync(join(folder, 'log', 'checkpoint'));
     expect(await run()).toMatchObject({ exitCode: 2 });
     expect(await run({ policyFile: join(folder, 'none') })).toMatchObject({ exitCode: 3 });
