@@ -1,0 +1,148 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { fromBase64, toHex } from '../crypto/encoding.ts';
+import { leafHash } from '../crypto/merkle.ts';
+import { sitePolicyField } from '../protocols/site-policy.ts';
+import type { Task } from '../protocols/task.ts';
+import { runAggregator } from '../src/party/aggregator.ts';
+import { runCoordinator } from '../src/party/coordinator.ts';
+import type { ServedLog } from '../src/party/log-service.ts';
+import { runMember } from '../src/party/member.ts';
+import { runNode } from '../src/party/node.ts';
+import { runRecipient } from '../src/party/recipient.ts';
+import { runWitness } from '../src/party/witness.ts';
+import { nodePrimitives as p } from '../src/platform/primitives-node.ts';
+import { runPlainAggregator, runPlainCoordinator, runPlainNode, runPlainRecipient } from './round-plain.ts';
+
+/** One party of bench/round.ts as a process of its own, started with an IPC channel. */
+export interface PartyOrder {
+  readonly mode: 'sealed' | 'plain';
+  readonly name: string;
+  readonly role: string;
+  readonly folder: string;
+  readonly aggregatorState: string;
+  readonly task: Task;
+  readonly genesisHash: string;
+  /** Enrol leaves, base64, that the coordinator appends. */
+  readonly enrolments: readonly string[];
+  /** Ed25519 public keys of all parties, base64, by name. */
+  readonly keys: Readonly<Record<string, string>>;
+}
+
+/** A leaf with the time at which the log took it, ms since 1970 with fractions (one clock: the coordinator's). */
+export interface SeenLeaf {
+  readonly kind: string;
+  readonly actor: string;
+  readonly at: number;
+}
+
+export type PartyNews =
+  | { readonly news: 'listening' }
+  | { readonly news: 'opened'; readonly round: number; readonly sha256: string }
+  | { readonly news: 'leaves'; readonly leaves: readonly SeenLeaf[]; readonly heads: number }
+  | { readonly news: 'cpu'; readonly ms: number };
+
+const tell = (news: PartyNews): void => void process.send!(news);
+
+/** What a node sends in a round: 16-bit integers, the same for both kinds of rounds. */
+export function updateOf(node: string, round: number, dimension: number): Int32Array {
+  const key = createHash('sha256').update(`${node} ${round}`).digest();
+  const stream = p.aes256Ctr(key, 2 * dimension);
+  // Within the 16 bits with room for the noise that a real update carries.
+  return Int32Array.from(new Int16Array(stream.buffer, stream.byteOffset, dimension), (x) => x >> 1);
+}
+
+export function digestOf(values: Int32Array): string {
+  return createHash('sha256').update(values).digest('hex');
+}
+
+/** When the log took each leaf, told after the round so that telling costs it nothing. */
+async function leavesOf(log: ServedLog['log'], from: number, seen: (hash: string) => number): Promise<SeenLeaf[]> {
+  return (await log.entries(from, log.size)).map((bytes) => {
+    const { kind, actor } = JSON.parse(new TextDecoder().decode(bytes)) as { kind: string; actor: string };
+    return { kind, actor, at: performance.timeOrigin + seen(toHex(leafHash(p, bytes))) };
+  });
+}
+
+function tellLeaves(log: ServedLog, seen: (hash: string) => number, heads: () => number): void {
+  let from = 0;
+  process.on('message', (order: string) => {
+    if (order !== 'leaves') return;
+    void leavesOf(log.log, from, seen).then((leaves) => {
+      from += leaves.length;
+      tell({ news: 'leaves', leaves, heads: heads() });
+    });
+  });
+}
+
+/** Heads that were published, counted. */
+function countHeads(log: ServedLog): () => number {
+  let heads = 0;
+  let last = -1;
+  log.onChange(() => {
+    const size = log.log.published?.checkpoint.size ?? -1;
+    if (size > last) heads++;
+    last = size;
+  });
+  return () => heads;
+}
+
+const opened = (round: number, values: Int32Array): void => tell({ news: 'opened', round, sha256: digestOf(values) });
+
+async function run(order: PartyOrder): Promise<void> {
+  const { folder, role, mode, name, task, aggregatorState } = order;
+  const enrolments = order.enrolments.map((leaf) => new Uint8Array(Buffer.from(leaf, 'base64')));
+  const keys = new Map(Object.entries(order.keys).map(([who, key]) => [who, fromBase64(key, 32)]));
+  if (role === 'witness' || (role === 'member' && mode === 'plain')) await runWitness(folder);
+  else if (mode === 'plain') {
+    if (role === 'coordinator') {
+      const log = await runPlainCoordinator(folder, keys);
+      tellLeaves(log, (hash) => log.firstSeen(hash), countHeads(log));
+    } else if (role === 'aggregator') await runPlainAggregator(folder, aggregatorState, keys);
+    else if (role === 'recipient') await runPlainRecipient(folder, keys, opened);
+    else await runPlainNode(folder, keys, (round) => updateOf(name, round, task.dimension));
+  } else if (role === 'member') await runMember(folder);
+  else if (role === 'aggregator') await runAggregator(folder, aggregatorState);
+  else if (role === 'coordinator') {
+    const { keeper } = await runCoordinator(folder);
+    for (const leaf of enrolments) await keeper.append(leaf);
+    tellLeaves(keeper, (hash) => keeper.firstSeen(hash), countHeads(keeper));
+  } else if (role === 'recipient') {
+    const maker = {
+      first: async () => new Uint8Array([1]),
+      next: async (_t: Task, round: { record: { number: number } }, _m: Uint8Array, values: Int32Array) => {
+        opened(round.record.number, values);
+        return new Uint8Array([1 + (round.record.number % 250)]);
+      },
+    };
+    await runRecipient(folder, async () => ({ tasks: [task], engine: 'auto', maker }));
+  } else {
+    const policy = sitePolicyField.parse({
+      genesis: order.genesisHash,
+      tasks: [task.task],
+      recipients: [...task.recipients],
+      minCohort: task.minCohort,
+      minOrganisations: task.minOrganisations,
+      minHonest: task.minHonest,
+      largestSharePercent: 50,
+      budgetRhoNano: 1_000_000_000,
+      allowCheckSums: false,
+    });
+    const source = {
+      update: async (_t: Task, round: { record: { number: number } }) =>
+        updateOf(name, round.record.number, task.dimension),
+    };
+    await runNode(folder, async () => ({ policy, tasks: [task], engine: 'auto', source, checkSums: () => {} }));
+  }
+}
+
+if (process.send !== undefined && process.argv[2] !== undefined) {
+  process.on('message', (order: string) => {
+    const { user, system } = process.cpuUsage();
+    if (order === 'cpu') tell({ news: 'cpu', ms: (user + system) / 1000 });
+    if (order === 'exit') process.exit(0); // also writes a profile, under --cpu-prof
+  });
+  process.on('disconnect', () => process.exit(1)); // the bench is gone
+  await run(JSON.parse(readFileSync(process.argv[2], 'utf8')) as PartyOrder);
+  tell({ news: 'listening' });
+}
