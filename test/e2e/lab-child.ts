@@ -20,14 +20,14 @@ function kindOf(request: unknown): string {
   return leaf === undefined ? '' : JSON.parse(Buffer.from(leaf).toString()).kind;
 }
 
-const { call, duplex } = Connection.prototype;
-Connection.prototype.call = async function (this: Connection, method, request, options) {
+const { callOnce, duplex } = Connection.prototype;
+Connection.prototype.callOnce = async function (this: Connection, method, request, timeoutMs, signal) {
   const isHere = method.path.endsWith(`/${what}`) && (kind === undefined || kindOf(request) === kind);
   if (isHere && when === 'before') die();
-  const response = await call.call(this, method as never, request, options);
+  const response = await callOnce.call(this, method as never, request, timeoutMs, signal);
   if (isHere && when === 'after') die();
   return response as never;
-} as typeof call;
+} as typeof callOnce;
 
 if (when === 'half-upload') {
   Connection.prototype.duplex = function (this: Connection, method, idleMs) {
