@@ -238,7 +238,7 @@ export function audit(p: Primitives, input: AuditInput): AuditResult {
       verdict: all.length === 0 ? 'verified' : onlyMissing ? 'undecided' : 'violation',
       head,
       since,
-      genesisPinned: input.genesisPin !== null,
+      genesisPinned: input.genesisPin === transcript.logId,
       leaves,
       findings: all,
       remarks,

@@ -32,7 +32,9 @@ function checkMinimums(t: Transcript, record: RoundRecord): Rejection | null {
   if (record.noise.sigma2Numerator === '0' || record.noise.sigma2Denominator === '0') {
     return reject('BELOW_MINIMUM', 'a round without noise cannot be opened');
   }
-  if (record.sensitivity2 === '0') return reject('CHARGE_MISMATCH', 'an update that nobody can change costs nothing');
+  // Clipped to C and scaled, one unit can move a sum by C * scale steps; rounding only adds to that.
+  if (BigInt(record.sensitivity2) * 10n ** 12n < (BigInt(record.clipMicro) * BigInt(record.scale)) ** 2n)
+    return reject('CHARGE_MISMATCH', 'the sensitivity is below what clip and scale allow');
   if (chargeIfAny(record) !== record.charge.rhoNano)
     return reject('CHARGE_MISMATCH', 'the charge is not what the noise costs');
   return null;

@@ -21,7 +21,7 @@ function taskOf(world: MemoryWorld, number: number): Task {
     noise: { sigma2Numerator: String(sigma2), sigma2Denominator: '1' },
     sensitivity2: String(sensitivity2),
     clipMicro: 1_000_000,
-    scale: 65_536,
+    scale: 10,
     maxAttempts: 4,
     maxLeaves: 10_000,
     uploadMs: 1000,

@@ -55,7 +55,7 @@ export const BASE_TASK: Task = {
   noise: { sigma2Numerator: '10000', sigma2Denominator: '1' },
   sensitivity2: '100',
   clipMicro: 1_000_000,
-  scale: 65_536,
+  scale: 10,
   maxAttempts: 4,
   maxLeaves: 1000,
   uploadMs: 40_000,

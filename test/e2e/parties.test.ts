@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { canonicalBytes, type Json } from '../../crypto/encoding.ts';
-import type { Task } from '../../protocols/task.ts';
 import { sitePolicyField } from '../../protocols/site-policy.ts';
+import type { Task } from '../../protocols/task.ts';
 import { foundLocally, type LocalFederation } from '../../src/demo/local-federation.ts';
+import { Connection } from '../../src/grpc/connection.ts';
+import { RoundService } from '../../src/grpc/services.ts';
 import { runAggregator } from '../../src/party/aggregator.ts';
 import { type RunningCoordinator, runCoordinator } from '../../src/party/coordinator.ts';
 import { runMember } from '../../src/party/member.ts';
@@ -13,8 +15,6 @@ import { runNode } from '../../src/party/node.ts';
 import { runRecipient } from '../../src/party/recipient.ts';
 import type { Running } from '../../src/party/running.ts';
 import { runWitness } from '../../src/party/witness.ts';
-import { Connection } from '../../src/grpc/connection.ts';
-import { RoundService } from '../../src/grpc/services.ts';
 import { loadTlsIdentity } from '../../src/tls/files.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'veilsum-parties-'));
@@ -39,7 +39,7 @@ const task: Task = {
   noise: { sigma2Numerator: '10000', sigma2Denominator: '1' },
   sensitivity2: '100',
   clipMicro: 1_000_000,
-  scale: 65_536,
+  scale: 10,
   maxAttempts: 4,
   maxLeaves: 1000,
   uploadMs: 20_000,
@@ -61,8 +61,18 @@ beforeAll(async () => {
       { name: 'coordinator', role: 'coordinator', organisation: 'hub', region: 'eu' },
       { name: 'aggregator-1', role: 'aggregator', organisation: 'hub', region: 'eu' },
       { name: 'aggregator-2', role: 'aggregator', organisation: 'hub', region: 'us' },
-      ...[1, 2, 3, 4, 5].map((i) => ({ name: `member-${i}`, role: 'member' as const, organisation: `org-${i}`, region: 'eu' })),
-      ...[1, 2].map((i) => ({ name: `witness-${i}`, role: 'witness' as const, organisation: `auditor-${i}`, region: 'eu' })),
+      ...[1, 2, 3, 4, 5].map((i) => ({
+        name: `member-${i}`,
+        role: 'member' as const,
+        organisation: `org-${i}`,
+        region: 'eu',
+      })),
+      ...[1, 2].map((i) => ({
+        name: `witness-${i}`,
+        role: 'witness' as const,
+        organisation: `auditor-${i}`,
+        region: 'eu',
+      })),
       { name: 'model-owner', role: 'recipient', organisation: 'hub', region: 'eu' },
       ...nodes.map((name) => ({ name, role: 'node' as const, organisation: name, region: name })),
     ],
@@ -88,8 +98,18 @@ beforeAll(async () => {
     allowCheckSums: false,
   });
   for (const name of nodes) {
-    const source = { update: async (_t: Task, round: { record: { number: number } }) => updateOf(name, round.record.number) };
-    running.push(await runNode(local.path(name), async () => ({ policy, tasks: [task], engine: 'auto', source, checkSums: () => {} })));
+    const source = {
+      update: async (_t: Task, round: { record: { number: number } }) => updateOf(name, round.record.number),
+    };
+    running.push(
+      await runNode(local.path(name), async () => ({
+        policy,
+        tasks: [task],
+        engine: 'auto',
+        source,
+        checkSums: () => {},
+      })),
+    );
   }
   const maker = {
     first: async () => new Uint8Array([1]),
@@ -116,8 +136,19 @@ it('runs two rounds over gRPC and mutual TLS and opens exactly the sums', async 
     while (coordinator.keeper.transcript.models.length < number) await new Promise((r) => setTimeout(r, 50));
     const opened = await officer.call(RoundService.open, request, { deadlineMs: 70_000 });
     while (results.length < number) await new Promise((r) => setTimeout(r, 20));
-    console.log('round', number, 'ms', Math.round(performance.now() - started), 'leaf', Number(opened.leafIndex), 'log', coordinator.keeper.log.size);
-    const expected = Int32Array.from({ length: 500 }, (_, i) => nodes.reduce((sum, name) => sum + updateOf(name, number)[i]!, 0));
+    console.log(
+      'round',
+      number,
+      'ms',
+      Math.round(performance.now() - started),
+      'leaf',
+      Number(opened.leafIndex),
+      'log',
+      coordinator.keeper.log.size,
+    );
+    const expected = Int32Array.from({ length: 500 }, (_, i) =>
+      nodes.reduce((sum, name) => sum + updateOf(name, number)[i]!, 0),
+    );
     expect(results[number - 1]).toEqual(expected);
   }
 }, 60_000);

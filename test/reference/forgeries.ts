@@ -404,6 +404,10 @@ const records: readonly Forgery[] = [
     sensitivity2: '0',
     charge: { rhoNano: chargeOf({ noise, sensitivity2: '0', parameters }) },
   })),
+  badRecord('CHARGE_MISMATCH', 'a sensitivity below what clip and scale allow', ({ noise, parameters, scale }) => ({
+    scale: 2 * scale,
+    charge: { rhoNano: chargeOf({ noise, sensitivity2: '100', parameters }) },
+  })),
   badRecord('CHARGE_MISMATCH', 'another unit of privacy than the budget’s', () => ({ unit: 'node' })),
   badRecord('UNKNOWN_MODEL', 'a model that is not the newest', () => ({ modelHash: paperHash('old') })),
   badRecord('UNKNOWN_ANNOUNCE', 'another number than was announced', () => ({ number: 2 })),
