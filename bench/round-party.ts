@@ -48,8 +48,11 @@ const tell = (news: PartyNews): void => void process.send!(news);
 export function updateOf(node: string, round: number, dimension: number): Int32Array {
   const key = createHash('sha256').update(`${node} ${round}`).digest();
   const stream = p.aes256Ctr(key, 2 * dimension);
-  // Within the 16 bits with room for the noise that a real update carries.
-  return Int32Array.from(new Int16Array(stream.buffer, stream.byteOffset, dimension), (x) => x >> 1);
+  const words = new Int16Array(stream.buffer, stream.byteOffset, dimension);
+  const values = new Int32Array(dimension);
+  // Within the 16 bits, with room for the noise that a real update carries. A loop: `from` takes 80 ms, the rest 4.
+  for (let i = 0; i < dimension; i++) values[i] = words[i]! >> 1;
+  return values;
 }
 
 export function digestOf(values: Int32Array): string {
