@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { canonicalBytes, fromBase64, fromHex, type Json, toHex } from '../../crypto/encoding.ts';
+import type { Policy } from '../../crypto/policy.ts';
 import { isRejection } from '../../protocols/errors.ts';
 import { parseVerifiedGenesis } from '../../protocols/genesis.ts';
 import { policyOf } from '../../protocols/log-policy.ts';
@@ -74,6 +75,9 @@ export class FederationLab implements AsyncDisposable {
   readonly request: LabRequest;
   readonly tasks: readonly Task[];
   readonly policy: SitePolicy;
+  readonly origin: string;
+  /** Log and witness keys, as every party of the federation has them. */
+  readonly logPolicy: Policy;
   readonly officer: Connection;
   readonly officerTls: TlsIdentity;
   readonly log: LogReader;
@@ -106,9 +110,11 @@ export class FederationLab implements AsyncDisposable {
     this.officer = this.connect('officer', 'coordinator');
     const genesis = parseVerifiedGenesis(primitives, fromBase64(local.federation.genesis));
     if (isRejection(genesis)) throw new Error(genesis.why);
+    this.origin = genesis.origin;
+    this.logPolicy = policyOf(primitives, genesis);
     this.log = new LogReader({
       primitives,
-      policy: policyOf(primitives, genesis),
+      policy: this.logPolicy,
       genesisHash: local.federation.genesisHash,
       coordinator: this.officer,
       records: null,

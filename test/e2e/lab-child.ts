@@ -1,6 +1,7 @@
 // A party of a lab in a process of its own: argv is its setting as JSON and where SIGKILL ends it.
 //   before:CALL[:KIND]  when it is about to make that call (with a leaf of that kind)
 //   after:CALL[:KIND]   when that call was answered, before it knows
+//   before:Upload       when it is about to send a payload that is ready on its disk
 //   half-upload         when half of its payload is acknowledged
 //   before:keep:KIND    as coordinator: when it is about to append a leaf of its own of that kind;  after:keep:KIND
 import { Connection } from '../../src/grpc/connection.ts';
@@ -28,6 +29,10 @@ Connection.prototype.callOnce = async function (this: Connection, method, reques
   if (isHere && when === 'after') die();
   return response as never;
 } as typeof callOnce;
+
+if (what === 'Upload') {
+  Connection.prototype.duplex = die;
+}
 
 if (when === 'half-upload') {
   Connection.prototype.duplex = function (this: Connection, method, idleMs) {
