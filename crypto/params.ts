@@ -140,7 +140,18 @@ function largestPrimes(degree: number, bits: number, count: number): number[] | 
  * as little as possible. Law: 2^bitsNeeded <= Q < 2^(sum of sizes), and the sum is bitsNeeded + 1 wherever enough primes
  * lie just below a power of two.
  */
-export function fitPrimes(degree: number, bitsNeeded: number): number[] {
+export function fitPrimes(degree: number, bitsNeeded: number): readonly number[] {
+  const known = fitted.get(`${degree} ${bitsNeeded}`);
+  if (known !== undefined) return known;
+  const primes = searchPrimes(degree, bitsNeeded);
+  fitted.set(`${degree} ${bitsNeeded}`, primes);
+  return primes;
+}
+
+/** Every reader of a log derives every round's parameters; the search takes ms. At most a few hundred entries. */
+const fitted = new Map<string, readonly number[]>();
+
+function searchPrimes(degree: number, bitsNeeded: number): number[] {
   for (let total = bitsNeeded + 1; ; total++) {
     const count = Math.max(2, Math.ceil(total / 30));
     const small = Math.floor(total / count);

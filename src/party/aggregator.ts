@@ -9,6 +9,7 @@ import { type CallContext, implement } from '../grpc/handlers.ts';
 import { receiveUpload } from '../grpc/receive-upload.ts';
 import { AggregationService, QuorumService } from '../grpc/services.ts';
 import { chunkSink, sourceOfBlob } from './chunk-sink.ts';
+import { warmEngines } from './engines.ts';
 import type { LogReader } from './log-reader.ts';
 import { openParty, type Party, primitives, readLog, serve } from './party.ts';
 import { checkPayload, sumPayloads } from './payload-sums.ts';
@@ -214,6 +215,7 @@ export async function runAggregator(folder: string, stateFolder: string): Promis
     () => log.head?.size ?? 0,
     () => log.transcript,
   );
+  log.onHead(() => warmEngines(log.transcript.rounds.values(), 'kernel'));
   log.start();
   return {
     address: server.address,

@@ -5,6 +5,7 @@ import { type RoundParameters, ringShape } from '../../crypto/params.ts';
 import type { PayloadContext } from '../../crypto/payload.ts';
 import { selfCheck } from '../../crypto/self-check.ts';
 import { type RoundRecord, recordHashOf } from '../../protocols/record.ts';
+import type { Round } from '../../protocols/transcript.ts';
 import { loadKernelModule } from '../platform/kernel.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 
@@ -63,4 +64,12 @@ export async function payloadContext(record: RoundRecord, choice: EngineChoice):
     engine: await engine,
     primitives: nodePrimitives,
   };
+}
+
+/** Makes the engine of every round that is taking uploads, so that the first payload does not wait for it. */
+export function warmEngines(rounds: Iterable<Round>, choice: EngineChoice): void {
+  for (const round of rounds) {
+    // A failure is told to whoever asks for the engine.
+    if (round.phase === 'uploading') payloadContext(round.record, choice).catch(() => {});
+  }
 }

@@ -12,6 +12,11 @@ import type { Say } from './events.ts';
 
 const TABLE = 'log-reader';
 const HEAD = 'head';
+/**
+ * Heads are kept at most this often, in ms. What a party acts on is protected by its cosignatures; the kept head only
+ * adds that a log which goes back further than this across the party's own restart is noticed.
+ */
+const KEEP_EVERY_MS = 1000;
 
 export interface LogReaderOptions {
   readonly primitives: Primitives;
@@ -34,6 +39,7 @@ export class LogReader {
   #reader: Reader;
   #following: Promise<void> = Promise.resolve();
   #failure: Error | null = null;
+  #keptAt = Number.NEGATIVE_INFINITY;
   #seen: { readonly size: number; readonly root: Uint8Array } | null = null;
 
   constructor(options: LogReaderOptions) {
@@ -74,6 +80,7 @@ export class LogReader {
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#following;
+    if (this.isCaughtUp) await this.#keep();
   }
 
   /** Resolves once the transcript satisfies a condition. @throws what stopped the reader, or the signal's reason. */
@@ -109,7 +116,7 @@ export class LogReader {
 
   /** @returns leaves that the checkpoint does not cover yet. */
   async #take(pending: Uint8Array[], note: Uint8Array): Promise<Uint8Array[]> {
-    const { primitives: p, genesisHash, records } = this.#options;
+    const { primitives: p, genesisHash } = this.#options;
     const before = this.#reader.transcript.size;
     const count = sizeOf(note) - before;
     if (count > pending.length) return pending; // its leaves are still on the way
@@ -122,10 +129,17 @@ export class LogReader {
       throw new ProtocolError('WRONG_ORIGIN', 'this is not the log of the federation that this party belongs to');
     }
     this.#reader = next;
-    const head = next.head!;
-    if (this.isCaughtUp) await records?.transact((tx) => tx.put(TABLE, HEAD, concat(u64be(head.size), head.root)));
+    if (this.isCaughtUp && performance.now() - this.#keptAt >= KEEP_EVERY_MS) await this.#keep();
     for (const listener of [...this.#listeners]) listener();
     return pending.slice(count);
+  }
+
+  async #keep(): Promise<void> {
+    const { head } = this.#reader;
+    if (head === null) return;
+    this.#keptAt = performance.now();
+    const kept = concat(u64be(head.size), head.root);
+    await this.#options.records?.transact((tx) => tx.put(TABLE, HEAD, kept));
   }
 
   /** While catching up: the head kept from before the restart must be one that these leaves pass through. */

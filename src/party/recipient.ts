@@ -13,7 +13,7 @@ import { upload } from '../grpc/upload.ts';
 import { StoreError } from '../store/errors.ts';
 import { sourceOfBlob } from './chunk-sink.ts';
 import { firstPossible } from './duty-loop.ts';
-import { type EngineChoice, payloadContext } from './engines.ts';
+import { type EngineChoice, payloadContext, warmEngines } from './engines.ts';
 import { askReplicas, fetchBox, REPLICA_MS } from './fetch.ts';
 import type { LogReader } from './log-reader.ts';
 import { logRoundKey, roundKeyOf } from './member.ts';
@@ -238,6 +238,7 @@ export async function runRecipient(
     return gathering;
   };
   const act = async (log: LogReader): Promise<boolean> => {
+    warmEngines(log.transcript.rounds.values(), setting.engine);
     // Models are sealed to whoever is enrolled: a recipient that is not enrolled itself yet waits.
     if (!log.transcript.parties.has(party.name)) return false;
     const keeps = (announce: string): boolean => party.rounds.holds(announce);
