@@ -62,10 +62,9 @@ vi.mock('../../crypto/masks.ts', async (importOriginal) => {
   const pairwiseMask: typeof original.pairwiseMask = (p, secret, node, context, cohort, ...rest) => {
     const name = new TextDecoder().decode(node);
     const other = name === lies.model ? { ...context, modelHash: new Uint8Array(32).fill(7) } : context;
-    const shown =
-      name === lies.set
-        ? cohort.filter((peer, i) => i !== 0 || peer.identity.join() === node.join()).slice(-2)
-        : cohort;
+    const isOwn = (peer: { identity: Uint8Array }): boolean => peer.identity.join() === node.join();
+    const neighbour = cohort.find((peer) => !isOwn(peer));
+    const shown = name === lies.set ? cohort.filter((peer) => isOwn(peer) || peer === neighbour) : cohort;
     return original.pairwiseMask(p, secret, node, other, shown, ...rest);
   };
   return { ...original, pairwiseMask };
