@@ -9,10 +9,11 @@ import { type CallContext, implement } from '../grpc/handlers.ts';
 import { receiveUpload } from '../grpc/receive-upload.ts';
 import { AggregationService, QuorumService } from '../grpc/services.ts';
 import { chunkSink, sourceOfBlob } from './chunk-sink.ts';
+import { DutyLoop } from './duty-loop.ts';
 import { warmEngines } from './engines.ts';
 import type { LogReader } from './log-reader.ts';
 import { openParty, type Party, primitives, readLog, serve } from './party.ts';
-import { checkPayload, sumPayloads } from './payload-sums.ts';
+import { checkPayload, foldUploads, sumPayloads } from './payload-sums.ts';
 import type { Running } from './running.ts';
 
 /** How long a call may wait for this replica's log to catch up with the caller's, in ms: less than a caller waits. */
@@ -215,11 +216,23 @@ export async function runAggregator(folder: string, stateFolder: string): Promis
     () => log.head?.size ?? 0,
     () => log.transcript,
   );
-  log.onHead(() => warmEngines(log.transcript.rounds.values(), 'kernel'));
+  // Sums grow while uploads arrive. One duty at a time; a failure costs only that the close adds up more.
+  const folding = new DutyLoop(async () => {
+    for (const round of log.transcript.rounds.values()) {
+      if (round.phase === 'uploading' && (await foldUploads(party.store, round, party.name))) return true;
+    }
+    return false;
+  }, party.say);
+  log.onHead(() => {
+    warmEngines(log.transcript.rounds.values(), 'kernel');
+    folding.poke();
+  });
   log.start();
+  folding.start(60_000);
   return {
     address: server.address,
     stop: async () => {
+      await folding.stop();
       await log.stop();
       await server.stop();
       await party.store[Symbol.asyncDispose]();
