@@ -18,7 +18,6 @@ const THRESHOLD = 3;
 /** Rounds measured, after two that warm up compilers and connections. */
 const ROUNDS = 7;
 const WARM = 2;
-
 type Mode = PartyOrder['mode'];
 
 function taskOf(dimension: number): Task {
@@ -37,7 +36,7 @@ function taskOf(dimension: number): Task {
     noise: { sigma2Numerator: '10000', sigma2Denominator: '1' },
     sensitivity2: '1',
     clipMicro: 1_000_000,
-    scale: 65_536,
+    scale: 1,
     maxAttempts: 4,
     maxLeaves: 1000,
     uploadMs: 60_000,

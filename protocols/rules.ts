@@ -3,9 +3,10 @@ import type { Primitives } from '../crypto/primitives.ts';
 import { isRejection, type Rejection, type RejectionCode, reject } from './errors.ts';
 import type { AnyLeaf } from './leaves.ts';
 import { applyPatch, type Patch } from './patch.ts';
+import { abortRule, decideRule } from './rules-decide.ts';
 import { answerRule, complaintRule, confirmRule, readyRule, releaseRule, resealRule } from './rules-quorum.ts';
 import { announceRule, enrolRule, genesisRule, modelRule, revokeRule, roundKeyRule } from './rules-register.ts';
-import { abortRule, closeRule, decideRule, openRule, uploadRule } from './rules-round.ts';
+import { closeRule, openRule, uploadRule } from './rules-round.ts';
 import { findParty, type Transcript } from './transcript.ts';
 import { isKind, type SignedLeaf, type Verified, verifyLeaf } from './verified.ts';
 

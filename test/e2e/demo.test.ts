@@ -23,8 +23,11 @@ afterAll(() => rmSync(out, { recursive: true, force: true }));
 describe('the demonstration', () => {
   it('runs every party as a process of its own, with a certificate of its own', () => {
     const roles = report.parties.map((party) => party.role);
-    const distinct = (role: string): number => new Set(report.parties.filter((p) => p.role === role).map((p) => p.name)).size;
-    expect(['coordinator', 'aggregator', 'member', 'witness', 'recipient', 'node'].map(distinct)).toEqual([1, 2, 5, 2, 1, 4]);
+    const distinct = (role: string): number =>
+      new Set(report.parties.filter((p) => p.role === role).map((p) => p.name)).size;
+    expect(['coordinator', 'aggregator', 'member', 'witness', 'recipient', 'node'].map(distinct)).toEqual([
+      1, 2, 5, 2, 1, 4,
+    ]);
     expect(roles.length).toBe(15 + 4); // four were killed and started again
     expect(new Set(report.parties.map((party) => party.pid)).size).toBe(report.parties.length);
     expect(new Set(report.parties.map((party) => party.certSha256)).size).toBe(15);
@@ -54,8 +57,17 @@ describe('the demonstration', () => {
   });
 
   it('leaves a transcript that verifies, also re-added from its blobs', async () => {
-    for (const file of ['convergence.svg', 'policy.txt', 'log/checkpoint']) expect(existsSync(join(out, file))).toBe(true);
-    const args = [launcher, 'audit', join(out, 'log'), '--policy', join(out, 'policy.txt'), '--blobs', join(out, 'blobs')];
+    for (const file of ['convergence.svg', 'policy.txt', 'log/checkpoint'])
+      expect(existsSync(join(out, file))).toBe(true);
+    const args = [
+      launcher,
+      'audit',
+      join(out, 'log'),
+      '--policy',
+      join(out, 'policy.txt'),
+      '--blobs',
+      join(out, 'blobs'),
+    ];
     const { stdout } = await run(process.execPath, args, { cwd: root }); // exit code 0, else it throws
     expect(stdout).toContain('verified');
   }, 120_000);

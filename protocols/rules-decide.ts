@@ -1,0 +1,66 @@
+import { type Rejection, reject } from './errors.ts';
+import { charge, release } from './ledger.ts';
+import type { Patch } from './patch.ts';
+import { checkCohortSize, checkHolders, isActive, readyMembers, runningRound } from './rules-round.ts';
+import { findParty, isRunning, type Transcript, windowKey } from './transcript.ts';
+import type { Signed } from './verified.ts';
+
+/** Decides: at most once per round and per (task, model, window), only over a confirmed set that t members can serve. */
+export function decideRule(t: Transcript, { leaf, hash }: Signed<'decide'>): Patch | Rejection {
+  const { body } = leaf;
+  const round = runningRound(t, body.round);
+  if ('rejected' in round) return round;
+  if (findParty(t, leaf.actor)?.role !== 'coordinator') return reject('WRONG_ROLE', 'only the coordinator decides');
+  if (round.phase === 'decided') return reject('ALREADY_DECIDED', 'the first decision binds');
+  if (round.phase !== 'confirming') return reject('NOT_CONFIRMED', 'the round is not closed');
+  const { attempt, record } = round;
+  if (body.close !== attempt.close || body.attempt !== attempt.number)
+    return reject('STALE_ATTEMPT', 'not the last attempt');
+  const confirms = attempt.cohort.map((upload) => attempt.confirms.get(upload.node)?.index);
+  if (body.confirms.length !== confirms.length || confirms.some((index, i) => index !== body.confirms[i])) {
+    return reject('NOT_CONFIRMED', 'every node of U must have confirmed');
+  }
+  if (readyMembers(t, attempt).length < record.parameters.threshold) {
+    return reject('NOT_READY', 'fewer than t members are ready');
+  }
+  if (body.sumHash !== attempt.sumHash) return reject('SUM_MISMATCH', 'not the sum that was closed over');
+  if (body.rhoNano !== record.charge.rhoNano) return reject('CHARGE_MISMATCH', 'not the charge of the record');
+  const window = windowKey(record);
+  if (t.decidedWindows.has(window)) return reject('WINDOW_DECIDED', 'this task, model and window were decided');
+  const problem = checkCohortSize(t, record, attempt.cohort) ?? checkHolders(t, record);
+  if (problem !== null) return problem;
+  if (attempt.cohort.some((upload) => !isActive(t, upload.node))) return reject('REVOKED', 'a node of U was revoked');
+  const ledger = charge(t.ledger, round.id);
+  if ('rejected' in ledger) return ledger;
+  const decision = { hash, index: t.size, attempt, body, answers: new Map() };
+  return { round: { ...round, phase: 'decided', decision }, decide: { hash, round: round.id, window }, ledger };
+}
+
+/** Ends a round without a result. What was charged stays charged. */
+export function abortRule(t: Transcript, { leaf }: Signed<'abort'>): Patch | Rejection {
+  const round = t.rounds.get(leaf.body.round);
+  if (round === undefined) return reject('UNKNOWN_ROUND', 'no such round');
+  if (!isRunning(round)) return reject('ROUND_ENDED', 'the round has already ended');
+  const role = findParty(t, leaf.actor)?.role;
+  const isRecipient = round.record.recipients.some((recipient) => recipient.name === leaf.actor);
+  if (role !== 'coordinator' && !(isRecipient && round.phase === 'decided')) {
+    return reject('WRONG_ROLE', 'the coordinator aborts; a recipient only what it could not open');
+  }
+  const decision = round.phase === 'decided' ? round.decision : null;
+  const { id, openHash, openIndex, openTime, record, uploads, attempts } = round;
+  return {
+    round: {
+      phase: 'aborted',
+      id,
+      openHash,
+      openIndex,
+      openTime,
+      record,
+      uploads,
+      attempts,
+      reason: leaf.body.reason,
+      decision,
+    },
+    ledger: release(t.ledger, round.id),
+  };
+}
