@@ -40,9 +40,11 @@ function findRuntime() {
 function findEntry([first, second, ...rest]) {
   if (first === '--script' && second) return [resolve(root, second), ...rest];
   if (first === '--bin' && second) {
-    const name = second === 'biome' ? '@biomejs/biome' : second === 'tsc' ? 'typescript' : second === 'asc' ? 'assemblyscript' : second;
+    const packages = { biome: '@biomejs/biome', tsc: 'typescript', asc: 'assemblyscript' };
+    const name = packages[second] ?? second;
     let folder = dirname(fileURLToPath(import.meta.url));
-    while (!existsSync(join(folder, 'node_modules', name, 'package.json')) && dirname(folder) !== folder) folder = dirname(folder);
+    while (!existsSync(join(folder, 'node_modules', name, 'package.json')) && dirname(folder) !== folder)
+      folder = dirname(folder);
     const manifest = require(join(folder, 'node_modules', name, 'package.json'));
     const bin = typeof manifest.bin === 'string' ? manifest.bin : manifest.bin[second];
     return [join(folder, 'node_modules', name, bin), ...rest];
