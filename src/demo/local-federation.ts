@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Body } from '../../protocols/leaves.ts';
@@ -11,13 +12,23 @@ import { createPartyFolder, installCertificate, joinFederation, type NewParty } 
 import { nodePrimitives as p } from '../platform/primitives-node.ts';
 import { systemRng } from '../platform/rng.ts';
 
-/** A free TCP port on loopback. It is free when this returns; nobody holds it for us. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+/** Below the range that systems take for outgoing connections, so that none of ours lands on it in between. */
+const FIRST_PORT = 15_000;
+const PORTS = 17_000;
+
+/** A free TCP port on loopback that is not in `taken`. It is free when this returns; nobody holds it for us. */
+async function freePort(taken: Set<number>): Promise<number> {
+  for (;;) {
+    const port = FIRST_PORT + randomInt(PORTS);
+    if (taken.has(port)) continue;
+    taken.add(port);
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    });
+    if (free) return port;
+  }
 }
 
 export interface LocalParty {
@@ -53,8 +64,9 @@ export interface LocalFederation {
 export async function foundLocally(request: LocalFederationRequest): Promise<LocalFederation> {
   const path = (name: string): string => join(request.folder, 'parties', name);
   const cards: Card[] = [];
+  const taken = new Set<number>();
   for (const party of request.parties) {
-    const placed: NewParty = { ...party, address: `127.0.0.1:${await freePort()}` };
+    const placed: NewParty = { ...party, address: `127.0.0.1:${await freePort(taken)}` };
     cards.push(await createPartyFolder(p, systemRng, path(party.name), placed));
   }
   const of = (role: CardRole): Card[] => cards.filter((card) => card.role === role);
