@@ -103,7 +103,7 @@ function aggregation(party: Party, log: LogReader) {
         throw new ProtocolError('PAYLOAD_HASH', 'not the correction that the leaf names');
       const problem = checkCorrection(round.record, correction) ?? checkBoxes(hashOf, body, boxes);
       if (problem !== null) refuse(problem);
-      for (const bytes of [correction, ...boxes.map((box) => box.sealed)]) await store.blobs.put([bytes]);
+      await store.blobs.putAll([correction, ...boxes.map((box) => box.sealed)]);
       return { leafIndex: BigInt(await party.append(leaf)) };
     },
     reseal: async ({ leaf, box }, context) => {
@@ -179,7 +179,7 @@ function quorum(party: Party, log: LogReader) {
         sealed.length === named.length &&
         sealed.every((box, i) => box.recipient === named[i]!.recipient && hashOf(box.sealed) === named[i]!.hash);
       if (!same) throw new ProtocolError('PAYLOAD_HASH', 'not the answers that the leaf names');
-      for (const box of sealed) await store.blobs.put([box.sealed]);
+      await store.blobs.putAll(sealed.map((box) => box.sealed));
       return { leafIndex: BigInt(await party.append(leaf)) };
     },
     fetchAnswers: async ({ decideHash, recipient, exceptMembers }, { peer }) => {

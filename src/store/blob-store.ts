@@ -73,6 +73,27 @@ export class FileBlobStore implements BlobStore {
     });
   }
 
+  async putAll(contents: readonly Uint8Array[]): Promise<readonly BlobInfo[]> {
+    const paths = contents.map(() => temporaryPath(this.#folder));
+    return guarded(async () => {
+      try {
+        const written = contents.map((content, i) => writeDigested(this.#disk, paths[i]!, [content]));
+        const digests = await Promise.all(written);
+        await this.#records.transact((tx) =>
+          guarded(async () => {
+            for (const [i, { hash }] of digests.entries()) await this.#disk.rename(paths[i]!, this.path(hash));
+            await this.#disk.syncFolder(this.#blobs);
+            for (const digest of digests) await tx.put(TABLE, digest.hash, encodeDigest(digest));
+          }),
+        );
+        return digests.map(({ hash, lengthBytes }) => ({ hash, lengthBytes }));
+      } catch (cause) {
+        for (const path of paths) await this.#disk.remove(path).catch(() => undefined);
+        throw cause;
+      }
+    });
+  }
+
   /**
    * Makes a finished file a blob, inside the caller's transaction. What the disk does twice is harmless: a crash between
    * the rename and the commit leaves a file without a row, which the next attempt finds.

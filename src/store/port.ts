@@ -65,6 +65,8 @@ export interface BlobReader extends Disposable {
 /** Immutable blobs named by content. */
 export interface BlobStore {
   put(content: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<BlobInfo>;
+  /** Several small blobs in one durable step: all of them, or none that anything names. */
+  putAll(contents: readonly Uint8Array[]): Promise<readonly BlobInfo[]>;
   has(hash: BlobHash): Promise<boolean>;
   /** The whole blob, verified. @throws StoreError NOT_FOUND, CORRUPT */
   get(hash: BlobHash): Promise<Uint8Array>;

@@ -27,6 +27,7 @@ function failingDisk(step: number, errno: string): { disk: Disk; steps: () => nu
 
 describe('a device that fails at any step', () => {
   const content = Buffer.alloc(3000, 'z');
+  const several = [bytes('one'), bytes('two'), bytes('one')];
   const declared = { lengthBytes: content.length, hash: sha256(content) };
 
   async function work(store: Store, acknowledged: string[]): Promise<void> {
@@ -40,6 +41,8 @@ describe('a device that fails at any step', () => {
     const version = (await store.sums.find('s'))?.version ?? 0;
     await store.sums.replace('s', version, bytes('m'), [content]);
     acknowledged.push('sum');
+    await store.blobs.putAll(several);
+    acknowledged.push('several');
   }
 
   it.each(['EIO', 'ENOSPC'])(
@@ -72,7 +75,12 @@ describe('a device that fails at any step', () => {
           expect(progress.receivedBytes).toBeGreaterThanOrEqual(Number(what.slice(6)));
         }
         if (acknowledged.includes('blob')) expect(sha256(await store.blobs.get(declared.hash))).toBe(declared.hash);
+        // Several blobs in one step: all are there, or none.
+        const there = await Promise.all(several.map((blob) => store.blobs.has(sha256(blob))));
+        expect(new Set(there).size).toBe(1);
+        if (acknowledged.includes('several')) expect(there).toEqual([true, true, true]);
         await work(store, []);
+        for (const blob of several) expect(Buffer.from(await store.blobs.get(sha256(blob)))).toEqual(Buffer.from(blob));
         expect(sha256(await store.blobs.get(declared.hash))).toBe(declared.hash);
         expect((await store.sums.find('s'))?.hash).toBe(declared.hash);
         if (outcome === 'done') {
