@@ -156,13 +156,23 @@ function sharesOf(answers: Answers, candidate: Candidate): Uint16Array[] {
   });
 }
 
-function keyOpens(context: PayloadContext, key: Int32Array, wire: Uint8Array): boolean {
+/** All values under a key; null where it does not open every block. The short last block is tried first. */
+function openValues({ context, block }: OpeningInput, key: Int32Array): Int32Array | null {
+  const { blocks, dimension } = context.parameters;
+  const values = new Int32Array(dimension);
   using opener = createOpener(context, key);
   try {
-    opener.block(context.parameters.blocks - 1, wire);
-    return true;
+    const last = opener.block(blocks - 1, block(blocks - 1));
+    values.set(last, dimension - last.length);
+    for (let j = 0, at = 0; j < blocks - 1; j++) {
+      const part = opener.block(j, block(j));
+      values.set(part, at);
+      at += part.length;
+    }
+    return values;
   } catch (error) {
-    if (error instanceof CryptoError && error.code === 'KEY_DOES_NOT_FIT') return false;
+    wipe(values); // the blocks before the one that does not fit
+    if (error instanceof CryptoError && error.code === 'KEY_DOES_NOT_FIT') return null;
     throw error;
   }
 }
@@ -180,15 +190,15 @@ function checkSum(input: OpeningInput): Rejection | null {
 }
 
 /**
- * Opens the sum: threshold decryption at the recipient. Tries every way to believe t members on one block; the one that
- * opens is right, and the members that logged other hashes are named.
+ * Opens the sum: threshold decryption at the recipient. Tries every way to believe t members; the one that opens every
+ * block is right, and the members that logged other hashes are named.
  *
  * @returns exact integers; or BOX_UNREADABLE, TOO_FEW_ANSWERS, CHECKSUM_MISMATCH, KEY_DOES_NOT_FIT, none of which says
  * anything that depends on the data.
  */
 export function openSum(p: Primitives, input: OpeningInput): Opening | Rejection {
-  const { context, round } = input;
-  const { members, threshold, maskModulusBits, ringDegree, blocks, dimension } = round.record.parameters;
+  const { round } = input;
+  const { members, threshold, maskModulusBits, ringDegree } = round.record.parameters;
   const recipient = round.record.recipients.findIndex(({ name }) => name === input.recipient);
   const mismatch = checkSum(input);
   if (mismatch !== null) return mismatch;
@@ -206,14 +216,8 @@ export function openSum(p: Primitives, input: OpeningInput): Opening | Rejection
     for (const candidate of candidates(sets, threshold, answers.claims)) {
       const key = recoverKey(corrections, sharesOf(answers, candidate), own, maskModulusBits);
       try {
-        if (!keyOpens(context, key, input.block(blocks - 1))) continue;
-        const values = new Int32Array(dimension);
-        using opener = createOpener(context, key);
-        for (let block = 0, at = 0; block < blocks; block++) {
-          const part = opener.block(block, input.block(block));
-          values.set(part, at);
-          at += part.length;
-        }
+        const values = openValues(input, key);
+        if (values === null) continue;
         const wrong = liars(sets, answers.claims, candidate).map((index) => round.record.members[index]!.name);
         return { values, resultHash: resultHashOf(p, values), liars: [...wrong, ...silentLiars(input, answers)] };
       } finally {

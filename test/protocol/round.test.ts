@@ -133,6 +133,25 @@ describe('a round over the in-memory wire', () => {
     expect(federation.log.transcript.ledger.spentRhoNano).toBeGreaterThan(0); // charged: the answers went out
   });
 
+  it('ends so too when the last block fits and an earlier one does not', async () => {
+    const large = { ...request, dimension: 400_000 };
+    const parameters = deriveParameters({ ...large, members: 5, threshold: 3 });
+    expect(parameters.blocks).toBeGreaterThan(1);
+    const engine = await createKernelEngine(loadKernelModule(), ringShape(parameters));
+    const federation = new MemoryFederation(setting({ request: large, engine: () => engine }));
+    const updates = new Map(federation.nodeNames.map((name) => [name, new Int32Array(400_000)]));
+    const honest = federation.runRound(1, updates);
+    expect(federation.openings.has(honest.id)).toBe(true);
+    federation.nextModel(honest);
+    federation.tamper = (what, party, value) => {
+      if (what === 'payload' && party === 'node-2') (value as Uint8Array).fill(1, 0, 1000);
+      return value;
+    };
+    const round = federation.runRound(2, updates);
+    expect(round).toMatchObject({ phase: 'aborted', reason: 'KEY_DOES_NOT_FIT' });
+    expect(federation.openings.has(round.id)).toBe(false);
+  });
+
   it('refuses to open a round beyond the budget', () => {
     const federation = new MemoryFederation(setting({ budgetRhoNano: 4_000_000 }));
     const updates = someUpdates(federation.nodeNames);
