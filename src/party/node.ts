@@ -13,12 +13,13 @@ import {
   resealFor,
   uploadBody,
 } from '../../protocols/node.ts';
-import type { SitePolicy } from '../../protocols/site-policy.ts';
+import { checkRound, type SitePolicy } from '../../protocols/site-policy.ts';
 import { type Task, taskHashOf } from '../../protocols/task.ts';
 import type { Attempt, Round } from '../../protocols/transcript.ts';
 import { download } from '../grpc/download.ts';
 import { AggregationService, ModelService } from '../grpc/services.ts';
 import { upload } from '../grpc/upload.ts';
+import { StoreError } from '../store/errors.ts';
 import type { BlobReader } from '../store/port.ts';
 import { firstPossible } from './duty-loop.ts';
 import { type EngineChoice, payloadContext } from './engines.ts';
@@ -161,9 +162,12 @@ async function doUpload(party: Party, log: LogReader, setting: NodeSetting, roun
   await sendUpload(party, round);
 }
 
-async function ownCharges(party: Party): Promise<number> {
+/** What the node itself counts: rounds that it confirmed, decided or not. @param except - a round left out. */
+async function ownCharges(party: Party, except = ''): Promise<number> {
   let spent = 0;
-  for (const { value } of await party.store.records.list(CHARGES)) spent += Number(new TextDecoder().decode(value));
+  for (const { key, value } of await party.store.records.list(CHARGES)) {
+    if (key !== except) spent += Number(new TextDecoder().decode(value));
+  }
   return spent;
 }
 
@@ -194,6 +198,10 @@ async function confirm(
 ): Promise<void> {
   const name = `confirm-${attempt.close}`;
   if (!party.rounds.has(round.id, name)) {
+    // Again, since the upload: of two rounds that are open at once each may fit the site's budget, and both not.
+    const charged = await ownCharges(party, round.id);
+    const refusal = checkRound(setting.policy, log.transcript, round.record, party.name, charged);
+    if (refusal !== null) return party.say('round refused', { code: refusal.rejected, why: refusal.why });
     using secrets = readSecrets(party, round.id);
     const context = await payloadContext(round.record, setting.engine);
     const own = attempt.cohort.find((upload) => upload.node === party.name)!;
@@ -227,14 +235,25 @@ async function reseal(party: Party, log: LogReader, round: Round, attempt: Attem
   await askReplicas(party.aggregators, (r) => r.callOnce(AggregationService.reseal, request, REPLICA_MS));
 }
 
+/** Hash of a payload that was prepared; null where a crash left the file wiped, in whole or in part. */
+function keptPayload(party: Party, round: string): string | null {
+  try {
+    const [, hash] = decodeParts(party.rounds.read(round, UPLOAD) ?? new Uint8Array(0));
+    return hash === undefined ? null : new TextDecoder().decode(hash);
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'CORRUPT') return null;
+    throw error;
+  }
+}
+
 /** The round has ended: every secret of it is wiped, and a charge that never came to a decision is taken back. */
 async function forget(party: Party, round: Round): Promise<void> {
-  // A crash may have left the file empty: wiped, but not yet unlinked.
-  const [, payloadHash] = decodeParts(party.rounds.read(round.id, UPLOAD) ?? new Uint8Array(0));
-  if (payloadHash !== undefined) await party.store.blobs.remove(new TextDecoder().decode(payloadHash));
+  const payloadHash = round.uploads.get(party.name)?.body.payloadHash ?? keptPayload(party, round.id);
+  if (payloadHash !== null) await party.store.blobs.remove(payloadHash);
   party.rounds.forget(round.id);
-  const decided = round.phase === 'released' || (round.phase === 'aborted' && round.decision !== null);
-  if (!decided) await party.store.records.transact((tx) => tx.delete(CHARGES, round.id));
+  // A decided round that only grew too long was answered for all that.
+  const isDecided = 'decision' in round && round.decision !== null;
+  if (!isDecided) await party.store.records.transact((tx) => tx.delete(CHARGES, round.id));
   party.say('round ended', { round: round.record.number, phase: round.phase });
 }
 

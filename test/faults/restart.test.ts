@@ -79,6 +79,7 @@ it('finishes wiping what a crash left half wiped, or prepared and never sent', a
   writeFileSync(join(roundsOf('one'), id!, 'upload'), '');
   mkdirSync(join(roundsOf('two'), id!));
   writeFileSync(join(roundsOf('two'), id!, 'secrets'), 'a key that no upload was sent under');
+  writeFileSync(join(roundsOf('two'), id!, 'upload'), new Uint8Array(1023)); // overwritten, not yet cut
   for (const name of ['one', 'two']) {
     await lab.stop(name);
     await lab.run(name);
