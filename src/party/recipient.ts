@@ -34,12 +34,15 @@ export interface RecipientSetting {
   readonly tasks: readonly Task[];
   readonly engine: EngineChoice;
   readonly maker: ModelMaker;
+  /** How long a sum that t answers do not open waits for the answers of other ready members, in ms. */
+  readonly lateAnswersMs?: number;
 }
 
 const RESULTS = 'results';
 const MODELS = 'models';
 /** How long the recipient waits for answers beyond the t that it needs: they name liars. In ms. */
 const MORE_ANSWERS_MS = 300;
+const LATE_ANSWERS_MS = 60_000;
 
 /** The summed payload, in the recipient's own store, checked against the hash of the decision. */
 async function fetchSum(party: Party, round: Round, decision: Decision): Promise<void> {
@@ -116,7 +119,13 @@ async function fetchCorrectionSum(party: Party, decision: Decision): Promise<Uin
   throw new ProtocolError('SUM_MISMATCH', 'not the sum of corrections that was decided over');
 }
 
-async function open(party: Party, log: LogReader, round: Round, gathering: Promise<Gathered>): Promise<void> {
+async function open(
+  party: Party,
+  log: LogReader,
+  round: Round,
+  gathering: Promise<Gathered>,
+  isLate: () => boolean,
+): Promise<void> {
   // A moment for the answers of members beyond the first t.
   const wanted = round.phase === 'decided' ? round.decision.attempt.ready.size : 0;
   const complete = (r: Round | undefined): boolean => r?.phase === 'decided' && r.decision.answers.size >= wanted;
@@ -142,15 +151,17 @@ async function open(party: Party, log: LogReader, round: Round, gathering: Promi
     block: (block) => blocks[block]!,
   });
   if (isRejection(opened)) {
-    // More answers may still come, unless all that were ready have answered.
-    if (opened.rejected !== 'CHECKSUM_MISMATCH' && decision.answers.size < decision.attempt.ready.size) {
+    // More answers may still come, unless all that were ready have answered. They are not waited for without end: with
+    // t answers the coordinator leaves the round to its recipients.
+    const mayOpenLater = opened.rejected !== 'CHECKSUM_MISMATCH' && decision.answers.size < decision.attempt.ready.size;
+    if (mayOpenLater && !isLate()) {
       throw new ProtocolError(opened.rejected, opened.why);
     }
     const reason =
       opened.rejected === 'CHECKSUM_MISMATCH' || opened.rejected === 'KEY_DOES_NOT_FIT'
         ? opened.rejected
         : 'TOO_FEW_ANSWERS';
-    party.say('round not opened', { round: now.record.number, code: opened.rejected });
+    party.say('round not opened', { round: now.record.number, code: opened.rejected, why: opened.why });
     await party.append(party.leaf('abort', { round: now.id, reason }));
     return;
   }
@@ -237,6 +248,13 @@ export async function runRecipient(
     gathering.catch(() => gathered.delete(decision.hash)); // the next one to ask fetches again
     return gathering;
   };
+  // By decision: when its sum did not open for the first time, in ms of this process's clock.
+  const failedSince = new Map<string, number>();
+  const isLate = (decide: string): boolean => {
+    const since = failedSince.get(decide) ?? performance.now();
+    failedSince.set(decide, since);
+    return performance.now() - since >= (setting.lateAnswersMs ?? LATE_ANSWERS_MS);
+  };
   const act = async (log: LogReader): Promise<boolean> => {
     warmEngines(log.transcript.rounds.values(), setting.engine);
     // Models are sealed to whoever is enrolled: a recipient that is not enrolled itself yet waits.
@@ -255,8 +273,10 @@ export async function runRecipient(
       if (task !== undefined) await publish(party, log, () => setting.maker.first(task), null);
     } else if (duty.duty === 'round-key') await logRoundKey(party, duty.announce.hash);
     else if (duty.duty === 'open') {
-      await open(party, log, duty.round, gatherFor(duty.round, duty.decision));
-      gathered.delete(duty.decision.hash);
+      const { hash } = duty.decision;
+      await open(party, log, duty.round, gatherFor(duty.round, duty.decision), () => isLate(hash));
+      gathered.delete(hash);
+      failedSince.delete(hash);
     } else if (duty.duty === 'next-model') {
       await publish(party, log, () => nextModel(party, setting, duty.round), duty.decision.hash);
     } else {

@@ -9,11 +9,14 @@ const lies = vi.hoisted(() => ({
   /** A member whose K_T is off by one in one coefficient. */
   share: '',
   isAnswering: false,
+  /** A member that says it is ready and never answers. */
+  silent: '',
   /** A member that complains about every box. */
   complains: '',
   /** A node that seals other seeds than it commits to, to members of these indices. */
   seals: '',
   to: [] as number[],
+  toRecipient: false,
   /** A node whose payload is under another key than it shares. */
   key: '',
   /** A node that masks for another set than was closed. */
@@ -25,6 +28,7 @@ const lies = vi.hoisted(() => ({
 vi.mock('../../protocols/member.ts', async (importOriginal) => {
   const original = await importOriginal<typeof import('../../protocols/member.ts')>();
   const makeAnswer: typeof original.makeAnswer = (...args) => {
+    if (args[5] === lies.silent) throw new Error('says nothing');
     lies.isAnswering = args[5] === lies.share;
     try {
       return original.makeAnswer(...args);
@@ -50,8 +54,7 @@ vi.mock('../../crypto/share-box.ts', async (importOriginal) => {
   const sealSeeds: typeof original.sealSeeds = (p, rng, context, holder, publicKey, seeds) => {
     const isLie =
       new TextDecoder().decode(context.node) === lies.seals &&
-      holder.role === 'member' &&
-      lies.to.includes(holder.index);
+      (holder.role === 'member' ? lies.to.includes(holder.index) : lies.toRecipient);
     const sent = isLie ? seeds.map(() => new SecretBytes('another seed', rng(32))) : seeds;
     return original.sealSeeds(p, rng, context, holder, publicKey, sent);
   };
@@ -154,20 +157,34 @@ describe('a node', () => {
     expect(lab.coordinator.keeper.log.size).toBe(size);
   });
 
+  it('whose payload does not fit its key ends the round also when a ready member never answers', async () => {
+    const { end, round } = await roundWith({ key: 'eu', silent: 'member-3' }, 1);
+    expect(end).toBe('KEY_DOES_NOT_FIT');
+    const { decision } = round as Extract<Round, { phase: 'aborted' }>;
+    expect([decision!.attempt.ready.size, decision!.answers.size]).toEqual([3, 2]);
+  });
+
+  it('whose seed for the recipient is another than it committed to ends the round, and is named to its owner', async () => {
+    const { end } = await roundWith({ seals: 'us', toRecipient: true, silent: 'member-3' }, 2);
+    expect(end).toBe('TOO_FEW_ANSWERS');
+    const said = lab.events.filter(({ event }) => event === 'round not opened').at(-1);
+    expect(said).toMatchObject({ party: 'owner', code: 'BOX_UNREADABLE', why: expect.stringContaining('of us ') });
+  });
+
   it('P13 that was shown another set: masks do not cancel, nothing opens', async () => {
-    const { id, end } = await roundWith({ set: 'apac' }, 1);
+    const { id, end } = await roundWith({ set: 'apac' }, 3);
     expect(end).toBe('KEY_DOES_NOT_FIT');
     await expect(lab.result(id)).rejects.toMatchObject({ status: 'NOT_FOUND' });
   });
 
   it('P14 that was given another model: masks do not cancel, nothing opens', async () => {
-    const { id, end } = await roundWith({ model: 'us' }, 2);
+    const { id, end } = await roundWith({ model: 'us' }, 4);
     expect(end).toBe('KEY_DOES_NOT_FIT');
     await expect(lab.result(id)).rejects.toMatchObject({ status: 'NOT_FOUND' });
   });
 
   it('and with everybody honest again the next round is exact', async () => {
-    const { id, end } = await roundWith({}, 3);
+    const { id, end } = await roundWith({}, 5);
     expect(end).toBe('released');
     expect(await lab.result(id)).toEqual(sumOf(nodes));
   });

@@ -94,7 +94,7 @@ export class FederationLab implements AsyncDisposable {
     this.request = request;
     this.officerTls = officerTls;
     const base = { ...BASE_TASK, ...request.task };
-    this.tasks = ['w1', 'w2', 'w3', 'w4'].map((window) => ({ ...base, window }));
+    this.tasks = ['w1', 'w2', 'w3', 'w4', 'w5', 'w6'].map((window) => ({ ...base, window }));
     this.policy = {
       genesis: local.federation.genesisHash,
       tasks: [base.task],

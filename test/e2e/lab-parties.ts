@@ -57,7 +57,7 @@ export function runParty(setting: PartySetting): Promise<Running> {
         first: async () => new Uint8Array([1]),
         next: async (_task: Task, round: Round) => new Uint8Array([1 + round.record.number]),
       };
-      return runRecipient(folder, async () => ({ tasks, engine: 'auto', maker }));
+      return runRecipient(folder, async () => ({ tasks, engine: 'auto', maker, lateAnswersMs: 3000 }));
     }
     default:
       return role satisfies never;
