@@ -92,5 +92,5 @@ function sumPayloads(world: MemoryWorld, round: Round, payloads: readonly string
     for (const [block, wire] of splitBlocks(context, world.blobs.get(hash)!)) sum.add(block, wire);
   }
   const blocks = Array.from({ length: context.parameters.blocks }, (_, block) => sum.block(block));
-  return world.put(concat(...blocks));
+  return world.put(world.tamper('sum', 'aggregator', concat(...blocks)));
 }

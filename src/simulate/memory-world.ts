@@ -47,9 +47,12 @@ export class MemoryWorld {
   readonly refusals: Rejection[] = [];
   /** Parties that vanish at a step, by name. */
   readonly vanished = new Map<string, Vanish>();
-  /** Lets a test change what a member answers or a node sends before it goes out. */
-  tamper: <T>(what: 'share-seeds' | 'box' | 'payload' | 'answer', party: string, value: T) => T = (_w, _p, value) =>
-    value;
+  /** Lets a test change what a member answers, a node sends or an aggregator adds up before it goes out. */
+  tamper: <T>(what: 'share-seeds' | 'box' | 'payload' | 'answer' | 'sum', party: string, value: T) => T = (
+    _what,
+    _party,
+    value,
+  ) => value;
   readonly setting: MemorySetting;
   /** Simulated ms; leaves were first seen at these times, by hash. */
   clock = 0;
