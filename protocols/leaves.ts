@@ -140,6 +140,7 @@ const bodies = {
       'TOO_MANY_ATTEMPTS',
       'NOT_READY',
       'TOO_FEW_ANSWERS',
+      'BOX_UNREADABLE',
       'KEY_DOES_NOT_FIT',
       'CHECKSUM_MISMATCH',
       'OPERATOR',

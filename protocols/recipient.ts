@@ -11,6 +11,7 @@ import { type Candidate, candidates, liars, type ShareClaims } from '../crypto/s
 import { heldBy, type MemberSet, recoverKey, shareSum, subsets } from '../crypto/sharing.ts';
 import { hashWithLabel } from '../crypto/signature.ts';
 import { type Rejection, reject } from './errors.ts';
+import type { Body } from './leaves.ts';
 import { memberIndex } from './member.ts';
 import { shareContext } from './node.ts';
 import { type Announce, type Decision, isOver, type Round, type Transcript } from './transcript.ts';
@@ -187,6 +188,12 @@ function checkSum(input: OpeningInput): Rejection | null {
   const expected = addChecksums(context.parameters, theirs);
   const same = checksum.value().every((residue, i) => residue === expected[i]);
   return same ? null : reject('CHECKSUM_MISMATCH', 'the sum is not the sum of what the nodes confirmed');
+}
+
+/** How a sum that cannot be opened ends its round in the log. */
+export function abortReasonOf({ rejected }: Rejection): Body<'abort'>['reason'] {
+  const named = ['BOX_UNREADABLE', 'KEY_DOES_NOT_FIT', 'CHECKSUM_MISMATCH'] as const;
+  return named.find((code) => code === rejected) ?? 'TOO_FEW_ANSWERS';
 }
 
 /**

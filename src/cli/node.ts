@@ -20,7 +20,7 @@ function runCommand(): Command {
       `
 node.yaml:
   tasks: [task.json]           # task files this site takes part in
-  policy: policy.yaml          # what the site allows
+  policy: policy.yaml          # what the site allows; 'veilsum policy new' writes one
   data:                        # CSV with a header; leave out where updates come from 'veilsum node submit'
     train: train.csv
     heldOut: held-out.csv

@@ -12,6 +12,7 @@ import { keysCommand } from './keys.ts';
 import { logCommand } from './log.ts';
 import { memberCommand } from './member.ts';
 import { nodeCommand } from './node.ts';
+import { policyCommand } from './policy.ts';
 import { recipientCommand } from './recipient.ts';
 import { resultCommand } from './result.ts';
 import { revokeCommand } from './revoke.ts';
@@ -21,7 +22,10 @@ import { witnessCommand } from './witness.ts';
 
 const GROUPS: readonly (readonly [string, readonly (() => Command)[]])[] = [
   ['Try it:', [demoCommand]],
-  ['Found a federation:', [initCommand, keysCommand, taskCommand, inviteCommand, enrolCommand, revokeCommand]],
+  [
+    'Found a federation:',
+    [initCommand, keysCommand, taskCommand, policyCommand, inviteCommand, enrolCommand, revokeCommand],
+  ],
   [
     'Run a party:',
     [coordinatorCommand, aggregatorCommand, memberCommand, witnessCommand, nodeCommand, recipientCommand],

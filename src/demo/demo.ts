@@ -62,7 +62,7 @@ function nodeName(region: string): string {
 }
 
 /**
- * One whole federated job on this machine: sixteen processes over mutual TLS, real cryptography, a real log, four of the
+ * One whole federated job on this machine: fifteen processes over mutual TLS, real cryptography, a real log, four of the
  * parties killed on the way. @returns the exit code: 0 when every round's sum was exact.
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
@@ -145,9 +145,11 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     print(formatReport(report));
     const left = available(federation.watch.transcript.ledger);
     print(`Budget: epsilon ${epsilonOf(budget.rhoNano - left, 5).toFixed(2)} of ${options.epsilon} spent.`);
+    // From a checkout the command is reached through npx.
+    const command = import.meta.url.endsWith('.ts') ? 'npx veilsum' : 'veilsum';
     print(`Written to ${out}: report.json, convergence.svg, log/, policy.txt, blobs/`);
     print(
-      `Audit it:  veilsum audit ${join(out, 'log')} --policy ${join(out, 'policy.txt')} --blobs ${join(out, 'blobs')} --genesis ${local.federation.genesisHash}`,
+      `Audit it:  ${command} audit ${join(out, 'log')} --policy ${join(out, 'policy.txt')} --blobs ${join(out, 'blobs')} --genesis ${local.federation.genesisHash}`,
     );
     return report.rounds.every((round) => round.exactSum) ? 0 : 1;
   } finally {

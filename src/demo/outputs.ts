@@ -2,6 +2,7 @@ import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { exportFromUrl } from '../cli/log-export.ts';
 import { writeDurably } from '../config/files.ts';
+import { FOLDER } from '../keys/party-folder.ts';
 import { drawConvergence } from '../report/convergence-plot.ts';
 import { openStore } from '../store/open-store.ts';
 import type { DemoFederation } from './demo-federation.ts';
@@ -20,13 +21,17 @@ async function fetchLog(federation: DemoFederation, folder: string): Promise<num
   throw new Error('the coordinator did not publish its log in time');
 }
 
-/** Copies every blob of the aggregators' store: payloads, sums, corrections, sealed boxes and answers, named by hash. */
+/** Copies every blob, named by hash: payloads, sums, corrections, sealed boxes, answers, and the sealed models. */
 async function copyBlobs(federation: DemoFederation, folder: string): Promise<number> {
   mkdirSync(folder, { recursive: true });
   await using store = await openStore(federation.aggregatorState);
   const blobs = await store.blobs.list();
   for (const { hash } of blobs) writeDurably(join(folder, hash), await store.blobs.get(hash));
-  return blobs.length;
+  await using models = await openStore(join(federation.local.path('coordinator'), FOLDER.state));
+  const { transcript } = federation.watch;
+  for (const { sealedHash } of transcript.models)
+    writeDurably(join(folder, sealedHash), await models.blobs.get(sealedHash));
+  return blobs.length + transcript.models.length;
 }
 
 async function plot(report: DemoReport): Promise<string> {

@@ -25,7 +25,11 @@ export function readNodeConfig(folder: string) {
   const config = readValidated(join(folder, 'node.yaml'), "the node's configuration", nodeConfigField);
   return {
     ...config,
-    policy: readValidated(join(folder, config.policy), "the site's policy", sitePolicyField),
+    policy: readValidated(
+      join(folder, config.policy),
+      "the site's policy (veilsum policy new writes one)",
+      sitePolicyField,
+    ),
     tasks: config.tasks.map((path) => readValidated(join(folder, path), 'the task file', taskField)),
   };
 }

@@ -2,16 +2,13 @@ import { fromHex, toHex } from '../../crypto/encoding.ts';
 import { blockBytes, type PayloadContext } from '../../crypto/payload.ts';
 import { isRejection, ProtocolError } from '../../protocols/errors.ts';
 import { sealModel } from '../../protocols/model-box.ts';
-import { type Opening, openSum, type RecipientDuty, recipientDuties } from '../../protocols/recipient.ts';
+import { abortReasonOf, openSum, type RecipientDuty, recipientDuties } from '../../protocols/recipient.ts';
 import { type Task, taskHashOf } from '../../protocols/task.ts';
 import type { Decision, Round } from '../../protocols/transcript.ts';
-import { download, sendBlob } from '../grpc/download.ts';
-import { implement } from '../grpc/handlers.ts';
-import { AggregationService, ModelService, QuorumService, ResultService } from '../grpc/services.ts';
+import { download } from '../grpc/download.ts';
+import { AggregationService, ModelService, QuorumService } from '../grpc/services.ts';
 import { sourceOf } from '../grpc/transfer.ts';
 import { upload } from '../grpc/upload.ts';
-import { StoreError } from '../store/errors.ts';
-import { sourceOfBlob } from './chunk-sink.ts';
 import { firstPossible } from './duty-loop.ts';
 import { type EngineChoice, payloadContext, warmEngines } from './engines.ts';
 import { askReplicas, fetchBox, REPLICA_MS } from './fetch.ts';
@@ -19,6 +16,7 @@ import type { LogReader } from './log-reader.ts';
 import { logRoundKey, roundKeyOf } from './member.ts';
 import { decodeParts, encodeParts } from './parts.ts';
 import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
+import { keepResult, resultHashFor, results } from './results.ts';
 import type { Running } from './running.ts';
 
 /** Turns opened sums into models. What it must remember it keeps in the recipient's store. */
@@ -38,7 +36,6 @@ export interface RecipientSetting {
   readonly lateAnswersMs?: number;
 }
 
-const RESULTS = 'results';
 const MODELS = 'models';
 /** How long the recipient waits for answers beyond the t that it needs: they name liars. In ms. */
 const MORE_ANSWERS_MS = 300;
@@ -157,10 +154,7 @@ async function open(
     if (mayOpenLater && !isLate()) {
       throw new ProtocolError(opened.rejected, opened.why);
     }
-    const reason =
-      opened.rejected === 'CHECKSUM_MISMATCH' || opened.rejected === 'KEY_DOES_NOT_FIT'
-        ? opened.rejected
-        : 'TOO_FEW_ANSWERS';
+    const reason = abortReasonOf(opened);
     party.say('round not opened', { round: now.record.number, code: opened.rejected, why: opened.why });
     await party.append(party.leaf('abort', { round: now.id, reason }));
     return;
@@ -173,19 +167,6 @@ async function open(
     nodes: decision.attempt.cohort.length,
     liars: opened.liars.join(),
   });
-}
-
-/** The opened sum, little-endian 32-bit integers, before its release is logged. */
-async function keepResult(party: Party, round: Round, opening: Opening): Promise<void> {
-  const { values } = opening;
-  const { hash } = await party.store.blobs.put([new Uint8Array(values.buffer, values.byteOffset, values.byteLength)]);
-  await party.store.records.transact((tx) => tx.put(RESULTS, round.id, new TextEncoder().encode(hash)));
-}
-
-export async function resultHashFor(party: Party, roundId: string): Promise<string> {
-  const hash = await party.store.records.get(RESULTS, roundId);
-  if (hash === undefined) throw new StoreError('NOT_FOUND', 'this recipient has no opened sum of that round');
-  return new TextDecoder().decode(hash);
 }
 
 /** Seals a model to the nodes and logs it. What goes out is kept first, so that a retry sends the same bytes. */
@@ -221,15 +202,6 @@ async function nextModel(party: Party, setting: RecipientSetting, round: Round):
   const bytes = await party.store.blobs.get(await resultHashFor(party, round.id));
   const values = new Int32Array(bytes.slice().buffer);
   return setting.maker.next(task, round, await party.store.blobs.get(round.record.modelHash), values);
-}
-
-function results(party: Party) {
-  return implement(ResultService, {
-    fetch: async function* ({ roundId, offsetBytes }) {
-      using reader = await party.store.blobs.open(await resultHashFor(party, toHex(roundId)));
-      yield* sendBlob(sourceOfBlob(reader), offsetBytes);
-    },
-  });
 }
 
 /** Runs a recipient: it opens sums, makes models of them and publishes those to the nodes. */
@@ -274,8 +246,11 @@ export async function runRecipient(
     } else if (duty.duty === 'round-key') await logRoundKey(party, duty.announce.hash);
     else if (duty.duty === 'open') {
       const { hash } = duty.decision;
-      await open(party, log, duty.round, gatherFor(duty.round, duty.decision), () => isLate(hash));
-      gathered.delete(hash);
+      try {
+        await open(party, log, duty.round, gatherFor(duty.round, duty.decision), () => isLate(hash));
+      } finally {
+        gathered.delete(hash); // a retry fetches again: what was missing may be there then
+      }
       failedSince.delete(hash);
     } else if (duty.duty === 'next-model') {
       await publish(party, log, () => nextModel(party, setting, duty.round), duty.decision.hash);

@@ -3,7 +3,7 @@ import { xwingKeyPair } from '../../crypto/hpke.ts';
 import { SecretBytes } from '../../crypto/secret.ts';
 import { isRejection } from '../../protocols/errors.ts';
 import { checkBox, makeAnswer, memberDuties } from '../../protocols/member.ts';
-import { openSum, recipientDuties } from '../../protocols/recipient.ts';
+import { abortReasonOf, openSum, recipientDuties } from '../../protocols/recipient.ts';
 import { type MemoryWorld, splitBlocks } from './memory-world.ts';
 
 /** Members and recipients of a run in memory: whoever has a key per round. */
@@ -95,10 +95,7 @@ export class MemoryHolders {
     });
     if (isRejection(opened)) {
       world.refusals.push(opened);
-      const reason =
-        opened.rejected === 'KEY_DOES_NOT_FIT' || opened.rejected === 'CHECKSUM_MISMATCH'
-          ? opened.rejected
-          : 'TOO_FEW_ANSWERS';
+      const reason = abortReasonOf(opened);
       return world.post(name, 'abort', { round: round.id, reason }) !== null;
     }
     world.openings.set(round.id, opened);

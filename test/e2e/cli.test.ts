@@ -143,10 +143,10 @@ describe('a federation from cards', { timeout: 120_000 }, () => {
     writeFileSync(cli.path('r', 'recipient.yaml'), 'tasks: [../task.json]\n');
     for (const name of NODES) {
       writeFileSync(cli.path(name, 'node.yaml'), 'tasks: [../task.json]\n');
-      const policy = { tasks: ['updates'], recipients: ['r'], minCohort: 3, minOrganisations: 2, minHonest: 2 };
-      const rest = { genesis, largestSharePercent: 50, budgetRhoNano: 2_000_000_000, allowCheckSums: false };
-      writeFileSync(cli.path(name, 'policy.yaml'), JSON.stringify({ ...policy, ...rest }));
+      await done(`policy new --dir ${name} --task task.json --rounds 2`);
     }
+    expect((await refused('policy new --dir n1 --task task.json'))[1]).toContain('FILE_EXISTS');
+    expect(readFileSync(cli.path('n1', 'policy.yaml'), 'utf8')).toContain(`genesis: ${genesis}`);
     running.push(
       ...(await Promise.all(['aggregator --dir a', 'recipient run --dir r'].map((args) => cli.start(args)))),
     );
