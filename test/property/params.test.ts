@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CryptoError } from '../../crypto/errors.ts';
@@ -165,5 +166,52 @@ describe('refusals', () => {
       expect(() => checkParameters({ ...good, ...change }), JSON.stringify(change)).toThrow('not the derivation');
     const { blocks: _, ...missing } = good;
     expect(() => checkParameters(missing as typeof good)).toThrow('not the derivation');
+  });
+});
+
+describe('the table of crypto/docs/parameters.md', () => {
+  /** `7*10^4`, `2^12` or a plain number. */
+  const numberOf = (cell: string): number =>
+    cell.split('*').reduce((product, factor) => {
+      const [base, exponent = '1'] = factor.split('^');
+      return product * Number(base) ** Number(exponent);
+    }, 1);
+  const text = readFileSync(new URL('../../crypto/docs/parameters.md', import.meta.url), 'utf8');
+  const lines = text.split('\n');
+  const start = lines.findIndex((line) => line.startsWith('| d | n | w | N |'));
+  const rows = lines.slice(start + 2, lines.indexOf('', start)).map((line) => {
+    return line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim());
+  });
+
+  it('has rows', () => {
+    expect(start).toBeGreaterThan(0);
+    expect(rows.length).toBeGreaterThanOrEqual(7);
+  });
+
+  it.each(rows)('d = %s, n = %s, w = %s is what is derived', (...row) => {
+    const [d, n, w, N, primes, bits, v, delta, bound, modulus, blocks, bytes, correction] = row.map(numberOf);
+    const derived = deriveParameters({
+      ...SAFE,
+      dimension: d!,
+      nodesMax: n!,
+      bits: w! - ceilLog2(n!),
+      minCohort: 2,
+      minHonest: 2,
+    });
+    expect({
+      N: derived.ringDegree,
+      primes: derived.primes.length,
+      bits: derived.primeBits.reduce((sum, b) => sum + b, 0),
+      v: derived.slotsPerCoefficient,
+      delta: 2 ** derived.logDelta,
+      bound: derived.errorBound,
+      modulus: 2 ** derived.maskModulusBits,
+      blocks: derived.blocks,
+      bytes: (derived.payloadBytes / d!).toFixed(3),
+      correction: correctionBytes(derived),
+    }).toEqual({ N, primes, bits, v, delta, bound, modulus, blocks, bytes: bytes!.toFixed(3), correction });
   });
 });
