@@ -247,7 +247,7 @@ export class FederationLab implements AsyncDisposable {
   }
 
   /** Waits until a round satisfies something. */
-  async until<R>(id: string, condition: (round: Round) => R | null | false | undefined, ms = 40_000): Promise<R> {
+  async until<R>(id: string, condition: (round: Round) => R | null | false | undefined, ms = 150_000): Promise<R> {
     return this.log.until((t) => condition(t.rounds.get(id)!), AbortSignal.timeout(ms));
   }
 
