@@ -72,7 +72,7 @@ async function closeWhenComplete(party: Party, keeper: PlainKeeper, round: numbe
       resolve();
     });
   });
-  const request = { roundId: roundId(round), attempt: 1, uploadIndices: [BigInt(round)] };
+  const request = { roundId: roundId(round), attempt: 1, payloadHashes: [utf8(String(round))] };
   const { sumHash, sumBytes } = await party.aggregators[0]!.call(AggregationService.sum, request, {
     deadlineMs: 60_000,
   });
@@ -123,8 +123,8 @@ export async function runPlainAggregator(folder: string, stateFolder: string, ke
       },
       complete: async (_announced, { leaf }) => ({ leafIndex: BigInt(await party.append(leaf)) }),
     }),
-    sum: async ({ uploadIndices }) => {
-      const round = Number(uploadIndices[0]);
+    sum: async ({ payloadHashes }) => {
+      const round = Number(new TextDecoder().decode(payloadHashes[0]));
       const uploads = await log.until((leaves) => {
         const found = ofRound(leaves, 'upload', round);
         return found.length === NODES ? found : null;

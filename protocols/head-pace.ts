@@ -1,5 +1,4 @@
-import { expectedNodes } from './coordinator.ts';
-import { isRunning, type Round, type Transcript } from './transcript.ts';
+import type { Transcript } from './transcript.ts';
 import { isKind, type SignedLeaf, type Verified } from './verified.ts';
 
 /**
@@ -10,28 +9,17 @@ import { isKind, type SignedLeaf, type Verified } from './verified.ts';
  * @param t - the state after the leaf.
  */
 export function isAwaited(t: Transcript, signed: Verified<SignedLeaf>): boolean {
-  // The coordinator counts round keys and ready members in its own log, cosigned or not.
-  if (isKind(signed, 'round-key') || isKind(signed, 'ready')) return false;
-  // Aggregators add up when all uploads are there.
-  if (isKind(signed, 'upload')) {
-    const round = t.rounds.get(signed.leaf.body.round);
-    return round === undefined || expectedNodes(t).every((name) => round.uploads.has(name));
-  }
+  // The coordinator counts round keys, uploads and ready members in its own log, cosigned or not.
+  if (isKind(signed, 'round-key') || isKind(signed, 'upload') || isKind(signed, 'ready')) return false;
   // Members look into boxes when all of U have confirmed.
   if (isKind(signed, 'confirm')) {
     const attempt = t.rounds.get(t.roundOfClose.get(signed.leaf.body.close) ?? '')?.attempts.at(-1);
     return attempt === undefined || attempt.confirms.size === attempt.cohort.length;
   }
-  // Recipients open with t answers, and look at more of them when all have come.
+  // Recipients could open with t answers, but wait a moment for all of them: more answers than t name a liar.
   if (isKind(signed, 'answer')) {
     const round = t.rounds.get(t.roundOfDecide.get(signed.leaf.body.decide) ?? '');
-    return round === undefined || !isRunning(round) || hasEnoughAnswers(round);
+    return round?.phase !== 'decided' || round.decision.answers.size >= round.decision.attempt.ready.size;
   }
   return true;
-}
-
-function hasEnoughAnswers(round: Round): boolean {
-  if (round.phase !== 'decided') return true;
-  const { answers, attempt } = round.decision;
-  return answers.size === round.record.parameters.threshold || answers.size >= attempt.ready.size;
 }

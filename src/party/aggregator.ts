@@ -126,15 +126,9 @@ function aggregation(party: Party, log: LogReader) {
       });
       return { sealed: await store.blobs.get(hash) };
     },
-    sum: async ({ roundId, uploadIndices }) => {
-      const wanted = uploadIndices.map(Number);
-      const { round, cohort } = await until(log, 'UNKNOWN_ROUND', (t) => {
-        const found = t.rounds.get(toHex(roundId));
-        const byIndex = new Map([...(found?.uploads.values() ?? [])].map((upload) => [upload.index, upload]));
-        const uploads = wanted.map((index) => byIndex.get(index));
-        return found !== undefined && uploads.every((u) => u !== undefined) ? { round: found, cohort: uploads } : null;
-      });
-      const { hash, bytes } = await sumPayloads(store, round, cohort);
+    sum: async ({ roundId, payloadHashes }) => {
+      const round = await until(log, 'UNKNOWN_ROUND', (t) => t.rounds.get(toHex(roundId)));
+      const { hash, bytes } = await sumPayloads(store, round, payloadHashes.map(toHex));
       return { sumHash: fromHex(hash, 32), sumBytes: BigInt(bytes) };
     },
     fetchSum: async function* ({ sumHash, offsetBytes }) {

@@ -72,7 +72,8 @@ async function doDuty(party: Party, keeper: LogKeeper, duty: CoordinatorDuty): P
   } else if (duty.duty === 'close') {
     const { round, attempt, cohort } = duty;
     const uploads = cohort.map((upload) => upload.index);
-    const request = { roundId: fromHex(round.id, 32), attempt, uploadIndices: uploads.map(BigInt) };
+    const payloadHashes = cohort.map((upload) => fromHex(upload.body.payloadHash, 32));
+    const request = { roundId: fromHex(round.id, 32), attempt, payloadHashes };
     const { sumHash } = await askReplicas(party.aggregators, (r) =>
       r.callOnce(AggregationService.sum, request, SUM_MS),
     );

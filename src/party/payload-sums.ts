@@ -1,7 +1,7 @@
 import { toHex } from '../../crypto/encoding.ts';
 import { CryptoError } from '../../crypto/errors.ts';
 import { blockBytes, createSum, type PayloadContext } from '../../crypto/payload.ts';
-import type { Round, Upload } from '../../protocols/transcript.ts';
+import type { Round } from '../../protocols/transcript.ts';
 import { StoreError } from '../store/errors.ts';
 import type { BlobInfo, BlobReader, Store, StoredSum } from '../store/port.ts';
 import { payloadContext } from './engines.ts';
@@ -97,16 +97,22 @@ export async function foldUploads(store: Store, round: Round, holder: string): P
   }
 }
 
-/** Sums the payloads of U into a blob. Every replica gives the same bytes; doing it twice is doing it once. */
-export async function sumPayloads(store: Store, round: Round, cohort: readonly Upload[]): Promise<PayloadSumBlob> {
-  const name = toHex(primitives.sha256(new TextEncoder().encode(`${round.id} ${cohort.map((u) => u.index).join()}`)));
+/**
+ * Sums the payloads of U into a blob. Every replica gives the same bytes; doing it twice is doing it once.
+ *
+ * @param hashes - of the payloads, SHA-256. Whether they are the round's is for the log to say: the sum of anything else
+ *   has no close leaf, and no node's checksum.
+ * @throws StoreError NOT_FOUND for a payload that no replica has taken.
+ */
+export async function sumPayloads(store: Store, round: Round, hashes: readonly string[]): Promise<PayloadSumBlob> {
+  const name = toHex(primitives.sha256(new TextEncoder().encode(`${round.id} ${hashes.join()}`)));
   const known = await store.records.get(KNOWN_SUMS, name);
   if (known !== undefined) {
     const hash = new TextDecoder().decode(known);
     if (await store.blobs.has(hash)) return { hash, bytes: round.record.parameters.payloadBytes };
   }
   const context = await payloadContext(round.record, 'kernel');
-  const wanted = new Set(cohort.map((upload) => upload.body.payloadHash));
+  const wanted = new Set(hashes);
   const stored = await store.sums.open(round.id);
   const folded = foldedInto(stored);
   const usable = folded.every((hash) => wanted.has(hash));

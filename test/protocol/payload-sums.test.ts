@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RingEngine } from '../../crypto/engine.ts';
 import { createKernelEngine } from '../../crypto/engine-kernel.ts';
 import { deriveParameters, ringShape } from '../../crypto/params.ts';
-import type { Round } from '../../protocols/transcript.ts';
+import type { Round, Upload } from '../../protocols/transcript.ts';
 import { foldUploads, sumPayloads } from '../../src/party/payload-sums.ts';
 import { loadKernelModule } from '../../src/platform/kernel.ts';
 import { nodePrimitives } from '../../src/platform/primitives-node.ts';
@@ -49,6 +49,8 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+const hashesOf = (cohort: readonly Upload[]): string[] => cohort.map((upload) => upload.body.payloadHash);
+
 /** The round as it was when the first uploads had arrived. */
 function early(uploads: number): Round {
   return { ...round, uploads: new Map([...round.uploads].slice(0, uploads)) } as Round;
@@ -61,7 +63,7 @@ describe('running sums of uploads', () => {
     expect(await foldUploads(store, early(9), 'one')).toBe(true);
     expect(await foldUploads(store, early(18), 'one')).toBe(true);
     expect((await store.sums.find(round.id))?.version).toBe(2);
-    const { hash } = await sumPayloads(store, round, round.decision.attempt.cohort);
+    const { hash } = await sumPayloads(store, round, hashesOf(round.decision.attempt.cohort));
     expect(hash).toBe(round.decision.body.sumHash); // equal to what was added up at once, byte for byte
     expect(readdirSync(join(folder, 'sums'))).toEqual([]);
   });
@@ -74,10 +76,10 @@ describe('running sums of uploads', () => {
 
   it('are left aside by a close over fewer nodes than they hold', async () => {
     const cohort = round.decision.attempt.cohort.slice(5);
-    const { hash } = await sumPayloads(store, round, cohort);
+    const { hash } = await sumPayloads(store, round, hashesOf(cohort));
     const again = await openStore(mkdtempSync(join(folder, 'fresh-')));
     for (const upload of cohort) await again.blobs.put([federation.blobs.get(upload.body.payloadHash)!]);
-    expect((await sumPayloads(again, round, cohort)).hash).toBe(hash);
+    expect((await sumPayloads(again, round, hashesOf(cohort))).hash).toBe(hash);
     await again[Symbol.asyncDispose]();
   });
 });

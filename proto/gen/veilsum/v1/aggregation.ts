@@ -133,8 +133,11 @@ export interface SumRequest {
   roundId: Uint8Array;
   /** The attempt, counted from 1. */
   attempt: number;
-  /** Indices of the upload leaves, strictly increasing, at most 1,024. */
-  uploadIndices: bigint[];
+  /**
+   * SHA-256 of each payload of U, 32 bytes each, in the order of the upload leaves, at most 1,024. Hashes rather than
+   * indices: an aggregator then adds up without waiting for a cosigned head over the uploads.
+   */
+  payloadHashes: Uint8Array[];
 }
 
 /** The sum. */
@@ -937,7 +940,7 @@ export const FetchBoxResponse: MessageFns<FetchBoxResponse> = {
 };
 
 function createBaseSumRequest(): SumRequest {
-  return { roundId: new Uint8Array(0), attempt: 0, uploadIndices: [] };
+  return { roundId: new Uint8Array(0), attempt: 0, payloadHashes: [] };
 }
 
 export const SumRequest: MessageFns<SumRequest> = {
@@ -948,15 +951,8 @@ export const SumRequest: MessageFns<SumRequest> = {
     if (message.attempt !== 0) {
       writer.uint32(16).uint32(message.attempt);
     }
-    if (message.uploadIndices.length !== 0) {
-      writer.uint32(26).fork();
-      for (const v of message.uploadIndices) {
-        if (BigInt.asUintN(64, v) !== v) {
-          throw new globalThis.Error("a value provided in array field uploadIndices of type uint64 is too large");
-        }
-        writer.uint64(v);
-      }
-      writer.join();
+    for (const v of message.payloadHashes) {
+      writer.uint32(26).bytes(v!);
     }
     return writer;
   },
@@ -991,22 +987,12 @@ export const SumRequest: MessageFns<SumRequest> = {
             continue;
           }
           case 3: {
-            if (tag === 24) {
-              message.uploadIndices.push(reader.uint64() as bigint);
-
-              continue;
+            if (tag !== 26) {
+              break;
             }
 
-            if (tag === 26) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.uploadIndices.push(reader.uint64() as bigint);
-              }
-
-              continue;
-            }
-
-            break;
+            message.payloadHashes.push(reader.bytes());
+            continue;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {
