@@ -30,8 +30,13 @@ export function writeDurably(path: string, content: Uint8Array | string, mode = 
     closeSync(file);
   }
   renameSync(temporary, path);
+  syncFolder(dirname(path));
+}
+
+/** Makes the names in a folder durable. */
+export function syncFolder(path: string): void {
   if (process.platform === 'win32') return; // folders cannot be opened there
-  const folder = openSync(dirname(path), 'r');
+  const folder = openSync(path, 'r');
   fsyncSync(folder);
   closeSync(folder);
 }

@@ -48,25 +48,32 @@ export interface NodeSetting {
   readonly checkSums: (round: Round, values: Int32Array) => void;
 }
 
-const SECRETS = 'secrets';
+/** One file, so that a crash leaves an upload with its secrets or neither: leaf, payload's hash, key, H(m), mask key. */
 const UPLOAD = 'upload';
 const CHARGES = 'charges';
 
-function encodeSecrets(secrets: RoundSecrets): Uint8Array {
+/** The attempt's seed, then leaf, correction and boxes of its confirmation. */
+const confirmFile = (attempt: Attempt): string => `confirm-${attempt.close}`;
+
+function writeUpload(party: Party, round: Round, leaf: Uint8Array, payloadHash: string, secrets: RoundSecrets): void {
   const key = new Uint8Array(secrets.key.buffer, secrets.key.byteOffset, secrets.key.byteLength);
-  return encodeParts([key, secrets.updateHash.bytes, secrets.maskSecret.bytes]);
+  const shown = [leaf, new TextEncoder().encode(payloadHash)];
+  const kept = encodeParts([...shown, key, secrets.updateHash.bytes, secrets.maskSecret.bytes]);
+  party.rounds.write(round.id, UPLOAD, kept);
+  wipe(kept);
 }
 
-function readSecrets(party: Party, round: string): RoundSecrets {
-  const kept = party.rounds.read(round, SECRETS);
+function readUpload(party: Party, round: Round): { leaf: Uint8Array; payloadHash: string; secrets: RoundSecrets } {
+  const kept = party.rounds.read(round.id, UPLOAD);
   if (kept === null) throw new ProtocolError('KEY_LOST', 'the one-time key of the round is gone');
-  const [key, updateHash, maskSecret] = decodeParts(kept);
+  const [leaf, payloadHash, key, updateHash, maskSecret] = decodeParts(kept);
   wipe(kept);
-  return new RoundSecrets(
-    new Int16Array(key!.slice().buffer),
+  const secrets = new RoundSecrets(
+    new Int16Array(key!.buffer, key!.byteOffset, key!.length / 2),
     new SecretBytes('update hash', updateHash!),
     new SecretBytes('mask key', maskSecret!),
   );
+  return { leaf: leaf!, payloadHash: new TextDecoder().decode(payloadHash), secrets };
 }
 
 /** The round's model, from this node's cache or the coordinator, checked against the log. */
@@ -109,17 +116,15 @@ async function prepareUpload(
     new SecretBytes('mask key', rng(32)),
   );
   const body = uploadBody(primitives, rng, round, secrets, { hash, bytes: lengthBytes }, log.head!);
-  const kept = encodeSecrets(secrets);
-  party.rounds.write(round.id, SECRETS, kept);
-  wipe(kept);
   // Last, because it says that the rest is complete: without it a restarted node begins anew, under a new key.
-  party.rounds.write(round.id, UPLOAD, encodeParts([party.leaf('upload', body), new TextEncoder().encode(hash)]));
+  writeUpload(party, round, party.leaf('upload', body), hash, secrets);
 }
 
 async function sendUpload(party: Party, round: Round): Promise<void> {
-  const [leaf, hash] = decodeParts(party.rounds.read(round.id, UPLOAD)!);
-  using payload: BlobReader = await party.store.blobs.open(new TextDecoder().decode(hash));
-  const header = { roundId: fromHex(round.id, 32), leaf: leaf! };
+  const { leaf, payloadHash, secrets } = readUpload(party, round);
+  secrets[Symbol.dispose]();
+  using payload: BlobReader = await party.store.blobs.open(payloadHash);
+  const header = { roundId: fromHex(round.id, 32), leaf };
   const receipt = await upload(party.aggregators, AggregationService.upload, header, payload);
   party.say('uploaded', { round: round.record.number, bytes: payload.lengthBytes, leaf: Number(receipt.leafIndex) });
 }
@@ -196,13 +201,13 @@ async function confirm(
   round: Round,
   attempt: Attempt,
 ): Promise<void> {
-  const name = `confirm-${attempt.close}`;
+  const name = confirmFile(attempt);
   if (!party.rounds.has(round.id, name)) {
     // Again, since the upload: of two rounds that are open at once each may fit the site's budget, and both not.
     const charged = await ownCharges(party, round.id);
     const refusal = checkRound(setting.policy, log.transcript, round.record, party.name, charged);
     if (refusal !== null) return party.say('round refused', { code: refusal.rejected, why: refusal.why });
-    using secrets = readSecrets(party, round.id);
+    using secrets = readUpload(party, round).secrets;
     const context = await payloadContext(round.record, setting.engine);
     const own = attempt.cohort.find((upload) => upload.node === party.name)!;
     const checksum = await checksumOf(party, context, own.body.payloadHash, fromHex(attempt.close, 32));
@@ -212,11 +217,15 @@ async function confirm(
     if (isRejection(made)) return party.say('set refused', { code: made.rejected, why: made.why });
     const charge = new TextEncoder().encode(String(round.record.charge.rhoNano));
     await party.store.records.transact((tx) => tx.put(CHARGES, round.id, charge));
-    party.rounds.write(round.id, `fresh-${attempt.close}`, fresh.bytes);
-    const leaf = party.leaf('confirm', made.body);
-    party.rounds.write(round.id, name, encodeParts([leaf, made.correction, ...made.boxes.map((box) => box.sealed)]));
+    const sealed = made.boxes.map((box) => box.sealed);
+    const kept = encodeParts([fresh.bytes, party.leaf('confirm', made.body), made.correction, ...sealed]);
+    party.rounds.write(round.id, name, kept);
+    wipe(kept);
   }
-  const [leaf, correction, ...sealed] = decodeParts(party.rounds.read(round.id, name)!);
+  const kept = party.rounds.read(round.id, name)!;
+  const [seed, leaf, correction, ...sealed] = decodeParts(kept);
+  wipe(kept);
+  wipe(seed!);
   const holders = [...round.record.members, ...round.record.recipients];
   const boxes = sealed.map((bytes, i) => ({ holder: holders[i]!.name, sealed: bytes }));
   const request = { leaf: leaf!, correction: correction!, boxes };
@@ -226,9 +235,11 @@ async function confirm(
 }
 
 async function reseal(party: Party, log: LogReader, round: Round, attempt: Attempt, holder: string): Promise<void> {
-  using secrets = readSecrets(party, round.id);
-  using fresh = party.rounds.readSecret(round.id, `fresh-${attempt.close}`);
-  if (fresh === null) throw new ProtocolError('KEY_LOST', 'the seed of the attempt is gone');
+  using secrets = readUpload(party, round).secrets;
+  const kept = party.rounds.read(round.id, confirmFile(attempt));
+  if (kept === null) throw new ProtocolError('KEY_LOST', 'the seed of the attempt is gone');
+  using fresh = new SecretBytes('attempt seed', decodeParts(kept)[0]!);
+  wipe(kept);
   const place = { round, attempt, node: party.name };
   const again = resealFor(primitives, rng, log.transcript, place, secrets, fresh, holder);
   const request = { leaf: party.leaf('reseal', again.body), box: { holder, sealed: again.sealed } };

@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { SecretBytes } from '../../crypto/secret.ts';
-import { writeDurably } from '../config/files.ts';
+import { syncFolder, writeDurably } from '../config/files.ts';
 
 /**
  * Secrets of running rounds, in files that must stay outside backups: one folder per round, mode 0600. `forget`
@@ -21,6 +21,8 @@ import { writeDurably } from '../config/files.ts';
  */
 export class RoundFiles {
   readonly #folder: string;
+  /** Rounds with a folder: asked for every round of the log at every head. */
+  readonly #held: Set<string>;
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -30,6 +32,8 @@ export class RoundFiles {
       join(folder, 'CACHEDIR.TAG'),
       'Signature: 8a477f597d28d172789f06886806bc55\n# Round secrets: keep out of backups.\n',
     );
+    const entries = readdirSync(folder, { withFileTypes: true });
+    this.#held = new Set(entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name));
   }
 
   #path(round: string, name: string): string {
@@ -38,7 +42,11 @@ export class RoundFiles {
 
   /** Durable when it returns. */
   write(round: string, name: string, bytes: Uint8Array): void {
-    mkdirSync(join(this.#folder, round), { recursive: true, mode: 0o700 });
+    if (!this.#held.has(round)) {
+      mkdirSync(join(this.#folder, round), { recursive: true, mode: 0o700 });
+      syncFolder(this.#folder);
+      this.#held.add(round);
+    }
     writeDurably(this.#path(round, name), bytes, 0o600);
   }
 
@@ -48,7 +56,7 @@ export class RoundFiles {
 
   /** Whether anything of a round is left, also what a crash left half written or half wiped. */
   holds(round: string): boolean {
-    return existsSync(join(this.#folder, round));
+    return this.#held.has(round);
   }
 
   read(round: string, name: string): Uint8Array | null {
@@ -62,16 +70,10 @@ export class RoundFiles {
     return bytes === null ? null : new SecretBytes(name, bytes);
   }
 
-  rounds(): string[] {
-    return readdirSync(this.#folder, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .map((entry) => entry.name);
-  }
-
   /** Wipes every file of a round. */
   forget(round: string): void {
     const folder = join(this.#folder, round);
-    if (!existsSync(folder)) return;
+    if (!this.#held.has(round)) return;
     for (const name of readdirSync(folder)) {
       const path = join(folder, name);
       const bytes = statSync(path).size;
@@ -82,5 +84,6 @@ export class RoundFiles {
       closeSync(file);
     }
     rmSync(folder, { recursive: true });
+    this.#held.delete(round);
   }
 }

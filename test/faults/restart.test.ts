@@ -43,7 +43,7 @@ it('goes on after every party was restarted, and P9 no disk holds a key of the r
   const uploads = new Map([...lab.round(id).uploads].map(([name, upload]) => [name, upload.hash]));
   const secrets = new Map<string, Uint8Array>();
   for (const name of ['one', 'two']) {
-    const [key, updateHash, maskSecret] = decodeParts(readFileSync(join(roundsOf(name), id, 'secrets')));
+    const [, , key, updateHash, maskSecret] = decodeParts(readFileSync(join(roundsOf(name), id, 'upload')));
     // A run of the key's own coefficients, long enough that it is nowhere by chance.
     secrets.set(`k of ${name}`, key!.subarray(1000, 1064));
     secrets.set(`H(m) of ${name}`, updateHash!);
@@ -59,7 +59,7 @@ it('goes on after every party was restarted, and P9 no disk holds a key of the r
     await lab.run(name);
   }
   // What a crash leaves: a half-written secret of a party, and the round of another one half wiped.
-  writeFileSync(join(roundsOf('two'), id, 'secrets.new'), secrets.get('k of two')!);
+  writeFileSync(join(roundsOf('two'), id, 'upload.new'), secrets.get('k of two')!);
   await lab.run('slow');
   const confirming = await lab.until(id, (r) => r.phase !== 'uploading' && r.attempts[0]);
   for (const [name, hash] of uploads) {
@@ -78,7 +78,7 @@ it('finishes wiping what a crash left half wiped, or prepared and never sent', a
   mkdirSync(join(roundsOf('one'), id!));
   writeFileSync(join(roundsOf('one'), id!, 'upload'), '');
   mkdirSync(join(roundsOf('two'), id!));
-  writeFileSync(join(roundsOf('two'), id!, 'secrets'), 'a key that no upload was sent under');
+  writeFileSync(join(roundsOf('two'), id!, 'upload.new'), 'a key that no upload was sent under');
   writeFileSync(join(roundsOf('two'), id!, 'upload'), new Uint8Array(1023)); // overwritten, not yet cut
   for (const name of ['one', 'two']) {
     await lab.stop(name);
