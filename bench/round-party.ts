@@ -11,6 +11,7 @@ import { runMember } from '../src/party/member.ts';
 import { runNode } from '../src/party/node.ts';
 import { runRecipient } from '../src/party/recipient.ts';
 import { runWitness } from '../src/party/witness.ts';
+import { collectBuffersWithHeap } from '../src/platform/buffer-collection.ts';
 import { nodePrimitives as p } from '../src/platform/primitives-node.ts';
 import { runPlainAggregator, runPlainCoordinator, runPlainNode, runPlainRecipient } from './round-plain.ts';
 
@@ -140,6 +141,7 @@ async function run(order: PartyOrder): Promise<void> {
 }
 
 if (process.send !== undefined && process.argv[2] !== undefined) {
+  collectBuffersWithHeap(); // as src/main.ts does
   process.on('message', (order: string) => {
     const { user, system } = process.cpuUsage();
     if (order === 'cpu') tell({ news: 'cpu', ms: (user + system) / 1000 });

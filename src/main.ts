@@ -1,5 +1,8 @@
 import { EXIT, exitCodeOf, reportError } from './cli/exit.ts';
 import { buildProgram } from './cli/program.ts';
+import { collectBuffersWithHeap } from './platform/buffer-collection.ts';
+
+collectBuffersWithHeap();
 
 // grpc-js prints lines of its own about what is reported here by name.
 process.env['GRPC_VERBOSITY'] ??= 'NONE';

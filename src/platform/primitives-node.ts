@@ -14,7 +14,7 @@ const MLKEM768_PKCS8 = Buffer.from('3054020100300b060960864801650304040204428040
 const MLKEM768_SPKI = Buffer.from('308204b2300b0609608648016503040402038204a100', 'hex');
 
 /** Zero input of the stream cipher; longer streams are made piece by piece. Never written to. */
-const ZEROS = new Uint8Array(65_536);
+const ZEROS = new Uint8Array(1 << 18);
 const ZERO_COUNTER = new Uint8Array(16);
 
 /** A private key and what it was made from, as a hash: the buffer may have been wiped or used again since. */
