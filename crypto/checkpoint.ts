@@ -112,8 +112,3 @@ export function openCheckpoint(p: Primitives, note: Uint8Array, policy: Policy):
   const names = cosignatures.map(({ witness }) => witness.name);
   return { checkpoint, text, cosignatures, quorum: satisfies(policy, names) };
 }
-
-/** Origin of a checkpoint that nobody has verified yet: to find the policy that applies. */
-export function claimedOrigin(note: Uint8Array): string {
-  return parseCheckpoint(parseNote(note).text).origin;
-}

@@ -18,10 +18,7 @@ export const DOMAIN = {
   cohortHash: 'veilsum/v1/cohort',
   updateHash: 'veilsum/v1/update',
   resultHash: 'veilsum/v1/result',
-  boxHash: 'veilsum/v1/box',
   correctionHash: 'veilsum/v1/correction',
-  answerHash: 'veilsum/v1/answer',
-  transactionHash: 'veilsum/v1/transaction',
   invitationHash: 'veilsum/v1/invitation-hash',
 
   // Signatures. One label per kind of signed statement.
@@ -40,7 +37,6 @@ export const DOMAIN = {
   oneTimeKey: 'veilsum/v1/one-time-key',
   encryptionError: 'veilsum/v1/encryption-error',
   checksumChallenge: 'veilsum/v1/checksum-challenge',
-  privacyNoise: 'veilsum/v1/privacy-noise',
 
   // The quorum.
   shareSeed: 'veilsum/v1/share-seed',
@@ -56,11 +52,8 @@ export const DOMAIN = {
 
   // The model on its way back to the nodes, and state at rest.
   modelBox: 'veilsum/v1/model-box',
-  keyFile: 'veilsum/v1/key-file',
   checkpointKey: 'veilsum/v1/checkpoint-key',
 } as const;
-
-export type Label = (typeof DOMAIN)[keyof typeof DOMAIN];
 
 const encoder = new TextEncoder();
 

@@ -1,5 +1,5 @@
 import { isAgreementKey } from './agreement-key.ts';
-import { bytesEqual, concat, requireLength, u16be, utf8 } from './encoding.ts';
+import { concat, requireLength, u16be, utf8 } from './encoding.ts';
 import { CryptoError } from './errors.ts';
 import type { Primitives, Rng } from './primitives.ts';
 import { SecretBytes, wipe } from './secret.ts';
@@ -179,9 +179,4 @@ export function open(
     }
     throw error;
   }
-}
-
-/** True when `publicKey` is the one that `seed` opens for: a party checks its stored round key against the log's. */
-export function opensFor(p: Primitives, seed: SecretBytes, publicKey: Uint8Array): boolean {
-  return bytesEqual(xwingKeyPair(p, seed).publicKey, publicKey);
 }

@@ -193,15 +193,3 @@ export function flatPolicy(
   const groups = [{ name: 'quorum', threshold, members }];
   return parsePolicy(p, formatPolicy({ logs, witnesses, groups, quorum: 'quorum' }));
 }
-
-/**
- * w and W of a policy whose quorum is one group of witnesses (or one witness): what `2w > W + f` is checked with.
- * Undefined for `none` and for nested groups, which that inequality does not describe.
- */
-export function flatQuorum(policy: Policy): { readonly threshold: number; readonly witnesses: number } | undefined {
-  const isWitness = (name: Octets): boolean => policy.witnesses.some((witness) => witness.name === name);
-  if (isWitness(policy.quorum)) return { threshold: 1, witnesses: 1 };
-  const group = policy.groups.find(({ name }) => name === policy.quorum);
-  if (group === undefined || !group.members.every(isWitness)) return undefined;
-  return { threshold: group.threshold, witnesses: group.members.length };
-}

@@ -1,4 +1,3 @@
-import { CryptoError } from './errors.ts';
 import { heldBy, type MemberSet } from './sharing.ts';
 
 /** What each member logged before it answered: member -> index of a set it holds -> hash of its K_T, in hexadecimal. */
@@ -17,30 +16,6 @@ export interface Candidate {
   readonly members: readonly number[];
   /** By index of the set. */
   readonly hashes: readonly string[];
-}
-
-/**
- * Spreads the sets over the ready members: each set to one holder, the one with the fewest so far, the lowest index
- * among equals. Deterministic, so that all compute the same from the log.
- *
- * @returns member -> indices of sets, ascending; a ready member without any is in it with none.
- * @throws CryptoError BAD_VALUE when a set has no ready holder: fewer than t members are ready.
- */
-export function assignSets(
-  sets: readonly MemberSet[],
-  ready: Iterable<number>,
-): ReadonlyMap<number, readonly number[]> {
-  const assigned = new Map<number, number[]>([...new Set(ready)].sort((a, b) => a - b).map((m) => [m, []]));
-  for (const [index, set] of sets.entries()) {
-    let least: number[] | undefined;
-    for (const member of set) {
-      const own = assigned.get(member);
-      if (own !== undefined && (least === undefined || own.length < least.length)) least = own;
-    }
-    if (least === undefined) throw new CryptoError('BAD_VALUE', 'a set without a ready member');
-    least.push(index);
-  }
-  return assigned;
 }
 
 /** All sets for which members logged different hashes. Empty when nobody can be caught lying by comparison. */

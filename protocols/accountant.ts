@@ -91,12 +91,6 @@ export function deltaOfRho(rho: number, epsilon: number): number {
   return Math.min(Math.exp(log), 1);
 }
 
-/** The classic bound delta = exp(-(epsilon - rho)^2 / 4 rho) (Bun, Steinke 2016, Proposition 1.3), for comparison. */
-export function deltaOfRhoClassic(rho: number, epsilon: number): number {
-  if (rho <= 0) return 0;
-  return epsilon <= rho ? 1 : Math.exp(-((epsilon - rho) ** 2) / (4 * rho));
-}
-
 /** The smallest epsilon for which rho-zCDP gives (epsilon, delta), from above. */
 export function epsilonOfRho(rho: number, delta: number): number {
   if (delta >= 1 || rho <= 0) return 0;
@@ -122,39 +116,12 @@ export function epsilonOfRhoNano(rhoNano: bigint, delta: number): number {
   return epsilonOfRho((Number(rhoNano) / 1e9) * (1 + 1e-15), delta);
 }
 
-/**
- * The least integer variance of one node's part such that `rounds` releases stay within (epsilon, delta).
- *
- * @throws AccountingError BAD_BUDGET when a round's share is below one unit of the ledger.
- */
-export function chooseVariance(
-  target: { readonly epsilon: number; readonly delta: number; readonly rounds: number },
-  release: Omit<Release, 'variance'>,
-): Variance {
-  if (!Number.isSafeInteger(target.rounds) || target.rounds < 1) {
-    throw new AccountingError('BAD_BUDGET', 'a job has at least one round');
-  }
-  const perRound = budgetRhoNano(target.epsilon, target.delta) / BigInt(target.rounds);
-  if (perRound < 1n) throw new AccountingError('BAD_BUDGET', 'the budget is too small for that many rounds');
-  const fits = (sigma2Numerator: bigint) =>
-    chargeRhoNano({ ...release, variance: { sigma2Numerator, sigma2Denominator: 1n } }) <= perRound;
-  let high = 1n;
-  while (!fits(high)) high *= 2n;
-  let low = high / 2n;
-  while (high - low > 1n) {
-    const middle = (low + high) / 2n;
-    if (fits(middle)) high = middle;
-    else low = middle;
-  }
-  return { sigma2Numerator: high, sigma2Denominator: 1n };
-}
-
 function requireDelta(delta: number): void {
   if (!(delta > 0)) throw new AccountingError('BAD_BUDGET', 'delta has to lie between 0 and 1');
 }
 
 /** Narrows [low, high], where `holds` is true below some point and false above it, to neighbouring doubles. */
-export function bisect(low: number, high: number, holds: (x: number) => boolean): { below: number; above: number } {
+function bisect(low: number, high: number, holds: (x: number) => boolean): { below: number; above: number } {
   let [below, above] = [low, high];
   for (;;) {
     const middle = below + (above - below) / 2;

@@ -15,7 +15,7 @@ import {
   verifyInclusion,
 } from '../../crypto/merkle.ts';
 import { formatVkey, makeSigner, parseVkey, type Signer } from '../../crypto/note.ts';
-import { flatPolicy, flatQuorum, formatPolicy, type Policy, parsePolicy, satisfies } from '../../crypto/policy.ts';
+import { flatPolicy, formatPolicy, type Policy, parsePolicy, satisfies } from '../../crypto/policy.ts';
 import { SecretBytes } from '../../crypto/secret.ts';
 import {
   bundleBytes,
@@ -298,18 +298,10 @@ describe('policies', () => {
       expect(satisfies(policy, [...chosen, ...chosen, 'X', 'Y', 'both', 'Z'])).toBe(byHand);
     }
     expect(parsePolicy(p, formatPolicy(policy))).toEqual(policy);
-    expect(flatQuorum(policy)).toBeUndefined();
   });
 
-  it('tell the w and W of a flat quorum', () => {
-    expect(flatQuorum(parse(`${head}${xy}group q 5 X1 X2 X3 Y4 Y5 Y6\nquorum q\n`))).toEqual({
-      threshold: 5,
-      witnesses: 6,
-    });
-    expect(flatQuorum(parse(`${xy}quorum X1\n`))).toEqual({ threshold: 1, witnesses: 1 });
-    const none = parse('quorum none\n');
-    expect(flatQuorum(none)).toBeUndefined();
-    expect(satisfies(none, [])).toBe(true);
+  it('ask for nobody where they say so', () => {
+    expect(satisfies(parse('quorum none\n'), [])).toBe(true);
   });
 
   it('refuse what the format does not allow', () => {

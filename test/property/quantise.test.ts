@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { addNoise, dequantise, deriveQuantiser, type QuantiserRequest, quantise } from '../../crypto/quantise.ts';
-import { appendWeight, splitWeight } from '../../crypto/weight.ts';
 import { nodePrimitives } from '../../src/platform/primitives-node.ts';
 
 const variance = { sigma2Numerator: 1024n, sigma2Denominator: 25n };
@@ -174,37 +173,5 @@ describe('bad input and range', () => {
 
   it('dequantise undoes the scale', () => {
     expect([...dequantise(quantiser, [100, -250])]).toEqual([1, -2.5]);
-  });
-});
-
-describe('weights', () => {
-  const setting = { clip: 2, share: 0.25, maximum: 100 };
-
-  it('weighted mean of clipped updates comes out of one sum', () => {
-    const a = appendWeight(setting, Float64Array.of(0.3, -0.1), 30);
-    const b = appendWeight(setting, Float64Array.of(0.1, 0.2), 90);
-    const { mean, weight } = splitWeight(
-      setting,
-      a.map((x, i) => x + b[i]!),
-    );
-    expect(weight).toBeCloseTo(120, 9);
-    expect(mean![0]).toBeCloseTo((30 * 0.3 + 90 * 0.1) / 120, 9);
-    expect(mean![1]).toBeCloseTo((30 * -0.1 + 90 * 0.2) / 120, 9);
-  });
-
-  it('update and weight together stay within the clip; the weight is clipped too', () => {
-    fc.assert(
-      fc.property(
-        fc.array(fc.double({ min: -1e3, max: 1e3, noNaN: true }), { minLength: 1, maxLength: 20 }),
-        fc.double({ min: 0, max: 1e6, noNaN: true }),
-        (update, weight) => {
-          expect(Math.hypot(...appendWeight(setting, update, weight))).toBeLessThanOrEqual(2 * (1 + 1e-12));
-        },
-      ),
-    );
-    expect(appendWeight(setting, [0], 1e9)[1]).toBe(0.5);
-    expect(() => appendWeight(setting, [0], Number.NaN)).toThrow(coded('BAD_VALUE'));
-    expect(() => appendWeight(setting, [0], -1)).toThrow(coded('BAD_VALUE'));
-    expect(splitWeight(setting, Float64Array.of(1, -0.1)).mean).toBeNull();
   });
 });

@@ -8,7 +8,7 @@ import { noblePrimitives } from '../../crypto/primitives-noble.ts';
 import { addResidues, expandMask, reduceResidues } from '../../crypto/residues.ts';
 import { SecretBytes } from '../../crypto/secret.ts';
 import { type Holder, openAnswer, openSeeds, sealAnswer, sealSeeds, shareSumHash } from '../../crypto/share-box.ts';
-import { assignSets, candidates, disputes, liars } from '../../crypto/share-claims.ts';
+import { candidates, disputes, liars } from '../../crypto/share-claims.ts';
 import {
   correction,
   deriveSeeds,
@@ -347,20 +347,5 @@ describe('claims', () => {
     const { claims } = claimed([], false);
     const two = new Map([...claims].slice(0, 2));
     expect([...candidates(sets, 3, two)]).toEqual([]);
-  });
-
-  it('assigns every set to one ready holder, evenly', () => {
-    for (const [t, n] of SHAPES) {
-      const all = subsets(n, t);
-      for (const ready of choose(range(n), t).slice(0, 20)) {
-        const assigned = assignSets(all, [...ready].reverse());
-        expect([...assigned.values()].flat().sort((a, b) => a - b)).toEqual(range(all.length));
-        for (const [m, own] of assigned) expect(own.every((s) => all[s]!.includes(m))).toBe(true);
-        expect(assigned).toEqual(assignSets(all, ready));
-      }
-      expect(() => assignSets(all, range(t - 1))).toThrow(CryptoError);
-      const loads = [...assignSets(all, range(n)).values()].map((own) => own.length);
-      expect(Math.max(...loads)).toBeLessThanOrEqual(Math.ceil(all.length / n) + 2);
-    }
   });
 });
