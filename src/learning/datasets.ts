@@ -42,13 +42,6 @@ export interface DatasetSettings {
   readonly size?: number;
 }
 
-/** @throws LearningError UNKNOWN_DATASET, listing what there is. */
-export function datasetName(text: string): DatasetName {
-  const name = DATASETS.find((known) => known === text);
-  if (name) return name;
-  throw new LearningError('UNKNOWN_DATASET', `there is no dataset "${text}"; there are: ${DATASETS.join(', ')}`);
-}
-
 /** The dataset's public feature schema. */
 export function datasetSchema(name: DatasetName): FeatureSchema {
   return parseSchema(SOURCES[name].schema);
@@ -100,13 +93,6 @@ export function encodeRegion(tables: RegionTables, schema: FeatureSchema): Regio
     ? { ...train, rows: 0, x: new Float32Array(), y: new Uint8Array() }
     : encodeTable(tables.heldOut, schema);
   return { name: tables.name, train, heldOut };
-}
-
-/** A node's own table: rows are held out by {@link isHeldOut} on their number in this file. */
-export function readRegion(name: string, path: string, schema: FeatureSchema, delimiter?: string): Region {
-  const table = readCsv(path, delimiter);
-  const rows = Array.from({ length: table.rowCount }, (_, row) => row);
-  return encodeRegion(splitRows(name, table, rows, 0), schema);
 }
 
 /** Several regions' rows as one matrix: for the centralised reference, which no real deployment may compute. */

@@ -1,4 +1,3 @@
-import type { ContributionPlan } from './contribution.ts';
 import type { DatasetName } from './datasets.ts';
 import type { ScoreBins } from './evaluation.ts';
 import type { ModelSpec } from './model.ts';
@@ -25,7 +24,7 @@ export interface RunDefaults extends ServerSettings {
 type Steps = Pick<RunDefaults, 'rounds' | 'learningRate' | 'momentum'>;
 
 /**
- * Chosen on simulated runs (simulate.ts) over clip 0.5 to 4, learning rate 0.2 to 6 and momentum 0.5 to 0.9. Near the
+ * Chosen on simulated runs (test/reference/clear-rounds.ts) over clip 0.5 to 4, learning rate 0.2 to 6 and momentum 0.5 to 0.9. Near the
  * best, the clip matters little; few rounds want long steps and little momentum, many rounds the reverse.
  */
 const STEPS: Readonly<Record<ModelSpec['kind'], Readonly<Record<Profile, Steps>>>> = {
@@ -60,11 +59,4 @@ export function runDefaults(
     bins: isRare ? RARE_BINS : COMMON_BINS,
     ...STEPS[model][profile],
   };
-}
-
-/** The round's vector by these settings. @param inputs - width of the design matrix. */
-export function planOf(defaults: RunDefaults, inputs: number): ContributionPlan {
-  const spec: ModelSpec =
-    defaults.model === 'mlp' ? { kind: 'mlp', inputs, hidden: defaults.hidden } : { kind: 'logistic', inputs };
-  return { spec, clip: defaults.clip, countShare: defaults.countShare, bins: defaults.bins };
 }

@@ -1,7 +1,6 @@
 /** Codes of errors in the learning layer. Stable: callers and operators may rely on them. */
 export type LearningCode =
   | 'DATA_NOT_FOUND'
-  | 'UNKNOWN_DATASET'
   | 'BAD_TABLE'
   | 'BAD_SCHEMA'
   | 'MISSING_COLUMN'

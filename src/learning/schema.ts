@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { LearningError } from './errors.ts';
 
@@ -86,22 +85,6 @@ export function parseSchema(json: unknown): FeatureSchema {
   if (both.length > 0)
     throw new LearningError('BAD_SCHEMA', `feature schema ${schema.name}: a label is positive and negative`);
   return schema;
-}
-
-/** Reads a schema file. @throws LearningError DATA_NOT_FOUND or BAD_SCHEMA. */
-export function readSchema(path: string): FeatureSchema {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new LearningError('DATA_NOT_FOUND', `cannot read the feature schema ${path}`, { cause: error });
-  }
-  try {
-    return parseSchema(JSON.parse(text));
-  } catch (error) {
-    if (error instanceof LearningError) throw error;
-    throw new LearningError('BAD_SCHEMA', `the feature schema ${path} is not JSON`, { cause: error });
-  }
 }
 
 /** Names of the design matrix's columns that a feature fills, in order. */

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { layoutOf, nodeContribution, readContribution } from '../../src/learning/contribution.ts';
 import { encodeRegion, loadDataset, type Region } from '../../src/learning/datasets.ts';
-import { planOf, runDefaults } from '../../src/learning/defaults.ts';
+import { runDefaults } from '../../src/learning/defaults.ts';
 import type { DesignMatrix } from '../../src/learning/features.ts';
 import { forward } from '../../src/learning/forward.ts';
 import { exampleGradientSum } from '../../src/learning/gradients.ts';
@@ -12,6 +12,7 @@ import { initialModel, layerSize, layersOf, type Model, type ModelSpec, makeMode
 import { seededRandom } from '../../src/learning/random.ts';
 import { modelAuc } from '../../src/learning/references.ts';
 import { initialServerState, serverStep } from '../../src/learning/server-step.ts';
+import { planOf } from '../reference/clear-rounds.ts';
 
 let tf: Tf;
 let region: Region;

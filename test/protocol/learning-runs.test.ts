@@ -1,11 +1,11 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type DatasetName, encodeRegion, loadDataset } from '../../src/learning/datasets.ts';
-import { planOf, runDefaults } from '../../src/learning/defaults.ts';
+import { runDefaults } from '../../src/learning/defaults.ts';
 import { designColumns } from '../../src/learning/features.ts';
 import { loadTensorFlow, type Tf } from '../../src/learning/load-tensorflow.ts';
 import { trainReferences } from '../../src/learning/references.ts';
-import { simulateRounds } from '../../src/learning/simulate.ts';
 import { drawConvergence } from '../../src/report/convergence-plot.ts';
+import { planOf, simulateRounds } from '../reference/clear-rounds.ts';
 
 /** zCDP budget of epsilon 8, delta 1e-5 (conversion of Canonne, Kamath, Steinke 2020). */
 const RHO = 1.2297145;

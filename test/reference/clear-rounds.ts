@@ -1,12 +1,18 @@
-import { type ContributionPlan, layoutOf, nodeContribution, readContribution } from './contribution.ts';
-import { poolRows, type Region } from './datasets.ts';
-import { LearningError } from './errors.ts';
-import { type Evaluation, evaluateHistogram } from './evaluation.ts';
-import type { Tf } from './load-tensorflow.ts';
-import { initialModel, type Model } from './model.ts';
-import { seededRandom } from './random.ts';
-import { modelAuc } from './references.ts';
-import { initialServerState, type ServerSettings, serverStep } from './server-step.ts';
+import {
+  type ContributionPlan,
+  layoutOf,
+  nodeContribution,
+  readContribution,
+} from '../../src/learning/contribution.ts';
+import { poolRows, type Region } from '../../src/learning/datasets.ts';
+import type { RunDefaults } from '../../src/learning/defaults.ts';
+import { LearningError } from '../../src/learning/errors.ts';
+import { type Evaluation, evaluateHistogram } from '../../src/learning/evaluation.ts';
+import type { Tf } from '../../src/learning/load-tensorflow.ts';
+import { initialModel, type Model, type ModelSpec } from '../../src/learning/model.ts';
+import { seededRandom } from '../../src/learning/random.ts';
+import { modelAuc } from '../../src/learning/references.ts';
+import { initialServerState, type ServerSettings, serverStep } from '../../src/learning/server-step.ts';
 
 export interface SimulationSettings extends ServerSettings {
   readonly rounds: number;
@@ -24,8 +30,8 @@ export interface SimulatedRound {
 
 /**
  * A federated run without any cryptography: contributions are added in the clear and one central normal noise vector of
- * sigma = clip / sqrt(2 rho / rounds) is added to the sum. To choose hyper-parameters with, never to release from: its
- * noise is a float from a seed.
+ * sigma = clip / sqrt(2 rho / rounds) is added to the sum. What the defaults were chosen with: its noise is a float from a
+ * seed.
  */
 export function simulateRounds(
   tf: Tf,
@@ -62,4 +68,11 @@ function tryEvaluate(...input: Parameters<typeof evaluateHistogram>): Evaluation
     if (error instanceof LearningError && error.code === 'ONE_CLASS') return null;
     throw error;
   }
+}
+
+/** The round's vector by these settings. @param inputs - width of the design matrix. */
+export function planOf(defaults: RunDefaults, inputs: number): ContributionPlan {
+  const spec: ModelSpec =
+    defaults.model === 'mlp' ? { kind: 'mlp', inputs, hidden: defaults.hidden } : { kind: 'logistic', inputs };
+  return { spec, clip: defaults.clip, countShare: defaults.countShare, bins: defaults.bins };
 }
