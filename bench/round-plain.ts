@@ -141,7 +141,6 @@ export async function runPlainAggregator(folder: string, stateFolder: string, ke
     reseal: unused,
     fetchBox: unused,
     fetchMaskSum: unused,
-    fetchConfirmation: unused,
   });
   await serve(
     party,

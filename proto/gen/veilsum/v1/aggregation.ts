@@ -184,20 +184,6 @@ export interface FetchMaskSumResponse {
   correctionSum: Uint8Array;
 }
 
-/** Whose confirmation. */
-export interface FetchConfirmationRequest {
-  /** Hash of the close leaf, 32 bytes. */
-  closeHash: Uint8Array;
-  /** The node's name, at most 63 characters. */
-  node: string;
-}
-
-/** What the node sent. */
-export interface FetchConfirmationResponse {
-  /** The correction z_i, packed as in `ConfirmRequest`; its hash is in the confirm leaf. */
-  correction: Uint8Array;
-}
-
 function createBaseUploadStatusRequest(): UploadStatusRequest {
   return { roundId: new Uint8Array(0), node: "" };
 }
@@ -1281,109 +1267,6 @@ export const FetchMaskSumResponse: MessageFns<FetchMaskSumResponse> = {
   },
 };
 
-function createBaseFetchConfirmationRequest(): FetchConfirmationRequest {
-  return { closeHash: new Uint8Array(0), node: "" };
-}
-
-export const FetchConfirmationRequest: MessageFns<FetchConfirmationRequest> = {
-  encode(message: FetchConfirmationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.closeHash.length !== 0) {
-      writer.uint32(10).bytes(message.closeHash);
-    }
-    if (message.node !== "") {
-      writer.uint32(18).string(message.node);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): FetchConfirmationRequest {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseFetchConfirmationRequest();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.closeHash = reader.bytes();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.node = reader.string();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-};
-
-function createBaseFetchConfirmationResponse(): FetchConfirmationResponse {
-  return { correction: new Uint8Array(0) };
-}
-
-export const FetchConfirmationResponse: MessageFns<FetchConfirmationResponse> = {
-  encode(message: FetchConfirmationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.correction.length !== 0) {
-      writer.uint32(10).bytes(message.correction);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): FetchConfirmationResponse {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseFetchConfirmationResponse();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.correction = reader.bytes();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-};
-
 /**
  * What any aggregator replica offers. Replicas share a store and hold no state of their own: a caller may turn to
  * another one at any moment. Everything acknowledged here is durable.
@@ -1476,18 +1359,6 @@ export const AggregationServiceService = {
       Buffer.from(FetchMaskSumResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): FetchMaskSumResponse => FetchMaskSumResponse.decode(value),
   },
-  /** One node's signed confirmation and correction: asked for only when an opening fails. */
-  fetchConfirmation: {
-    path: "/veilsum.v1.AggregationService/FetchConfirmation" as const,
-    requestStream: false as const,
-    responseStream: false as const,
-    requestSerialize: (value: FetchConfirmationRequest): Buffer =>
-      Buffer.from(FetchConfirmationRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): FetchConfirmationRequest => FetchConfirmationRequest.decode(value),
-    responseSerialize: (value: FetchConfirmationResponse): Buffer =>
-      Buffer.from(FetchConfirmationResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): FetchConfirmationResponse => FetchConfirmationResponse.decode(value),
-  },
 } as const;
 
 export interface AggregationServiceServer extends UntypedServiceImplementation {
@@ -1511,8 +1382,6 @@ export interface AggregationServiceServer extends UntypedServiceImplementation {
   fetchSum: handleServerStreamingCall<FetchSumRequest, FetchSumResponse>;
   /** The sum of the corrections of all nodes of a close leaf. */
   fetchMaskSum: handleUnaryCall<FetchMaskSumRequest, FetchMaskSumResponse>;
-  /** One node's signed confirmation and correction: asked for only when an opening fails. */
-  fetchConfirmation: handleUnaryCall<FetchConfirmationRequest, FetchConfirmationResponse>;
 }
 
 export interface MessageFns<T> {
