@@ -2,12 +2,12 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type AuditResult, audit } from '../../protocols/audit.ts';
 import { auditBlobs, type BlobAudit } from '../../protocols/audit-blobs.ts';
-import { CHECKS } from '../../protocols/checks.ts';
 import { folderReader } from '../log/log-folder.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
-import { type Report, reportText } from './audit-text.ts';
+import { reportText } from './audit-text.ts';
 import { blobFolder } from './blob-folder.ts';
 import { printable } from './printable.ts';
+import { reportJson, reportOf } from './report.ts';
 
 /** What `veilsum audit` is given. Paths. */
 export interface AuditRequest {
@@ -45,18 +45,6 @@ function readNamed(path: string): Uint8Array | undefined {
   return folderReader('')(path);
 }
 
-function toJson({ log, blobs, verdict }: Report): object {
-  const { transcript, findings, ...rest } = log;
-  return {
-    ...rest,
-    verdict,
-    genesis: transcript.genesis === null ? null : transcript.logId,
-    findings: [...findings, ...(blobs?.findings ?? [])],
-    blobs: blobs === null ? 'not recomputed' : { rounds: blobs.rounds, models: blobs.models },
-    checks: CHECKS.map(({ id, sentence }) => ({ check: id, sentence })),
-  };
-}
-
 /**
  * Audits a log's folder, offline. Reads files only; trusts the policy file and the pin, nothing else.
  *
@@ -81,9 +69,8 @@ export async function auditFolder(request: AuditRequest): Promise<AuditOutcome> 
   }
   const log = audit(nodePrimitives, { policyFile, checkpoint, readFile, genesisPin: genesis, since });
   const blobs = blobsPath === null ? null : await recompute(log, blobsPath);
-  const found = (blobs?.findings.length ?? 0) > 0;
-  const report: Report = { log, blobs, verdict: found ? 'violation' : log.verdict };
-  return { exitCode: EXIT_CODE[report.verdict], text: reportText(report), json: toJson(report) };
+  const report = reportOf(log, blobs);
+  return { exitCode: EXIT_CODE[report.verdict], text: reportText(report), json: reportJson(report) };
 }
 
 async function recompute(log: AuditResult, folder: string): Promise<BlobAudit> {
