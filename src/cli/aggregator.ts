@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { runUntilSignal } from './run-until-signal.ts';
-import { dirOption, examples, folderOf, requireRole, settingsOf } from './settings.ts';
+import { dirOption, examples, folderOf, listenOption, requireRole, settingsOf } from './settings.ts';
 
 export function aggregatorCommand(): Command {
   return new Command('aggregator')
@@ -14,12 +14,14 @@ export function aggregatorCommand(): Command {
         'the store, shared by all aggregators of one machine; default: state in --dir',
       ).env('VEILSUM_STATE'),
     )
+    .addOption(listenOption())
     .addHelpText('after', examples('veilsum aggregator --dir parties/aggregator-1 --state parties/aggregators-state'))
     .action(async (_options, command: Command) => {
       const { z } = await import('zod');
+      const { listenSettings } = await import('./listen-settings.ts');
       const { resolve } = await import('node:path');
-      const schema = z.strictObject({ state: z.string().min(1).default('state') });
-      const { state } = await settingsOf(command, schema, 'aggregator.yaml');
+      const schema = listenSettings.extend({ state: z.string().min(1).default('state') });
+      const { state, listen } = await settingsOf(command, schema, 'aggregator.yaml');
       const { runAggregator } = await import('../party/aggregator.ts');
       const folder = folderOf(command);
       await requireRole(folder, 'aggregator');
@@ -27,7 +29,7 @@ export function aggregatorCommand(): Command {
       const isFlag = command.getOptionValueSource('state') !== undefined;
       const stateFolder = resolve(isFlag ? '.' : folder, state);
       await runUntilSignal(
-        () => runAggregator(folder, stateFolder),
+        () => runAggregator(folder, stateFolder, listen),
         ({ address }) => `aggregator listens on ${address}`,
       );
     });

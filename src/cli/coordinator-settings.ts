@@ -1,11 +1,13 @@
 import { z } from 'zod';
-import { addressField } from '../config/federation.ts';
+import { addressField, splitAddress } from '../config/federation.ts';
 import type { CoordinatorOptions } from '../party/coordinator.ts';
 
 const waitField = z.int().min(100).max(86_400_000).optional();
 
 /** `coordinator.yaml`, flags and environment. Times in ms. */
 export const coordinatorSettings = z.strictObject({
+  /** Where the gRPC server binds; left out, at the card's address. */
+  listen: addressField.optional(),
   http: addressField.optional(),
   export: z.string().min(1).optional(),
   roundKeyWait: waitField,
@@ -14,12 +16,10 @@ export const coordinatorSettings = z.strictObject({
 });
 
 export function coordinatorOptions(settings: z.infer<typeof coordinatorSettings>): CoordinatorOptions {
-  const { http, export: exportFolder, roundKeyWait, readyWait, answerWait } = settings;
-  const split = http?.lastIndexOf(':') ?? 0;
+  const { listen, http, export: exportFolder, roundKeyWait, readyWait, answerWait } = settings;
   return {
-    ...(http === undefined
-      ? {}
-      : { http: { host: http.slice(0, split).replaceAll(/[[\]]/g, ''), port: Number(http.slice(split + 1)) } }),
+    ...(listen === undefined ? {} : { listen }),
+    ...(http === undefined ? {} : { http: splitAddress(http) }),
     ...(exportFolder === undefined ? {} : { exportFolder }),
     ...(roundKeyWait === undefined ? {} : { roundKeyMs: roundKeyWait }),
     ...(readyWait === undefined ? {} : { readyMs: readyWait }),

@@ -1,11 +1,12 @@
 import { Command, Option } from 'commander';
 import { runUntilSignal } from './run-until-signal.ts';
-import { dirOption, examples, folderOf, numberOption, requireRole, settingsOf } from './settings.ts';
+import { dirOption, examples, folderOf, listenOption, numberOption, requireRole, settingsOf } from './settings.ts';
 
 export function coordinatorCommand(): Command {
   return new Command('coordinator')
     .description('run the coordinator: the log, the rounds, sealed models; it holds no key that opens anything')
     .addOption(dirOption("the coordinator's folder; settings may be in its coordinator.yaml"))
+    .addOption(listenOption())
     .addOption(
       new Option('--http <host:port>', 'serve the log (tlog-tiles), /healthz and a page of rounds; default: off').env(
         'VEILSUM_HTTP',

@@ -14,8 +14,11 @@ export function acceptCommand(): Command {
     .argument('<invitation>', 'invitation.json from the founders')
     .addOption(dirOption('folder to make for the party; the same one when asking again'))
     .addOption(
-      new Option('--address <host:port>', 'where its server listens and is reached')
-        .env('VEILSUM_LISTEN')
+      new Option(
+        '--address <host:port>',
+        'where others reach its server; it listens there too, unless it is started with --listen',
+      )
+        .env('VEILSUM_ADDRESS')
         .makeOptionMandatory(),
     )
     .option('--genesis <hash>', 'refuse unless the federation has this genesis hash, learnt by other means')
@@ -26,8 +29,9 @@ export function acceptCommand(): Command {
 ${examples('veilsum keys accept eu-3.invitation.json --dir eu-3 --address eu-3.acme.example:7443 --genesis 5c0e... --wait 60')}`,
     )
     .action(async (file: string, options: AcceptOptions, command: Command) => {
-      const { addressField } = await import('../config/federation.ts');
-      if (!addressField.safeParse(options.address).success) throw usageError('--address: host:port');
+      const { reachableField } = await import('../config/federation.ts');
+      if (!reachableField.safeParse(options.address).success)
+        throw usageError('--address: host:port where others reach the party, no wildcard (to bind one, use --listen)');
       if (!(options.wait >= 0 && options.wait <= 10_080)) throw usageError('--wait: 0 to 10080 minutes');
       const { acceptOnline } = await import('./acceptance.ts');
       const { print } = await import('./output.ts');

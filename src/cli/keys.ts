@@ -12,7 +12,7 @@ const FIELDS: Readonly<Record<string, string>> = {
   role: ROLES.join(', '),
   organisation: 'letters, digits, blanks and . _ : / - only, at most 128',
   region: 'letters, digits, blanks and . _ : / - only, at most 128',
-  address: 'host:port',
+  address: 'host:port where others reach the party, no wildcard (to bind one, start it with --listen)',
 };
 
 interface NewOptions {
@@ -42,8 +42,11 @@ function newCommand(): Command {
       new Option('--region <label>', 'where its data may not leave').env('VEILSUM_REGION').default('unspecified'),
     )
     .addOption(
-      new Option('--address <host:port>', 'where its server listens and is reached')
-        .env('VEILSUM_LISTEN')
+      new Option(
+        '--address <host:port>',
+        'where others reach its server; it listens there too, unless it is started with --listen',
+      )
+        .env('VEILSUM_ADDRESS')
         .makeOptionMandatory(),
     )
     .addHelpText(
@@ -55,7 +58,7 @@ function newCommand(): Command {
     .action(async (_options, command: Command) => {
       const { z } = await import('zod');
       const { labelField, nameField } = await import('../../protocols/fields.ts');
-      const { addressField } = await import('../config/federation.ts');
+      const { reachableField } = await import('../config/federation.ts');
       const { cardRoles } = await import('../keys/card.ts');
       const { createPartyFolder } = await import('../keys/party-folder.ts');
       const { nodePrimitives } = await import('../platform/primitives-node.ts');
@@ -66,7 +69,7 @@ function newCommand(): Command {
         role: z.enum(cardRoles),
         organisation: labelField,
         region: labelField,
-        address: addressField,
+        address: reachableField,
       });
       const parsed = schema.safeParse({ ...given, organisation: given.organisation ?? given.name });
       if (!parsed.success) {

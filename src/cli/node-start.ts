@@ -16,7 +16,7 @@ export interface StartedNode {
 }
 
 /** A node that trains on its own tables, as node.yaml says. */
-export async function startNode(folder: string, engine: EngineChoice | null): Promise<StartedNode> {
+export async function startNode(folder: string, engine: EngineChoice | null, listen?: string): Promise<StartedNode> {
   const config = readNodeConfig(folder);
   if (config.data === null) {
     throw new CliError(
@@ -29,18 +29,22 @@ export async function startNode(folder: string, engine: EngineChoice | null): Pr
   const { tf } = await loadTensorFlow();
   let name = '';
   let rows = 0;
-  const { stop } = await runNode(folder, async (party) => {
-    name = party.name;
-    const tables = readRegionFiles(party.name, join(folder, train), join(folder, heldOut));
-    rows = tables.train.rowCount + tables.heldOut.rowCount;
-    const source = createNodeSource({ tf, tables, tasks: learning });
-    return {
-      policy: config.policy,
-      tasks: learning,
-      engine: engine ?? config.engine,
-      source,
-      checkSums: (round, values) => writeCheckSums(folder, round, values),
-    } satisfies NodeSetting;
-  });
+  const { stop } = await runNode(
+    folder,
+    async (party) => {
+      name = party.name;
+      const tables = readRegionFiles(party.name, join(folder, train), join(folder, heldOut));
+      rows = tables.train.rowCount + tables.heldOut.rowCount;
+      const source = createNodeSource({ tf, tables, tasks: learning });
+      return {
+        policy: config.policy,
+        tasks: learning,
+        engine: engine ?? config.engine,
+        source,
+        checkSums: (round, values) => writeCheckSums(folder, round, values),
+      } satisfies NodeSetting;
+    },
+    listen ?? config.listen,
+  );
   return { name, rows, tasks: learning.map(({ task }) => task), stop };
 }

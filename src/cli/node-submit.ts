@@ -15,6 +15,8 @@ export interface SubmitRequest {
   readonly task: string | null;
   readonly engine: EngineChoice | null;
   readonly timeoutMs: number | null;
+  /** host:port to bind, over what node.yaml says. */
+  readonly listen?: string;
 }
 
 /** How often the transcript is looked at when the log is silent, in ms. */
@@ -99,11 +101,15 @@ export async function submitUpdate(folder: string, request: SubmitRequest, say: 
   const source = trackingSource(createFileSource(request.path));
   const asked = stopSignal();
   let name = '';
-  const node = await runNode(folder, async (party) => {
-    name = party.name;
-    const setting = { policy: config.policy, tasks: [task], engine: request.engine ?? config.engine, source };
-    return { ...setting, checkSums: (round, values) => writeCheckSums(folder, round, values) };
-  });
+  const node = await runNode(
+    folder,
+    async (party) => {
+      name = party.name;
+      const setting = { policy: config.policy, tasks: [task], engine: request.engine ?? config.engine, source };
+      return { ...setting, checkSums: (round, values) => writeCheckSums(folder, round, values) };
+    },
+    request.listen ?? config.listen,
+  );
   say(
     `${name}: ${request.path} is ready (${grouped(length)} numbers); waiting for a round of ${task.task} (stop with Ctrl-C)`,
   );

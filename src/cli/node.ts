@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { print } from './output.ts';
 import { runUntilSignal } from './run-until-signal.ts';
-import { dirOption, examples, folderOf, numberOption, requireRole } from './settings.ts';
+import { dirOption, examples, folderOf, listenOf, listenOption, numberOption, requireRole } from './settings.ts';
 
 /** In place of what node.yaml or recipient.yaml says. */
 export function engineOption(): Option {
@@ -15,6 +15,7 @@ function runCommand(): Command {
     .description('train on the tables that node.yaml names, in every round that the site policy allows')
     .addOption(dirOption("the node's folder, with node.yaml"))
     .addOption(engineOption())
+    .addOption(listenOption())
     .addHelpText(
       'after',
       `
@@ -25,14 +26,16 @@ node.yaml:
     train: train.csv
     heldOut: held-out.csv
   engine: auto
+  listen: 0.0.0.0:7443         # where to bind, if not at the card's address
 ${examples('veilsum node run --dir parties/node-eu')}`,
     )
     .action(async (options: { engine?: 'auto' | 'kernel' | 'node-seal' }, command: Command) => {
       const { startNode } = await import('./node-start.ts');
       const folder = folderOf(command);
+      const listen = await listenOf(command);
       await requireRole(folder, 'node');
       await runUntilSignal(
-        () => startNode(folder, options.engine ?? null),
+        () => startNode(folder, options.engine ?? null, listen),
         ({ name, rows, tasks }) => `node ${name} runs: ${rows} rows, ${tasks.join(', ')}`,
       );
     });
@@ -45,6 +48,7 @@ function submitCommand(): Command {
     .requiredOption('--update <file>', 'the update: .safetensors (F32) or .npy (float32, float64)')
     .option('--task <label>', 'which task, where node.yaml names several')
     .addOption(engineOption())
+    .addOption(listenOption())
     .addOption(
       numberOption(
         '--timeout <seconds>',
@@ -66,11 +70,13 @@ ${examples('veilsum node submit --dir parties/node-eu --update model.safetensors
       ) => {
         const { submitUpdate } = await import('./node-submit.ts');
         const { update, task, engine, timeout } = options;
+        const listen = await listenOf(command);
         const request = {
           path: update,
           task: task ?? null,
           engine: engine ?? null,
           timeoutMs: timeout === undefined ? null : timeout * 1000,
+          ...(listen === undefined ? {} : { listen }),
         };
         const folder = folderOf(command);
         await requireRole(folder, 'node');

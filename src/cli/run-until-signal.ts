@@ -41,7 +41,8 @@ export async function runUntilSignal<R extends Pick<Running, 'stop'>>(
 /** A port that is taken is the commonest reason why a party does not start. */
 function explainStart(error: unknown): unknown {
   if (!(error instanceof Error) || !error.message.startsWith('cannot listen')) return error;
-  const hint = "is this party running already? If not, another process has the port of the party's card";
+  const hint =
+    'is this party running already? If not, another process has its port, or --listen names an address of another machine';
   return new CliError('ADDRESS_IN_USE', `${error.message}: ${hint}`, { cause: error });
 }
 

@@ -58,6 +58,21 @@ export function numberOption(flags: string, description: string, env?: string): 
   return env === undefined ? option : option.env(env);
 }
 
+/** Where a party's server binds, for those whose card names the address of a gateway, a load balancer or a host. */
+export function listenOption(): Option {
+  return new Option('--listen <host:port>', "address to bind, as 0.0.0.0:7443; default: the card's address").env(
+    'VEILSUM_LISTEN',
+  );
+}
+
+/** --listen where it is given, checked. Commands whose file may name it too put this one first. */
+export async function listenOf(command: Command): Promise<string | undefined> {
+  const { addressField } = await import('../config/federation.ts');
+  const given = command.opts()['listen'] as string | undefined;
+  if (given === undefined || addressField.safeParse(given).success) return given;
+  throw usageError('--listen (VEILSUM_LISTEN): must be host:port, the port at most 65535');
+}
+
 /** For options that may be given again: collects all values. */
 export function listOption(flags: string, description: string): Option {
   return new Option(flags, description).argParser((value: string, earlier: string[] | undefined) => [

@@ -3,7 +3,22 @@ import { hashField, nameField } from '../../protocols/fields.ts';
 import { readValidated } from './files.ts';
 
 /** Host and port; host is a DNS name, an IPv4 address, or an IPv6 address in brackets. */
-export const addressField = z.string().regex(/^(?:\[[0-9a-f:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$/, 'must be host:port');
+export const addressField = z
+  .string()
+  .regex(/^(?:\[[0-9a-f:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$/, 'must be host:port')
+  .refine((address) => splitAddress(address).port <= 65_535, 'the port must be at most 65535');
+
+/** Where others find a party: never a wildcard, which is an address to listen on only. */
+export const reachableField = addressField.refine(
+  (address) => !['0.0.0.0', '::', '0:0:0:0:0:0:0:0'].includes(splitAddress(address).host),
+  'must be where others reach the party; to listen on all interfaces, start it with --listen',
+);
+
+/** @param address - as `addressField` takes it. @returns the host without brackets. */
+export function splitAddress(address: string): { readonly host: string; readonly port: number } {
+  const at = address.lastIndexOf(':');
+  return { host: address.slice(0, at).replaceAll(/[[\]]/g, ''), port: Number(address.slice(at + 1)) };
+}
 
 /** Where a party's server is, and the SHA-256 of its certificate's public key that clients pin (64 hex digits). */
 export const endpointField = z.strictObject({ name: nameField, address: addressField, tlsKeySha256: hashField });

@@ -28,7 +28,7 @@ export interface NewParty {
   readonly role: CardRole;
   readonly organisation: string;
   readonly region: string;
-  /** host:port that the party's server listens on and is reached at. */
+  /** host:port where others reach the party; its server binds it too, unless it is told another one. */
   readonly address: string;
 }
 

@@ -195,8 +195,8 @@ function quorum(party: Party, log: LogReader) {
  * Runs an aggregator: it holds no key of a round and no state of its own. All replicas of one machine share a state
  * folder, and any of them can go on with what another one began.
  */
-export async function runAggregator(folder: string, stateFolder: string): Promise<Running> {
-  const party = await openParty(folder, stateFolder);
+export async function runAggregator(folder: string, stateFolder: string, listen?: string): Promise<Running> {
+  const party = await openParty(folder, stateFolder, listen);
   const log = readLog(party, false);
   const server = await serve(
     party,

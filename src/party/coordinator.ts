@@ -34,6 +34,8 @@ export interface CoordinatorOptions {
   readonly http?: { readonly host: string; readonly port: number };
   /** A folder that is kept equal to the published log (C2SP tlog-tiles). */
   readonly exportFolder?: string;
+  /** host:port to bind where that is not the card's address. */
+  readonly listen?: string;
 }
 
 /** A running coordinator, with the log it keeps: for the HTTP side and for exports. */
@@ -124,7 +126,7 @@ function keepExported(keeper: LogKeeper, folder: string, say: Party['say']): Dut
 
 /** Runs the coordinator: the log, the rounds, sealed models; it holds no key that opens anything. */
 export async function runCoordinator(folder: string, options: CoordinatorOptions = {}): Promise<RunningCoordinator> {
-  const party = await openParty(folder);
+  const party = await openParty(folder, undefined, options.listen);
   const seed = checkpointSeed(primitives, party.folder.identity);
   const signer = makeSigner(primitives, 'ed25519', party.genesis.origin, seed);
   const witnesses = witnessesOf(party);

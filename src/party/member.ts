@@ -80,8 +80,8 @@ async function answer(
 }
 
 /** Runs a quorum member: round keys, boxes, ready, answers; and it witnesses the log. */
-export async function runMember(folder: string): Promise<Running> {
-  const party = await openParty(folder);
+export async function runMember(folder: string, listen?: string): Promise<Running> {
+  const party = await openParty(folder, undefined, listen);
   // Seeds of the attempt that this process found ready, so that answering does not fetch and open the boxes again.
   const opened = new Map<string, Seeds>();
   const done = new Set<string>();
@@ -112,8 +112,8 @@ export async function runMember(folder: string): Promise<Running> {
     }
     done.add(dutyKey(duty)); // its leaf is in the log, but not yet in a cosigned head
   };
-  const { stop } = await runDuties(party, [witnessing(party)], act);
-  return { address: party.folder.card.address, stop };
+  const { address, stop } = await runDuties(party, [witnessing(party)], act);
+  return { address, stop };
 }
 
 function dutyKey(duty: MemberDuty): string {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { sitePolicyField } from '../../protocols/site-policy.ts';
 import { taskField } from '../../protocols/task.ts';
+import { addressField } from '../config/federation.ts';
 import { readValidated } from '../config/files.ts';
 
 /** `node.yaml` of a node's folder: what it trains on, and with which tasks. Paths are relative to the folder. */
@@ -16,6 +17,8 @@ export const nodeConfigField = z.strictObject({
     .nullable()
     .default(null),
   engine: z.enum(['auto', 'kernel', 'node-seal']).default('auto'),
+  /** host:port to bind where that is not the card's address. */
+  listen: addressField.optional(),
 });
 
 export type NodeConfig = z.infer<typeof nodeConfigField>;

@@ -272,10 +272,11 @@ async function forget(party: Party, round: Round): Promise<void> {
 export async function runNode(
   folder: string,
   settingFor: (party: Party) => Promise<NodeSetting>,
+  listen?: string,
 ): Promise<Running & { readonly log: LogReader }> {
-  const party = await openParty(folder);
+  const party = await openParty(folder, undefined, listen);
   const setting = await settingFor(party);
   const done = new Set<string>();
-  const { log, stop } = await runDuties(party, [], (reader) => act(party, reader, setting, done));
-  return { address: party.folder.card.address, log, stop };
+  const { log, address, stop } = await runDuties(party, [], (reader) => act(party, reader, setting, done));
+  return { address, log, stop };
 }

@@ -8,7 +8,7 @@ import { policyOf, witnessKeyName } from '../../protocols/log-policy.ts';
 import type { Transcript } from '../../protocols/transcript.ts';
 import { makeLeaf, type Signer } from '../../protocols/verified.ts';
 import { ConfigError } from '../config/errors.ts';
-import type { Endpoint } from '../config/federation.ts';
+import { type Endpoint, splitAddress } from '../config/federation.ts';
 import { Connection } from '../grpc/connection.ts';
 import { ENROLMENT_LAYER } from '../grpc/enrolment-status.ts';
 import { type Implementation, implement } from '../grpc/handlers.ts';
@@ -34,6 +34,8 @@ export interface Party {
   readonly folder: PartyFolder;
   readonly name: string;
   readonly genesis: Body<'genesis'>;
+  /** host:port that its server binds: the card's address unless it is told another one. */
+  readonly listen: string;
   readonly policy: Policy;
   readonly store: Store;
   readonly rounds: RoundFiles;
@@ -46,8 +48,13 @@ export interface Party {
   append(leaf: Uint8Array): Promise<number>;
 }
 
-/** Opens a party's folder. @param stateFolder - where its store lies; the aggregators of one machine share one. */
-export async function openParty(folder: string, stateFolder?: string): Promise<Party> {
+/**
+ * Opens a party's folder.
+ *
+ * @param stateFolder - where its store lies; the aggregators of one machine share one.
+ * @param listen - host:port to bind where that is not the card's address: behind NAT, in a container.
+ */
+export async function openParty(folder: string, stateFolder?: string, listen?: string): Promise<Party> {
   const party = await openPartyFolder(folder);
   const { card, federation, tls, identity } = party;
   const genesis = parseVerifiedGenesis(primitives, party.genesisLeaf);
@@ -61,6 +68,7 @@ export async function openParty(folder: string, stateFolder?: string): Promise<P
     folder: party,
     name: card.name,
     genesis,
+    listen: listen ?? card.address,
     policy: policyOf(primitives, genesis),
     store: await openStore(stateFolder ?? join(folder, FOLDER.state)),
     rounds: new RoundFiles(join(folder, FOLDER.rounds)),
@@ -91,7 +99,7 @@ export function witnessSigner(party: Party) {
 }
 
 /**
- * Starts the party's gRPC server on its card's address, with the status service beside what it serves.
+ * Starts the party's gRPC server where it listens, with the status service beside what it serves.
  *
  * @param seen - the log as this party knows it: whom it bars is refused. Null where the party reads no leaves.
  */
@@ -102,13 +110,11 @@ export async function serve(
   seen: () => Transcript | null,
 ): Promise<RunningServer> {
   const { address, role } = party.folder.card;
-  const split = address.lastIndexOf(':');
   const status = implement(PartyService, {
     status: async () => ({ name: party.name, role, version: VERSION, logSize: BigInt(logSize()), ready: true }),
   });
   const server = await startServer({
-    host: address.slice(0, split).replaceAll(/[[\]]/g, ''),
-    port: Number(address.slice(split + 1)),
+    ...splitAddress(party.listen),
     tls: party.folder.tls,
     services: [...services, status],
     layers: [STORE_LAYER, ENROLMENT_LAYER],
@@ -116,7 +122,7 @@ export async function serve(
     onFault: (path, error) =>
       party.say('fault', { path, error: error instanceof Error ? `${error.name}: ${error.message}` : 'unknown' }),
   });
-  party.say('listening', { address: server.address, role, pid: process.pid });
+  party.say('listening', { address: server.address, reachedAt: address, role, pid: process.pid });
   return server;
 }
 
@@ -126,7 +132,7 @@ export async function runDuties(
   services: readonly Implementation[],
   act: (log: LogReader) => Promise<boolean>,
   everyMs = 1000,
-): Promise<{ readonly log: LogReader; stop(): Promise<void> }> {
+): Promise<{ readonly log: LogReader; readonly address: string; stop(): Promise<void> }> {
   const log = readLog(party);
   const server = await serve(
     party,
@@ -140,6 +146,7 @@ export async function runDuties(
   loop.start(everyMs);
   return {
     log,
+    address: server.address,
     stop: async () => {
       await loop.stop();
       await log.stop();

@@ -208,8 +208,9 @@ async function nextModel(party: Party, setting: RecipientSetting, round: Round):
 export async function runRecipient(
   folder: string,
   settingFor: (party: Party) => Promise<RecipientSetting>,
+  listen?: string,
 ): Promise<Running & { readonly log: LogReader; readonly party: Party }> {
-  const party = await openParty(folder);
+  const party = await openParty(folder, undefined, listen);
   const setting = await settingFor(party);
   const done = new Set<string>();
   // By decision: what is being fetched for its opening, or has been.
@@ -261,8 +262,8 @@ export async function runRecipient(
     }
     done.add(dutyKey(duty));
   };
-  const { log, stop } = await runDuties(party, [results(party)], act);
-  return { address: party.folder.card.address, log, party, stop };
+  const { log, address, stop } = await runDuties(party, [results(party)], act);
+  return { address, log, party, stop };
 }
 
 function dutyKey(duty: RecipientDuty): string {

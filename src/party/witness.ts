@@ -3,8 +3,8 @@ import type { Running } from './running.ts';
 import { witnessing } from './witnessing.ts';
 
 /** Runs an outside witness: it cosigns heads that extend the last one it cosigned, and keeps nothing else. */
-export async function runWitness(folder: string): Promise<Running> {
-  const party = await openParty(folder);
+export async function runWitness(folder: string, listen?: string): Promise<Running> {
+  const party = await openParty(folder, undefined, listen);
   const server = await serve(
     party,
     [witnessing(party)],
