@@ -47,6 +47,8 @@ export const recordField = z.strictObject({
   task: labelField,
   taskHash: hashField,
   window: labelField,
+  /** A round over the same task, model and window that was decided and could not be opened (retry.ts); else null. */
+  retryOf: hashField.nullable(),
   unit: z.enum(['record', 'node']),
   masking: z.literal('pairwise'),
   approvals: z.literal('none'),

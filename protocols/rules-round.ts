@@ -10,6 +10,7 @@ import type { Patch } from './patch.ts';
 import { checkQuorumSize } from './quorum-size.ts';
 import { chargeOf, type RoundRecord, roundIdOf } from './record.ts';
 import { parametersFit } from './record-parameters.ts';
+import { halfOf, mayRetry } from './retry.ts';
 import {
   type Attempt,
   findParty,
@@ -93,6 +94,8 @@ export function openRule(p: Primitives, t: Transcript, { leaf, hash }: Signed<'o
   if (model === null || model.modelHash !== record.modelHash || model.number !== record.modelNumber) {
     return reject('UNKNOWN_MODEL', 'the round must start from the newest logged model');
   }
+  if (!mayRetry(t, record, record.retryOf))
+    return reject('WINDOW_DECIDED', 'a retry names a round of its own window that was decided and could not be opened');
   if (t.decidedWindows.has(windowKey(record)))
     return reject('WINDOW_DECIDED', 'this task, model and window were decided');
   const ledger = reserve(t.ledger, id, record.charge.rhoNano);
@@ -145,15 +148,20 @@ export function uploadRule(p: Primitives, t: Transcript, { leaf, hash }: Signed<
 }
 
 /**
- * Who must be in the next attempt: everybody uploaded (first), or everybody of the last attempt that confirmed and that
- * at least t members can be ready with. Nobody chooses the set.
+ * Who must be in the next attempt: everybody uploaded (first; in a retry a random half), or everybody of the last attempt
+ * that confirmed and that at least t members can be ready with. Nobody chooses the set.
  */
 export function nextCohort(t: Transcript, round: Round): Upload[] {
   const present = [...round.uploads.values()]
     .filter((upload) => findParty(t, upload.node)?.revoked === false)
     .sort((a, b) => a.index - b.index);
   const last = round.attempts.at(-1);
-  if (last === undefined) return present;
+  if (last === undefined) {
+    if (round.record.retryOf === null) return present;
+    const { parameters, minOrganisations } = round.record;
+    const minimums = { cohort: parameters.minCohort, organisations: minOrganisations };
+    return [...halfOf(present, minimums, (node) => findParty(t, node)?.organisation)];
+  }
   const members = round.record.members.map((member) => member.name).filter((name) => isActive(t, name));
   return present.filter((upload) => {
     if (!last.cohort.some((earlier) => earlier.node === upload.node)) return false;

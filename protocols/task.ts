@@ -6,6 +6,7 @@ import type { Primitives } from '../crypto/primitives.ts';
 import { hashWithLabel } from '../crypto/signature.ts';
 import { bigField, labelField, nameField } from './fields.ts';
 import { chargeOf, type RoundRecord } from './record.ts';
+import { nextRetryOf } from './retry.ts';
 import type { Announce, ModelEntry, Transcript } from './transcript.ts';
 
 /**
@@ -71,6 +72,8 @@ export function recordOf(
   members: readonly string[],
   model: ModelEntry,
 ): RoundRecord {
+  const taskHash = taskHashOf(p, task);
+  const retryOf = nextRetryOf(t, { taskHash, modelHash: model.modelHash, window: task.window }) ?? null;
   const { dimension, bits, nodesMax, minCohort, minHonest } = task;
   const threshold = t.genesis!.threshold;
   const derived = deriveParameters({
@@ -89,8 +92,9 @@ export function recordOf(
     announce: announce.hash,
     number: announce.number,
     task: task.task,
-    taskHash: taskHashOf(p, task),
+    taskHash,
     window: task.window,
+    retryOf,
     unit: task.unit,
     masking: 'pairwise',
     approvals: 'none',

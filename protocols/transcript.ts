@@ -24,7 +24,7 @@ export interface Transcript {
   readonly rounds: ReadonlyMap<string, Round>;
   readonly roundOfClose: ReadonlyMap<string, string>;
   readonly roundOfDecide: ReadonlyMap<string, string>;
-  /** (task, model, window) that have a decision: there is never a second one. */
+  /** (task, model, window, failed round) that have a decision: there is never a second one. */
   readonly decidedWindows: ReadonlySet<string>;
   readonly models: readonly ModelEntry[];
   readonly ledger: Ledger;
@@ -146,8 +146,8 @@ export function isOver(transcript: Transcript, round: Round): boolean {
 }
 
 /** The key under which at most one decision ever exists. */
-export function windowKey(record: Pick<RoundRecord, 'taskHash' | 'modelHash' | 'window'>): string {
-  return `${record.taskHash}/${record.modelHash}/${record.window}`;
+export function windowKey(record: Pick<RoundRecord, 'taskHash' | 'modelHash' | 'window' | 'retryOf'>): string {
+  return `${record.taskHash}/${record.modelHash}/${record.window}/${record.retryOf ?? ''}`;
 }
 
 export function newestModel(transcript: Transcript): ModelEntry | null {

@@ -1,3 +1,4 @@
+import { suspectsOf } from '../../protocols/retry.ts';
 import { roundRows } from '../party/rounds-view.ts';
 import { budgetLines } from './budget.ts';
 import { openCaller, readLogOnce } from './caller.ts';
@@ -22,7 +23,9 @@ export async function listRounds(
     const { budgetRhoNano, spentRhoNano, reserved } = transcript.ledger;
     const reservedRhoNano = [...reserved.values()].reduce((sum, rho) => sum + rho, 0);
     const ledger = { budgetRhoNano, spentRhoNano, reservedRhoNano };
-    return print(JSON.stringify({ rounds: rows, ledger }));
+    const tasks = [...new Set(rows.map((row) => row.task))];
+    const suspects = Object.fromEntries(tasks.map((name) => [name, suspectsOf(transcript, name)]));
+    return print(JSON.stringify({ rounds: rows, ledger, suspects }));
   }
   if (rows.length === 0) print('no rounds yet');
   else {
@@ -38,6 +41,13 @@ export async function listRounds(
       row.id.slice(0, 12),
     ]);
     print(table(['round', 'task', 'state', 'uploads', 'set', 'attempts', 'epsilon', 'received', 'id'], cells));
+  }
+  for (const name of new Set(rows.map((row) => row.task))) {
+    const suspects = suspectsOf(transcript, name);
+    if (suspects.length === 0) continue;
+    print(`Rounds of ${printable(name)} that did not open had these nodes in common. Each may be honest:`);
+    const shown = suspects.map(({ node, failed, opened }) => [printable(node), failed, opened]);
+    print(table(['node', 'in failed rounds', 'in opened since'], shown));
   }
   for (const line of budgetLines(transcript)) print(line);
 }

@@ -2,8 +2,9 @@ import { canonicalBytes, fromHex, type Json, parseCanonical, toHex } from '../..
 import { RoundPhase } from '../../proto/gen/veilsum/v1/round.ts';
 import { ProtocolError } from '../../protocols/errors.ts';
 import { available } from '../../protocols/ledger.ts';
+import { nextRetryOf } from '../../protocols/retry.ts';
 import { chargeOfTask, nextNumber, type Task, taskField, taskHashOf } from '../../protocols/task.ts';
-import { isRunning, newestModel, type Round, windowKey } from '../../protocols/transcript.ts';
+import { isRunning, newestModel, type Round } from '../../protocols/transcript.ts';
 import { implement } from '../grpc/handlers.ts';
 import { RoundService } from '../grpc/services.ts';
 import type { LogKeeper } from './log-keeper.ts';
@@ -80,13 +81,9 @@ export function roundDesk(party: Party, keeper: LogKeeper) {
       const model = newestModel(keeper.transcript);
       if (model === null) throw new ProtocolError('UNKNOWN_MODEL', 'the recipient has not published a first model yet');
       // Asked before anything is announced: no announcement could ever be opened.
-      const window = windowKey({
-        taskHash: taskHashOf(primitives, task),
-        modelHash: model.modelHash,
-        window: task.window,
-      });
+      const window = { taskHash: taskHashOf(primitives, task), modelHash: model.modelHash, window: task.window };
       const asked = await records.get(REQUESTS, toHex(requestId));
-      if (asked === undefined && keeper.transcript.decidedWindows.has(window))
+      if (asked === undefined && nextRetryOf(keeper.transcript, window) === undefined)
         throw new ProtocolError('WINDOW_DECIDED', 'this task, model and window were decided: name a new window');
       const hash = await announce(task, toHex(requestId));
       const end = performance.now() + OPEN_MS;

@@ -7,13 +7,13 @@ import { recordOf, type Task } from '../../protocols/task.ts';
 import type { Round } from '../../protocols/transcript.ts';
 import { type MemoryWorld, splitBlocks, TASK } from './memory-world.ts';
 
-/** The task of a round; each has a window of its own, so that rounds over one model can be run at will. */
+/** The task of a round; each has a window of its own unless told, so that rounds over one model can be run at will. */
 function taskOf(world: MemoryWorld, number: number): Task {
-  const { request, sigma2, sensitivity2 } = world.setting;
+  const { request, sigma2, sensitivity2, window } = world.setting;
   return {
     version: 1,
     task: TASK,
-    window: `round-${number}`,
+    window: window ?? `round-${number}`,
     unit: 'record',
     recipients: ['recipient'],
     ...request,

@@ -32,6 +32,8 @@ export interface MemorySetting {
   /** Per-node noise variance and squared sensitivity, integers; they set the charge. */
   readonly sigma2: bigint;
   readonly sensitivity2: bigint;
+  /** The data window of all rounds; left out, each has its own. */
+  readonly window?: string;
 }
 
 /** Where a party stops answering. The run goes on without it. */

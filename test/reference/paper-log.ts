@@ -244,6 +244,7 @@ export class PaperLog {
       task: 'lead-scoring',
       taskHash: paperHash('task'),
       window: '2026-Q4',
+      retryOf: null,
       unit: 'record',
       masking: 'pairwise',
       approvals: 'none',

@@ -1,0 +1,111 @@
+import { type Round, type Transcript, type Upload, windowKey } from './transcript.ts';
+
+/**
+ * Rounds that were decided and could not be opened, and what comes after them: a new round over the same model and window
+ * that names the failed one, over a random half of its nodes, at its own charge. Nothing of the failed round is opened again.
+ *
+ * Narrowing down by which halves fail is group testing (Dorfman, "The Detection of Defective Members of Large
+ * Populations", 1943), here without control of the groups: whoever sabotages a round may stay away from the next one, but
+ * then that one opens.
+ */
+
+/** Ends of a decided round that its window survives. An operator's abort is none of them: it could follow an opening. */
+const RETRIED: ReadonlySet<string> = new Set([
+  'KEY_DOES_NOT_FIT',
+  'BOX_UNREADABLE',
+  'CHECKSUM_MISMATCH',
+  'TOO_FEW_ANSWERS',
+]);
+
+type Window = Pick<Round['record'], 'taskHash' | 'modelHash' | 'window'>;
+
+/** Whether a round may be named by a retry: it was decided, and ended because it could not be opened. */
+export function isFailed(round: Round): boolean {
+  return round.phase === 'aborted' && round.decision !== null && RETRIED.has(round.reason);
+}
+
+/** Whether `retryOf` may stand in a record of this window: null, or a failed round of the very same window. */
+export function mayRetry(t: Transcript, window: Window, retryOf: string | null): boolean {
+  if (retryOf === null) return true;
+  const failed = t.rounds.get(retryOf);
+  if (failed === undefined || !isFailed(failed)) return false;
+  return windowKey({ ...failed.record, retryOf: null }) === windowKey({ ...window, retryOf: null });
+}
+
+/**
+ * What the next round of a window must say in `retryOf`: null for a window without a decision, the last failed round of
+ * one whose decisions all failed.
+ *
+ * @returns undefined when a decision stands: no other round of the window can be decided.
+ */
+export function nextRetryOf(t: Transcript, window: Window): string | null | undefined {
+  let retryOf: string | null = null;
+  while (t.decidedWindows.has(windowKey({ ...window, retryOf }))) {
+    const key = windowKey({ ...window, retryOf });
+    const decided = [...t.rounds.values()].find((round) => hasDecision(round) && windowKey(round.record) === key);
+    if (decided === undefined || !isFailed(decided)) return undefined;
+    retryOf = decided.id;
+  }
+  return retryOf;
+}
+
+function hasDecision(round: Round): boolean {
+  return 'decision' in round && round.decision !== null;
+}
+
+/**
+ * The half of the uploads over which a retry is closed: those with the smallest payload hashes, which nobody but their own
+ * node can influence. All of them where half of them, or the rest, would be fewer than min_cohort or min_orgs: what the
+ * sums of both rounds tell together is then still about as many nodes as either alone.
+ *
+ * @param organisationOf - of a node. @returns in the order given.
+ */
+export function halfOf(
+  uploads: readonly Upload[],
+  minimums: { readonly cohort: number; readonly organisations: number },
+  organisationOf: (node: string) => string | undefined,
+): readonly Upload[] {
+  const ranked = [...uploads].sort((a, b) => (a.body.payloadHash < b.body.payloadHash ? -1 : 1));
+  const half = ranked.slice(0, Math.ceil(ranked.length / 2));
+  const parts = [half, ranked.slice(half.length)];
+  const isLarge = (part: readonly Upload[]): boolean =>
+    part.length >= minimums.cohort &&
+    new Set(part.map(({ node }) => organisationOf(node))).size >= minimums.organisations;
+  if (!parts.every(isLarge)) return uploads;
+  const chosen = new Set(half);
+  return uploads.filter((upload) => chosen.has(upload));
+}
+
+/** How often a node was in a set that did not open, and in one that did. */
+export interface Presence {
+  readonly node: string;
+  readonly failed: number;
+  readonly opened: number;
+}
+
+/**
+ * Nodes that were in every failed set of a task since the first failure, those in the fewest opened ones first: where one
+ * node sabotages rounds, it is among them. Not evidence against any of them.
+ */
+export function suspectsOf(t: Transcript, task: string): Presence[] {
+  const failed = new Map<string, number>();
+  const opened = new Map<string, number>();
+  let failures = 0;
+  for (const round of t.rounds.values()) {
+    const decision = 'decision' in round ? round.decision : null;
+    if (round.record.task !== task || decision === null) continue;
+    const counts = round.phase === 'released' ? opened : isSabotage(round) ? failed : null;
+    if (counts === null || (counts === opened && failures === 0)) continue;
+    if (counts === failed) failures++;
+    for (const { node } of decision.attempt.cohort) counts.set(node, (counts.get(node) ?? 0) + 1);
+  }
+  return [...failed]
+    .filter(([, count]) => count === failures)
+    .map(([node, count]) => ({ node, failed: count, opened: opened.get(node) ?? 0 }))
+    .sort((a, b) => a.opened - b.opened);
+}
+
+/** A failure that a single node can cause. */
+function isSabotage(round: Round): boolean {
+  return round.phase === 'aborted' && (round.reason === 'KEY_DOES_NOT_FIT' || round.reason === 'BOX_UNREADABLE');
+}
