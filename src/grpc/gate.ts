@@ -25,36 +25,46 @@ export class Gate {
   /** Identities by certificate fingerprint: parsing takes half a millisecond. */
   readonly #known = new Map<string, PeerIdentity>();
   readonly #running = new Map<string, number>();
+  readonly #calls = new Set<{ readonly peer: PeerIdentity; readonly barred: AbortController }>();
 
   constructor(options: GateOptions) {
     this.#options = options;
   }
 
   /**
-   * @returns the caller, and a function to call once when the call ends.
+   * @returns the caller, a function to call once when the call ends, and a signal that aborts when the caller is barred
+   *   before that.
    * @throws TransportError CERTIFICATE_REQUIRED, CERTIFICATE_REVOKED, ROLE_REFUSED, TOO_MANY_CALLS; TlsError
    *   BAD_CERTIFICATE.
    */
-  enter(path: string, auth: AuthContext): { peer: PeerIdentity; leave: () => void } {
+  enter(path: string, auth: AuthContext): { peer: PeerIdentity; leave: () => void; barred: AbortSignal } {
     const peer = this.#identify(auth);
-    if (this.#options.isRevoked(peer)) {
-      throw new TransportError('CERTIFICATE_REVOKED', 'this party was revoked, or was enrolled with another key');
-    }
+    if (this.#options.isRevoked(peer)) throw revoked();
     checkAccess(this.#options.access, path, peer, this.#options.ownSpki);
     const running = this.#running.get(peer.spkiSha256) ?? 0;
     if (running >= (this.#options.maxCallsPerPeer ?? MAX_CALLS_PER_PEER)) {
       throw new TransportError('TOO_MANY_CALLS', 'too many calls of this party are running');
     }
     this.#running.set(peer.spkiSha256, running + 1);
+    const call = { peer, barred: new AbortController() };
+    this.#calls.add(call);
     let left = false;
     const leave = (): void => {
       if (left) return;
       left = true;
+      this.#calls.delete(call);
       const now = (this.#running.get(peer.spkiSha256) ?? 1) - 1;
       if (now === 0) this.#running.delete(peer.spkiSha256);
       else this.#running.set(peer.spkiSha256, now);
     };
-    return { peer, leave };
+    return { peer, leave, barred: call.barred.signal };
+  }
+
+  /** Asks about everybody whose calls are running: to be called when the answers may have changed. */
+  recheck(): void {
+    for (const { peer, barred } of [...this.#calls]) {
+      if (!barred.signal.aborted && this.#options.isRevoked(peer)) barred.abort(revoked());
+    }
   }
 
   #identify(auth: AuthContext): PeerIdentity {
@@ -68,6 +78,10 @@ export class Gate {
     this.#known.set(certificate.fingerprint256, identity);
     return identity;
   }
+}
+
+function revoked(): TransportError {
+  return new TransportError('CERTIFICATE_REVOKED', 'this party was revoked, or was enrolled with another key');
 }
 
 /** @throws TlsError BAD_CERTIFICATE when the server's own certificate names no party. */

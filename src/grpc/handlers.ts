@@ -5,7 +5,7 @@ import type { AnyMethod, DuplexMethod, Method, ServerStreamMethod, Service, Unar
 export interface CallContext {
   /** The caller, from its verified certificate; its role may make this call. */
   readonly peer: PeerIdentity;
-  /** Aborted when the caller is gone, out of time, or the server stops. */
+  /** Aborted when the caller is gone, out of time or barred, or the server stops. */
   readonly signal: AbortSignal;
 }
 

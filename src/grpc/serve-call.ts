@@ -7,6 +7,7 @@ import { inTime } from './in-time.ts';
 import { IDLE_MS, UNARY_MS } from './limits.ts';
 import { type AnyMethod, MalformedMessage } from './services.ts';
 import { type ErrorLayer, statusFor } from './status.ts';
+import { eachUnless, unless } from './unless.ts';
 
 /** What all calls of a server share. */
 export interface CallRules {
@@ -73,7 +74,7 @@ async function serveSingle(
   try {
     const entered = enter(method, call, rules, end);
     leave = entered.leave;
-    respond(null, await run(entered.context));
+    respond(null, await unless(entered.barred, run(entered.context)));
   } catch (error) {
     respond(tell(method, error, rules));
   } finally {
@@ -94,12 +95,14 @@ async function serveStream(
   try {
     const entered = enter(method, call, rules, end);
     leave = entered.leave;
-    for await (const response of run(entered.context)) {
+    for await (const response of eachUnless(entered.barred, run(entered.context))) {
       if (end.signal.aborted) break;
       if (!call.write(response)) {
-        await inTime(rules.idleMs ?? IDLE_MS, 'IDLE', once(call, 'drain', { signal: end.signal }));
+        const room = once(call, 'drain', { signal: end.signal });
+        await unless(entered.barred, inTime(rules.idleMs ?? IDLE_MS, 'IDLE', room));
       }
     }
+    entered.barred.throwIfAborted();
     if (rules.stopping.aborted && !call.cancelled) throw new TransportError('STOPPING', 'the party is stopping');
     call.end();
   } catch (error) {
@@ -115,11 +118,11 @@ function enter(
   call: Call,
   rules: CallRules,
   end: AbortController,
-): { context: CallContext; leave: () => void } {
-  const { peer, leave } = rules.gate.enter(method.path, call.getAuthContext());
+): { context: CallContext; leave: () => void; barred: AbortSignal } {
+  const { peer, leave, barred } = rules.gate.enter(method.path, call.getAuthContext());
   call.on('cancelled', () => end.abort());
   if (call.cancelled) end.abort();
-  return { context: { peer, signal: AbortSignal.any([end.signal, rules.stopping]) }, leave };
+  return { context: { peer, signal: AbortSignal.any([end.signal, rules.stopping, barred]) }, leave, barred };
 }
 
 /** Requests one by one: the next is read when the handler asks for it, and must come in time. */

@@ -33,6 +33,8 @@ export interface RunningServer {
   /** `host:port`, as clients want it. */
   readonly address: string;
   readonly identity: PeerIdentity;
+  /** Ends the running calls of whoever `isRevoked` bars by now: to be called when the log has grown. */
+  recheckCallers(): void;
   /** New certificates or revocations for connections from now on. */
   rotate(tls: TlsIdentity): void;
   /** Refuses new calls, ends streams, waits for running calls, then cuts what is left after `graceMs`. */
@@ -80,6 +82,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     port,
     address: hostPort(options.host, port),
     identity,
+    recheckCallers: () => rules.gate.recheck(),
     rotate: (tls) => credentials.rotate(tls),
     stop: (graceMs = 2_000) => {
       stopping.abort();

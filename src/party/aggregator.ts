@@ -212,6 +212,7 @@ export async function runAggregator(folder: string, stateFolder: string, listen?
     return false;
   }, party.say);
   log.onHead(() => {
+    server.recheckCallers();
     warmEngines(log.transcript.rounds.values(), 'kernel');
     folding.poke();
   });

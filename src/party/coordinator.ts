@@ -156,7 +156,10 @@ export async function runCoordinator(folder: string, options: CoordinatorOptions
     return firstPossible(coordinatorDuties(keeper.transcript, patience), (duty) => doDuty(party, keeper, duty));
   };
   const loop = new DutyLoop(act, say);
-  keeper.onChange(() => loop.poke());
+  keeper.onChange(() => {
+    server.recheckCallers();
+    loop.poke();
+  });
   loop.start(100);
   keeper.startCosigning();
   const health = async (): Promise<void> => {

@@ -141,7 +141,10 @@ export async function runDuties(
     () => log.transcript,
   );
   const loop = new DutyLoop(async () => log.isCaughtUp && log.failure === null && (await act(log)), party.say);
-  log.onHead(() => loop.poke());
+  log.onHead(() => {
+    server.recheckCallers();
+    loop.poke();
+  });
   log.start();
   loop.start(everyMs);
   return {
