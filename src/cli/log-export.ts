@@ -13,10 +13,10 @@ import { readKeyFile, writeDurably } from '../config/files.ts';
 import { checkpointSeed } from '../keys/card.ts';
 import { FOLDER, readCard } from '../keys/party-folder.ts';
 import { exportLog } from '../log/log-folder.ts';
+import { httpSource, readRequired } from '../log/log-source.ts';
 import { LogStore } from '../log/log-store.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import { openStore } from '../store/open-store.ts';
-import { CliError } from './exit.ts';
 
 export interface Exported {
   /** Leaves. */
@@ -24,10 +24,6 @@ export interface Exported {
   /** Files that were not there before. */
   readonly written: number;
 }
-
-/** Largest file that is taken over HTTP: a full bundle of the longest entries. */
-const MAX_FILE_BYTES = 256 * (2 + 65_535);
-const HTTP_MS = 30_000;
 
 /** From the coordinator's own store; it may run meanwhile. */
 export async function exportFromFolder(folder: string, out: string): Promise<Exported> {
@@ -54,29 +50,16 @@ export async function exportFromFolder(folder: string, out: string): Promise<Exp
   return { size: log.published!.checkpoint.size, written };
 }
 
-async function get(url: string): Promise<Uint8Array> {
-  let response: Response;
-  try {
-    response = await fetch(url, { signal: AbortSignal.timeout(HTTP_MS), redirect: 'error' });
-  } catch (cause) {
-    throw new CliError('UNREACHABLE', `${url} does not answer: is the coordinator running with --http?`, { cause });
-  }
-  if (!response.ok) throw new CliError('NOT_FOUND', `${url} answered ${response.status}`);
-  const bytes = new Uint8Array(await response.arrayBuffer());
-  if (bytes.length > MAX_FILE_BYTES) throw new CliError('TOO_LARGE', `${url} sent more than a file of a log has`);
-  return bytes;
-}
-
 /** Over HTTP. Nothing is verified here: that is the audit's work. */
 export async function exportFromUrl(url: string, out: string): Promise<Exported> {
-  const base = url.endsWith('/') ? url : `${url}/`;
-  const note = await get(`${base}checkpoint`);
+  const source = httpSource(url);
+  const note = await readRequired(source, 'checkpoint');
   const { size } = parseCheckpoint(parseNote(note).text);
   let written = 0;
   for (const ref of tilesOf(size)) {
     const path = tilePath(ref);
     if (existsSync(join(out, path))) continue; // tiles never change; the audit reads every byte
-    writeDurably(join(out, path), await get(base + path));
+    writeDurably(join(out, path), await readRequired(source, path));
     written++;
   }
   writeDurably(join(out, 'checkpoint'), note);

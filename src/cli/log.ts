@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import type { ProveFlags, VerifyProofFlags } from './log-proof.ts';
 import { print } from './output.ts';
 import { dirOption, examples, folderOf } from './settings.ts';
 
@@ -27,6 +28,44 @@ function exportCommand(): Command {
     });
 }
 
+function proveCommand(): Command {
+  return new Command('prove')
+    .description('write a C2SP tlog-proof that a leaf is in the log: verified offline, by anybody, with a policy file')
+    .argument('<leaf>', "the leaf's index, or its hash (64 hexadecimal digits)")
+    .requiredOption('--log <url-or-folder>', 'the log over HTTP, or as an exported or mirrored folder')
+    .option('--policy <file>', 'C2SP tlog-policy: refuse a checkpoint that it does not accept')
+    .option('--out <file>', 'where to; default leaf-INDEX.tlog-proof')
+    .option('--leaf-out <file>', "the leaf's own bytes, which verifying needs as well")
+    .addHelpText(
+      'after',
+      examples(
+        'veilsum log prove 17 --log http://127.0.0.1:8080 --policy policy.txt --out 17.tlog-proof --leaf-out 17.json',
+        'veilsum log verify-proof 17.tlog-proof --leaf 17.json --policy policy.txt',
+      ),
+    )
+    .action(async (leaf: string, flags: ProveFlags) => {
+      const { writeProof } = await import('./log-proof.ts');
+      await writeProof(leaf, flags);
+    });
+}
+
+function verifyProofCommand(): Command {
+  return new Command('verify-proof')
+    .description('verify a C2SP tlog-proof, offline: signatures, quorum, path')
+    .argument('<file>', 'the .tlog-proof')
+    .requiredOption('--leaf <file>', 'the bytes of the leaf that is claimed to be in the log')
+    .requiredOption('--policy <file>', 'C2SP tlog-policy: keys of the log and its witnesses, learnt by other means')
+    .addHelpText('after', examples('veilsum log verify-proof 17.tlog-proof --leaf 17.json --policy policy.txt'))
+    .action(async (file: string, flags: VerifyProofFlags) => {
+      const { checkProof } = await import('./log-proof.ts');
+      checkProof(file, flags);
+    });
+}
+
 export function logCommand(): Command {
-  return new Command('log').description("the transparency log's files").addCommand(exportCommand());
+  return new Command('log')
+    .description('the transparency log: export, prove, mirror, witness')
+    .addCommand(exportCommand())
+    .addCommand(proveCommand())
+    .addCommand(verifyProofCommand());
 }
