@@ -30,11 +30,6 @@ export class MutualTlsCredentials extends ServerCredentials {
     super(options, secureContextOptions(identity));
   }
 
-  /** New certificates or a new revocation list, for connections from now on. */
-  rotate(identity: TlsIdentity): void {
-    this.updateSecureContextOptions(secureContextOptions(identity));
-  }
-
   _equals(other: ServerCredentials): boolean {
     return this === other;
   }

@@ -87,7 +87,7 @@ function named(error: NodeJS.ErrnoException, isSecure: boolean): TransportError 
     return new TransportError('TLS_VERSION', 'the server and this party have no TLS version in common', options);
   }
   if (/ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_|UNSUPPORTED_CERT)/.test(code)) return refused();
-  if (/CERT|VERIFY|ISSUER|CRL|HOSTNAME/.test(code)) {
+  if (/CERT|VERIFY|ISSUER|HOSTNAME/.test(code)) {
     return new TransportError(
       'UNTRUSTED_SERVER',
       "the server's certificate is not of an accepted authority, or not valid now",

@@ -35,8 +35,6 @@ export interface RunningServer {
   readonly identity: PeerIdentity;
   /** Ends the running calls of whoever `isRevoked` bars by now: to be called when the log has grown. */
   recheckCallers(): void;
-  /** New certificates or revocations for connections from now on. */
-  rotate(tls: TlsIdentity): void;
   /** Refuses new calls, ends streams, waits for running calls, then cuts what is left after `graceMs`. */
   stop(graceMs?: number): Promise<void>;
 }
@@ -83,7 +81,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     address: hostPort(options.host, port),
     identity,
     recheckCallers: () => rules.gate.recheck(),
-    rotate: (tls) => credentials.rotate(tls),
     stop: (graceMs = 2_000) => {
       stopping.abort();
       return shutDown(server, graceMs);

@@ -29,7 +29,7 @@ export async function createAuthority(name: string, now: Date, days = 3650): Pro
     keys: { privateKey: signingKey(key.privateKey), publicKey },
     extensions: [
       new x509.BasicConstraintsExtension(true, 0, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
       await x509.SubjectKeyIdentifierExtension.create(publicKey),
     ],
   });
@@ -86,36 +86,6 @@ export async function issue(
   return pem(certificate);
 }
 
-/**
- * A revocation list (RFC 5280, section 5) for `secureContextOptions` and for `rotate` of a running server.
- *
- * @param serials - lower-case hex, as `PeerIdentity.serial` has them.
- * @param number - increases with each list.
- * @returns PEM, under the header that OpenSSL reads.
- */
-export async function revocationList(
-  authority: Authority,
-  serials: readonly string[],
-  number: number,
-  now: Date,
-): Promise<string> {
-  const issuer = new x509.X509Certificate(authority.certificate);
-  const list = await x509.X509CrlGenerator.create({
-    issuer: issuer.subjectName.toJSON(),
-    thisUpdate: new Date(now.getTime() - BACKDATED_DAYS * DAY_MS),
-    // OpenSSL refuses everybody once a list is out of date, so it lasts as long as the authority.
-    nextUpdate: issuer.notAfter,
-    entries: serials.map((serialNumber) => ({ serialNumber, revocationDate: now })),
-    extensions: [
-      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
-      new x509.Extension('2.5.29.20', false, derInteger(number)),
-    ],
-    signingAlgorithm: SIGNING_ALGORITHM,
-    signingKey: signingKey(authority.key.privateKey),
-  });
-  return list.toString('pem').replaceAll(/(BEGIN|END) CRL/g, '$1 X509 CRL');
-}
-
 /** The key of a PKCS #10 request, SubjectPublicKeyInfo in DER. @throws TlsError BAD_REQUEST unless that key signed it. */
 export async function keyOfRequest(der: Uint8Array): Promise<Uint8Array> {
   if (der.length > MAX_REQUEST_BYTES) throw new TlsError('BAD_REQUEST', 'the certificate request is too long');
@@ -152,13 +122,6 @@ function freshSerial(): string {
   const bytes = randomBytes(16);
   bytes[0] = (bytes[0]! & 0x3f) | 0x40;
   return bytes.toString('hex');
-}
-
-function derInteger(value: number): Uint8Array<ArrayBuffer> {
-  const hex = value.toString(16);
-  const digits = Buffer.from(hex.length % 2 === 0 ? hex : `0${hex}`, 'hex');
-  const body = digits[0]! >= 0x80 ? [0, ...digits] : [...digits];
-  return new Uint8Array([0x02, body.length, ...body]);
 }
 
 function pem(certificate: x509.X509Certificate): string {

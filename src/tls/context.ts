@@ -17,8 +17,6 @@ export interface TlsIdentity {
   readonly key: SecretBytes;
   /** PEM certificates of the authorities whose parties are accepted. */
   readonly authorities: string;
-  /** PEM revocation lists; with one, each authority needs one. */
-  readonly revocations?: string;
 }
 
 /** Hybrid key agreement where this OpenSSL has it (3.5 and later), else elliptic curves alone. */
@@ -26,7 +24,7 @@ export const KEY_AGREEMENTS: string = ['X25519MLKEM768:X25519:P-256', 'X25519:P-
 
 /**
  * TLS 1.3 only, AES-256 or ChaCha20, no session tickets: every connection proves possession of its key anew and is
- * checked against the newest revocation list.
+ * asked about in the newest log.
  */
 export function secureContextOptions(identity: TlsIdentity): SecureContextOptions {
   const key = identity.key.bytes;
@@ -34,7 +32,6 @@ export function secureContextOptions(identity: TlsIdentity): SecureContextOption
     ca: identity.authorities,
     cert: identity.certificates,
     key: Buffer.from(key.buffer, key.byteOffset, key.byteLength),
-    ...(identity.revocations === undefined ? {} : { crl: identity.revocations }),
     minVersion: 'TLSv1.3',
     maxVersion: 'TLSv1.3',
     ciphers: 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256',

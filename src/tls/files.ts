@@ -11,15 +11,13 @@ import { type TlsKey, tlsKeyFromPem } from './keys.ts';
 const KEY_FILE = 'tls.key';
 const CERTIFICATE_FILE = 'tls.crt';
 const AUTHORITIES_FILE = 'ca.crt';
-const REVOCATIONS_FILE = 'ca.crl';
 const AUTHORITY_KEY_FILE = 'ca.key';
 
-/** Writes `tls.key` (mode 0600), `tls.crt`, `ca.crt` and, where there are any, `ca.crl`; each durable and whole or not at all. */
+/** Writes `tls.key` (mode 0600), `tls.crt` and `ca.crt`; each durable and whole or not at all. */
 export async function saveTlsIdentity(folder: string, identity: TlsIdentity): Promise<void> {
   await write(join(folder, KEY_FILE), identity.key.bytes, 0o600);
   await write(join(folder, CERTIFICATE_FILE), identity.certificates, 0o644);
   await write(join(folder, AUTHORITIES_FILE), identity.authorities, 0o644);
-  if (identity.revocations !== undefined) await write(join(folder, REVOCATIONS_FILE), identity.revocations, 0o644);
 }
 
 /**
@@ -32,10 +30,9 @@ export async function loadTlsIdentity(folder: string): Promise<TlsIdentity> {
   const key = await loadTlsKey(join(folder, KEY_FILE));
   const certificates = await text(join(folder, CERTIFICATE_FILE));
   const authorities = await text(join(folder, AUTHORITIES_FILE));
-  const revocations = await text(join(folder, REVOCATIONS_FILE)).catch(() => undefined);
   identityOf(certificates);
   requireSameKey(certificates, key);
-  return { certificates, key: key.privateKey, authorities, ...(revocations === undefined ? {} : { revocations }) };
+  return { certificates, key: key.privateKey, authorities };
 }
 
 /** Saves a key alone: between its creation and its certificate. */

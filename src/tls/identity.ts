@@ -32,8 +32,6 @@ export interface PeerIdentity extends Subject {
   readonly spkiSha256: string;
   /** SHA-256 of the whole DER certificate, lower-case hex. */
   readonly certSha256: string;
-  /** Serial number, lower-case hex, as revocation lists name it. */
-  readonly serial: string;
 }
 
 const sha256Hex = (bytes: ArrayBuffer | Uint8Array): string =>
@@ -87,7 +85,6 @@ export function identityOf(certificate: string | Uint8Array): PeerIdentity {
     ...subject,
     spkiSha256: sha256Hex(parsed.publicKey.rawData),
     certSha256: sha256Hex(parsed.rawData),
-    serial: parsed.serialNumber.toLowerCase(),
   };
 }
 
