@@ -1,5 +1,3 @@
-import { randomInt } from 'node:crypto';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Body } from '../../protocols/leaves.ts';
 import type { SitePolicy } from '../../protocols/site-policy.ts';
@@ -9,27 +7,9 @@ import { writeDurably } from '../config/files.ts';
 import type { Card, CardRole } from '../keys/card.ts';
 import { certify, enrolLeaf, foundFederation, issueOfficer, readAuthority } from '../keys/found.ts';
 import { createPartyFolder, installCertificate, joinFederation, type NewParty } from '../keys/party-folder.ts';
+import { freePort } from '../platform/free-port.ts';
 import { nodePrimitives as p } from '../platform/primitives-node.ts';
 import { systemRng } from '../platform/rng.ts';
-
-/** Below the range that systems take for outgoing connections, so that none of ours lands on it in between. */
-const FIRST_PORT = 15_000;
-const PORTS = 17_000;
-
-/** A free TCP port on loopback that is not in `taken`. It is free when this returns; nobody holds it for us. */
-async function freePort(taken: Set<number>): Promise<number> {
-  for (;;) {
-    const port = FIRST_PORT + randomInt(PORTS);
-    if (taken.has(port)) continue;
-    taken.add(port);
-    const server = createServer();
-    const free = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-    });
-    if (free) return port;
-  }
-}
 
 export interface LocalParty {
   readonly name: string;
