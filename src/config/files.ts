@@ -3,7 +3,6 @@ import {
   existsSync,
   fchmodSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
@@ -14,11 +13,12 @@ import { dirname } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import type { z } from 'zod';
 import { SecretBytes } from '../../crypto/secret.ts';
+import { makeFolders } from '../platform/make-folders.ts';
 import { ConfigError } from './errors.ts';
 
 /** Writes a file whole or not at all, and durably: a new file beside it, synced, renamed over, folder synced. */
 export function writeDurably(path: string, content: Uint8Array | string, mode = 0o644): void {
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolders(dirname(path));
   const temporary = `${path}.new`;
   const file = openSync(temporary, 'w', mode);
   try {

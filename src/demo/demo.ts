@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fromBase64 } from '../../crypto/encoding.ts';
 import { isRejection } from '../../protocols/errors.ts';
@@ -7,6 +7,7 @@ import { available } from '../../protocols/ledger.ts';
 import { policyOf } from '../../protocols/log-policy.ts';
 import { ConfigError } from '../config/errors.ts';
 import { writeDurably } from '../config/files.ts';
+import { requireWritableFolder } from '../config/writable-folder.ts';
 import { LogService } from '../grpc/services.ts';
 import { type Dataset, type DatasetName, encodeRegion, loadDataset } from '../learning/datasets.ts';
 import { formatCsv } from '../learning/table.ts';
@@ -89,8 +90,8 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     confirmMs: 5000,
   });
   const { budget } = made;
+  requireWritableFolder(out);
   rmSync(join(out, 'work'), { recursive: true, force: true });
-  mkdirSync(out, { recursive: true });
   print(
     `Veilsum demo: ${options.dataset}${options.dataset === 'synthetic' ? ' (generated rows, seeded)' : ''}, ${nodes.length} regions, ${options.rounds} rounds`,
   );

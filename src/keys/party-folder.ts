@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromBase64, toBase64 } from '../../crypto/encoding.ts';
 import type { Primitives, Rng } from '../../crypto/primitives.ts';
@@ -6,6 +6,7 @@ import { SecretBytes } from '../../crypto/secret.ts';
 import { ConfigError } from '../config/errors.ts';
 import { type Federation, readFederation } from '../config/federation.ts';
 import { readKeyFile, readValidated, writeDurably, writeKeyFile } from '../config/files.ts';
+import { makeFolders } from '../platform/make-folders.ts';
 import type { TlsIdentity } from '../tls/context.ts';
 import { loadTlsIdentity, loadTlsKey, saveTlsKey } from '../tls/files.ts';
 import { spkiPinOf } from '../tls/identity.ts';
@@ -37,7 +38,7 @@ export async function createPartyFolder(p: Primitives, rng: Rng, folder: string,
   if (existsSync(join(folder, FOLDER.identity))) {
     throw new ConfigError('FILE_EXISTS', `${folder} already holds a party's keys: choose another --dir`);
   }
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolders(folder, 0o700);
   using identity = new SecretBytes('identity key', rng(32));
   const receives = party.role === 'node' || party.role === 'recipient';
   using kem = receives ? new SecretBytes('model key', rng(32)) : null;

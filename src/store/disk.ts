@@ -1,5 +1,6 @@
-import { type FileHandle, mkdir, open, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { makeFolders } from '../platform/make-folders.ts';
 
 /**
  * The steps between bytes in memory and bytes on the device. An argument of the stores, so that tests can make each step
@@ -48,7 +49,7 @@ export const nodeDisk: Disk = {
  * process that died may have made it without syncing.
  */
 export async function makeFolder(disk: Disk, folder: string): Promise<void> {
-  const first = (await mkdir(folder, { recursive: true, mode: 0o700 })) ?? folder;
+  const first = makeFolders(folder, 0o700)[0] ?? folder;
   for (let made = resolve(folder); made !== dirname(made); made = dirname(made)) {
     await disk.syncFolder(dirname(made));
     if (made === resolve(first)) return;

@@ -1,9 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { encodeSafetensors } from '../../src/learning/safetensors.ts';
+import { freePort } from '../../src/platform/free-port.ts';
 import { CommandLine } from './command.ts';
 
 const DIMENSION = 300;
@@ -27,18 +27,6 @@ afterAll(() => {
   cli.kill();
   rmSync(cli.folder, { recursive: true, force: true });
 });
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, () => {
-      const server = createServer();
-      return new Promise<typeof server>((done) => server.listen(0, '127.0.0.1', () => done(server)));
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
-}
 
 /** Runs a command that must succeed. */
 async function done(args: string): Promise<string> {
@@ -93,12 +81,37 @@ describe('help and usage', () => {
   });
 });
 
+describe('an output folder that cannot be', () => {
+  // In /proc no folder can be made, /dev/null is a file, and in the last one a file is in the way.
+  test.each(['/proc/veilsum-out', '/dev/null/out', 'in-the-way', 'in-the-way/new/folder'])(
+    'demo --out %s is refused at once',
+    { skip: process.platform !== 'linux', timeout: 20_000 },
+    async (folder) => {
+      writeFileSync(cli.path('in-the-way'), 'precious');
+      const [code, line] = await refused(`demo --out ${folder}`);
+      expect(code).toBe(1);
+      expect(line).toMatch(/^veilsum: FOLDER_UNUSABLE: cannot write into \S+: E[A-Z]+: /);
+      expect(readFileSync(cli.path('in-the-way'), 'utf8')).toBe('precious');
+    },
+  );
+
+  test('what was made on the way to it is removed, and what was there stays', async () => {
+    // The first two levels can be made, the third name is too long.
+    const [, line] = await refused(`demo --out made/here/${'x'.repeat(300)}`);
+    expect(line).toContain('FOLDER_UNUSABLE');
+    expect(existsSync(cli.path('made'))).toBe(false);
+    const [, keys] = await refused('keys new --dir /proc/veilsum-keys --name n --role node --address 127.0.0.1:1');
+    expect(keys).toMatch(/^veilsum: E[A-Z]+: /);
+  });
+});
+
 describe('a federation from cards', { timeout: 120_000 }, () => {
   let genesis = '';
   const running: Awaited<ReturnType<CommandLine['start']>>[] = [];
 
   test('parties make keys; founders found; parties join', async () => {
-    const ports = await freePorts(PARTIES.length);
+    const taken = new Set<number>();
+    const ports = await Promise.all(PARTIES.map(() => freePort(taken)));
     await Promise.all(
       PARTIES.map(([name, role], i) =>
         done(`keys new --dir ${name} --name ${name} --role ${role} --address 127.0.0.1:${ports[i]}`),
