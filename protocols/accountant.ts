@@ -91,6 +91,12 @@ export function deltaOfRho(rho: number, epsilon: number): number {
   return Math.min(Math.exp(log), 1);
 }
 
+/** The classic bound delta = exp(-(epsilon - rho)^2 / 4 rho) (Bun, Steinke 2016, Proposition 1.3), for comparison. */
+export function deltaOfRhoClassic(rho: number, epsilon: number): number {
+  if (rho <= 0) return 0;
+  return epsilon <= rho ? 1 : Math.exp(-((epsilon - rho) ** 2) / (4 * rho));
+}
+
 /** The smallest epsilon for which rho-zCDP gives (epsilon, delta), from above. */
 export function epsilonOfRho(rho: number, delta: number): number {
   if (delta >= 1 || rho <= 0) return 0;
@@ -121,7 +127,7 @@ function requireDelta(delta: number): void {
 }
 
 /** Narrows [low, high], where `holds` is true below some point and false above it, to neighbouring doubles. */
-function bisect(low: number, high: number, holds: (x: number) => boolean): { below: number; above: number } {
+export function bisect(low: number, high: number, holds: (x: number) => boolean): { below: number; above: number } {
   let [below, above] = [low, high];
   for (;;) {
     const middle = below + (above - below) / 2;

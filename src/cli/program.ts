@@ -13,6 +13,7 @@ import { logCommand } from './log.ts';
 import { memberCommand } from './member.ts';
 import { nodeCommand } from './node.ts';
 import { policyCommand } from './policy.ts';
+import { privacyCommand } from './privacy.ts';
 import { recipientCommand } from './recipient.ts';
 import { resultCommand } from './result.ts';
 import { revokeCommand } from './revoke.ts';
@@ -24,7 +25,7 @@ const GROUPS: readonly (readonly [string, readonly (() => Command)[]])[] = [
   ['Try it:', [demoCommand]],
   [
     'Found a federation:',
-    [initCommand, keysCommand, taskCommand, policyCommand, inviteCommand, enrolCommand, revokeCommand],
+    [initCommand, keysCommand, privacyCommand, taskCommand, policyCommand, inviteCommand, enrolCommand, revokeCommand],
   ],
   [
     'Run a party:',
