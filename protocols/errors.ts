@@ -82,6 +82,8 @@ export const REJECTIONS = [
   'SHARE_CONFLICT',
   'TOO_FEW_ANSWERS',
   'KEY_DOES_NOT_FIT',
+  'SUM_MALFORMED',
+  'BLOB_LOST',
   'OVER_DEADLINE',
   'KEY_LOST',
 ] as const;

@@ -143,6 +143,8 @@ const bodies = {
       'BOX_UNREADABLE',
       'KEY_DOES_NOT_FIT',
       'CHECKSUM_MISMATCH',
+      'SUM_MALFORMED',
+      'BLOB_LOST',
       'OPERATOR',
       'ROUND_ENDED',
       'REVOKED',

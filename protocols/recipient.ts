@@ -178,12 +178,28 @@ function openValues({ context, block }: OpeningInput, key: Int32Array): Int32Arr
   }
 }
 
+/** What bytes that coordinator and aggregators made together can be beside wrong: of another length or form. */
+const MALFORMED: ReadonlySet<string> = new Set(['BAD_LENGTH', 'BAD_ENCODING', 'RESIDUE_OUT_OF_RANGE']);
+
+/** Reads bytes that were decided over. The log holds their hash, so malformed ones are final: nothing mends them. */
+function readSum<T>(read: () => T): T | Rejection {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof CryptoError && MALFORMED.has(error.code))
+      return reject('SUM_MALFORMED', 'what was decided over is no sum of payloads or corrections of this round');
+    throw error;
+  }
+}
+
 /** Checks that the nodes' signed checksums add up to the sum's: the aggregator cannot have changed it. */
 function checkSum(input: OpeningInput): Rejection | null {
   const { context, decision } = input;
   const { attempt } = decision;
   using checksum = createChecksum(context, fromHex(attempt.close, 32));
-  for (let block = 0; block < context.parameters.blocks; block++) checksum.add(block, input.block(block));
+  const blocks = Array.from({ length: context.parameters.blocks }, (_, block) => block);
+  const read = readSum(() => blocks.map((block) => checksum.add(block, input.block(block))));
+  if ('rejected' in read) return read;
   const theirs = attempt.cohort.map((upload) => Uint32Array.from(attempt.confirms.get(upload.node)!.body.checksum));
   const expected = addChecksums(context.parameters, theirs);
   const same = checksum.value().every((residue, i) => residue === expected[i]);
@@ -192,7 +208,7 @@ function checkSum(input: OpeningInput): Rejection | null {
 
 /** How a sum that cannot be opened ends its round in the log. */
 export function abortReasonOf({ rejected }: Rejection): Body<'abort'>['reason'] {
-  const named = ['BOX_UNREADABLE', 'KEY_DOES_NOT_FIT', 'CHECKSUM_MISMATCH'] as const;
+  const named = ['BOX_UNREADABLE', 'KEY_DOES_NOT_FIT', 'CHECKSUM_MISMATCH', 'SUM_MALFORMED', 'BLOB_LOST'] as const;
   return named.find((code) => code === rejected) ?? 'TOO_FEW_ANSWERS';
 }
 
@@ -200,8 +216,8 @@ export function abortReasonOf({ rejected }: Rejection): Body<'abort'>['reason'] 
  * Opens the sum: threshold decryption at the recipient. Tries every way to believe t members; the one that opens every
  * block is right, and the members that logged other hashes are named.
  *
- * @returns exact integers; or BOX_UNREADABLE, TOO_FEW_ANSWERS, CHECKSUM_MISMATCH, KEY_DOES_NOT_FIT, none of which says
- * anything that depends on the data.
+ * @returns exact integers; or BOX_UNREADABLE, TOO_FEW_ANSWERS, CHECKSUM_MISMATCH, SUM_MALFORMED, KEY_DOES_NOT_FIT, none
+ * of which says anything that depends on the data. Whatever bytes the others sent, one of these and never an exception.
  */
 export function openSum(p: Primitives, input: OpeningInput): Opening | Rejection {
   const { round } = input;
@@ -209,6 +225,8 @@ export function openSum(p: Primitives, input: OpeningInput): Opening | Rejection
   const recipient = round.record.recipients.findIndex(({ name }) => name === input.recipient);
   const mismatch = checkSum(input);
   if (mismatch !== null) return mismatch;
+  const corrections = readSum(() => unpackResidues(input.correctionSum, maskModulusBits, ringDegree));
+  if ('rejected' in corrections) return corrections;
   const own = recipientSum(p, input, recipient);
   if ('rejected' in own) return own;
   const sets = subsets(members, threshold);
@@ -219,7 +237,6 @@ export function openSum(p: Primitives, input: OpeningInput): Opening | Rejection
   };
   try {
     if (answers.sums.size < threshold) return reject('TOO_FEW_ANSWERS', 'fewer than t answers can be used');
-    const corrections = unpackResidues(input.correctionSum, maskModulusBits, ringDegree);
     for (const candidate of candidates(sets, threshold, answers.claims)) {
       const key = recoverKey(corrections, sharesOf(answers, candidate), own, maskModulusBits);
       try {

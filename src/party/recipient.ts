@@ -1,19 +1,23 @@
-import { fromHex, toHex } from '../../crypto/encoding.ts';
-import { blockBytes, type PayloadContext } from '../../crypto/payload.ts';
-import { isRejection, ProtocolError } from '../../protocols/errors.ts';
+import { isRejection, ProtocolError, type Rejection, reject } from '../../protocols/errors.ts';
 import { sealModel } from '../../protocols/model-box.ts';
-import { abortReasonOf, openSum, type RecipientDuty, recipientDuties } from '../../protocols/recipient.ts';
+import {
+  abortReasonOf,
+  type Opening,
+  openSum,
+  type RecipientDuty,
+  recipientDuties,
+} from '../../protocols/recipient.ts';
 import { type Task, taskHashOf } from '../../protocols/task.ts';
 import type { Decision, Round } from '../../protocols/transcript.ts';
-import { download } from '../grpc/download.ts';
-import { AggregationService, ModelService, QuorumService } from '../grpc/services.ts';
+import { ModelService } from '../grpc/services.ts';
 import { sourceOf } from '../grpc/transfer.ts';
 import { upload } from '../grpc/upload.ts';
 import { firstPossible } from './duty-loop.ts';
-import { type EngineChoice, payloadContext, warmEngines } from './engines.ts';
-import { askReplicas, fetchBox, REPLICA_MS } from './fetch.ts';
+import { type EngineChoice, warmEngines } from './engines.ts';
+import { isWithoutBytes } from './fetch.ts';
 import type { LogReader } from './log-reader.ts';
 import { logRoundKey, roundKeyOf } from './member.ts';
+import { fetchAnswers, type Gathered, gather, readBlocks } from './opening-input.ts';
 import { decodeParts, encodeParts } from './parts.ts';
 import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
 import { keepResult, resultHashFor, results } from './results.ts';
@@ -41,79 +45,45 @@ const MODELS = 'models';
 const MORE_ANSWERS_MS = 300;
 const LATE_ANSWERS_MS = 60_000;
 
-/** The summed payload, in the recipient's own store, checked against the hash of the decision. */
-async function fetchSum(party: Party, round: Round, decision: Decision): Promise<void> {
-  const { sumHash } = decision.body;
-  const { blobs } = party.store;
-  if (await blobs.has(sumHash)) return;
-  const { payloadBytes } = round.record.parameters;
-  const chunks: Uint8Array[] = [];
-  const request = (offsetBytes: bigint) => ({ sumHash: fromHex(sumHash, 32), offsetBytes });
-  const options = { expectedBytes: payloadBytes, maxBytes: payloadBytes };
-  await download(party.aggregators, AggregationService.fetchSum, request, (chunk) => void chunks.push(chunk), options);
-  const { hash } = await blobs.put(chunks);
-  if (hash === sumHash) return;
-  await blobs.remove(hash);
-  throw new ProtocolError('SUM_MISMATCH', 'the aggregator sent another sum than the one decided over');
+/** What the log names and no replica gives ends the round by name. @throws anything else: it may pass. */
+function lost(error: unknown): Rejection {
+  if (!isWithoutBytes(error)) throw error;
+  return reject('BLOB_LOST', 'no aggregator gives the sums that were decided over');
 }
 
-async function fetchAnswers(party: Party, decision: Decision): Promise<Map<string, Uint8Array>> {
-  const found = new Map<string, Uint8Array>();
-  for (;;) {
-    const request = { decideHash: fromHex(decision.hash, 32), recipient: party.name, exceptMembers: [...found.keys()] };
-    const { answers, more } = await askReplicas(party.aggregators, (r) =>
-      r.callOnce(QuorumService.fetchAnswers, request, REPLICA_MS),
-    );
-    for (const { member, sealed } of answers) {
-      const logged = decision.answers.get(member)?.body.sealed.find((box) => box.recipient === party.name)?.hash;
-      if (logged === toHex(primitives.sha256(sealed))) found.set(member, sealed);
-    }
-    if (!more || answers.length === 0) return found;
-  }
-}
-
-/** All blocks of the stored sum, block by block. */
-async function readBlocks(party: Party, context: PayloadContext, hash: string): Promise<Uint8Array[]> {
-  using reader = await party.store.blobs.open(hash);
-  const blocks: Uint8Array[] = [];
-  for (let block = 0, at = 0; block < context.parameters.blocks; block++) {
-    const bytes = blockBytes(context.parameters, block);
-    blocks.push(await reader.read(at, bytes));
-    at += bytes;
-  }
-  return blocks;
-}
-
-/** What an opening needs besides the answers: all of it is fixed by the decision. */
-interface Gathered {
-  readonly context: PayloadContext;
-  readonly correctionSum: Uint8Array;
-  /** The recipient's own box of each node of U, where an aggregator has it. */
-  readonly boxes: ReadonlyMap<string, Uint8Array>;
-}
-
-/** Fetches the sum into the store, and the rest into memory, while the members work on their answers. */
-async function gather(party: Party, setting: RecipientSetting, round: Round, decision: Decision): Promise<Gathered> {
-  const boxes = new Map<string, Uint8Array>();
-  const fetchBoxes = [...decision.attempt.confirms.values()].map(async (confirm) => {
-    const box = await fetchBox(party.aggregators, decision.attempt, confirm, party.name);
-    if (box !== null) boxes.set(confirm.node, box);
+/**
+ * Opens the sum from what was gathered and the answers so far.
+ *
+ * @returns also whether a rejection is final: nothing that is still to come, or that another replica may have, mends it.
+ */
+async function openGathered(
+  party: Party,
+  round: Extract<Round, { phase: 'decided' }>,
+  { context, correctionSum, boxes }: Gathered,
+): Promise<{ readonly opened: Opening | Rejection; readonly isFinal: boolean }> {
+  const { decision, record } = round;
+  const answers = await fetchAnswers(party, decision);
+  const blocks = await readBlocks(party, context, decision.body.sumHash);
+  using roundKey = roundKeyOf(party, record.announce)!;
+  const block = (j: number): Uint8Array => blocks[j]!;
+  const opened = openSum(primitives, {
+    context,
+    round,
+    decision,
+    recipient: party.name,
+    roundKey,
+    correctionSum,
+    boxes,
+    answers,
+    block,
   });
-  const [context, correctionSum] = await Promise.all([
-    payloadContext(round.record, setting.engine),
-    fetchCorrectionSum(party, decision),
-    fetchSum(party, round, decision),
-    ...fetchBoxes,
-  ]);
-  return { context, correctionSum, boxes };
+  return { opened, isFinal: isRejection(opened) && isBeyondMending(opened, decision, boxes.size, answers.size) };
 }
 
-async function fetchCorrectionSum(party: Party, decision: Decision): Promise<Uint8Array> {
-  const { correctionSum } = await askReplicas(party.aggregators, (r) =>
-    r.callOnce(AggregationService.fetchMaskSum, { closeHash: fromHex(decision.attempt.close, 32) }, REPLICA_MS),
-  );
-  if (toHex(primitives.sha256(correctionSum)) === decision.body.correctionSumHash) return correctionSum;
-  throw new ProtocolError('SUM_MISMATCH', 'not the sum of corrections that was decided over');
+/** @param boxes - how many of them were there. @param answers - the same. */
+function isBeyondMending({ rejected }: Rejection, { attempt }: Decision, boxes: number, answers: number): boolean {
+  if (rejected === 'CHECKSUM_MISMATCH' || rejected === 'SUM_MALFORMED') return true; // of bytes that the log names
+  return rejected === 'BOX_UNREADABLE' ? boxes === attempt.cohort.length : answers === attempt.ready.size;
 }
 
 async function open(
@@ -128,32 +98,17 @@ async function open(
   const complete = (r: Round | undefined): boolean => r?.phase === 'decided' && r.decision.answers.size >= wanted;
   const moment = AbortSignal.timeout(MORE_ANSWERS_MS);
   const more = log.until((t) => complete(t.rounds.get(round.id)), moment).catch(() => {});
-  const { context, correctionSum, boxes } = await gathering;
+  const gathered = await gathering.catch(lost);
   await more;
   const now = log.transcript.rounds.get(round.id);
   if (now?.phase !== 'decided') return;
   const { decision } = now;
-  const answers = await fetchAnswers(party, decision);
-  const blocks = await readBlocks(party, context, decision.body.sumHash);
-  using roundKey = roundKeyOf(party, now.record.announce)!;
-  const opened = openSum(primitives, {
-    context,
-    round: now,
-    decision,
-    recipient: party.name,
-    roundKey,
-    correctionSum,
-    boxes,
-    answers,
-    block: (block) => blocks[block]!,
-  });
+  const { opened, isFinal } = isRejection(gathered)
+    ? { opened: gathered, isFinal: false }
+    : await openGathered(party, now, gathered);
   if (isRejection(opened)) {
-    // More answers may still come, unless all that were ready have answered. They are not waited for without end: with
-    // t answers the coordinator leaves the round to its recipients.
-    const mayOpenLater = opened.rejected !== 'CHECKSUM_MISMATCH' && decision.answers.size < decision.attempt.ready.size;
-    if (mayOpenLater && !isLate()) {
-      throw new ProtocolError(opened.rejected, opened.why);
-    }
+    // What may be mended is not waited for without end: with t answers the coordinator leaves the round to its recipients.
+    if (!isFinal && !isLate()) throw new ProtocolError(opened.rejected, opened.why);
     const reason = abortReasonOf(opened);
     party.say('round not opened', { round: now.record.number, code: opened.rejected, why: opened.why });
     await party.append(party.leaf('abort', { round: now.id, reason }));
@@ -216,7 +171,7 @@ export async function runRecipient(
   // By decision: what is being fetched for its opening, or has been.
   const gathered = new Map<string, Promise<Gathered>>();
   const gatherFor = (round: Round, decision: Decision): Promise<Gathered> => {
-    const gathering = gathered.get(decision.hash) ?? gather(party, setting, round, decision);
+    const gathering = gathered.get(decision.hash) ?? gather(party, setting.engine, round, decision);
     gathered.set(decision.hash, gathering);
     gathering.catch(() => gathered.delete(decision.hash)); // the next one to ask fetches again
     return gathering;

@@ -24,6 +24,8 @@ const ONLY_PARTIES: readonly RejectionCode[] = [
   'BOX_UNREADABLE',
   'CHECKSUM_MISMATCH', // recipients
   'KEY_DOES_NOT_FIT',
+  'SUM_MALFORMED',
+  'BLOB_LOST', // recipients and the coordinator
   'OVER_DEADLINE', // nodes
   'KEY_LOST',
 ];

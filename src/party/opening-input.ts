@@ -1,0 +1,123 @@
+import { fromHex, toHex } from '../../crypto/encoding.ts';
+import { blockBytes, type PayloadContext } from '../../crypto/payload.ts';
+import { ProtocolError } from '../../protocols/errors.ts';
+import type { Decision, Round } from '../../protocols/transcript.ts';
+import type { Connection } from '../grpc/connection.ts';
+import { download } from '../grpc/download.ts';
+import { AggregationService, QuorumService } from '../grpc/services.ts';
+import { type EngineChoice, payloadContext } from './engines.ts';
+import { askReplicas, fetchBox, isWithoutBytes, REPLICA_MS } from './fetch.ts';
+import { type Party, primitives } from './party.ts';
+
+/** What an opening needs besides the answers: all of it is fixed by the decision. */
+export interface Gathered {
+  readonly context: PayloadContext;
+  readonly correctionSum: Uint8Array;
+  /** The recipient's own box of each node of U, where an aggregator has it. */
+  readonly boxes: ReadonlyMap<string, Uint8Array>;
+}
+
+/** Takes the summed payload from the first replicas of a list into the recipient's own store, checked against its hash. */
+async function takeSum(party: Party, replicas: readonly Connection[], sumHash: string, bytes: number): Promise<void> {
+  const { blobs } = party.store;
+  const chunks: Uint8Array[] = [];
+  const request = (offsetBytes: bigint) => ({ sumHash: fromHex(sumHash, 32), offsetBytes });
+  const options = { expectedBytes: bytes, maxBytes: bytes, attempts: 2 * replicas.length };
+  await download(replicas, AggregationService.fetchSum, request, (chunk) => void chunks.push(chunk), options);
+  const { hash } = await blobs.put(chunks);
+  if (hash === sumHash) return;
+  await blobs.remove(hash);
+  throw new ProtocolError('SUM_MISMATCH', 'the aggregator sent another sum than the one decided over');
+}
+
+/** The summed payload, in the recipient's own store. What one replica sends wrongly another one may have right. */
+async function fetchSum(party: Party, round: Round, { body }: Decision): Promise<void> {
+  if (await party.store.blobs.has(body.sumHash)) return;
+  const { aggregators } = party;
+  let failure: unknown;
+  for (const first of aggregators.keys()) {
+    const order = [...aggregators.slice(first), ...aggregators.slice(0, first)];
+    try {
+      return await takeSum(party, order, body.sumHash, round.record.parameters.payloadBytes);
+    } catch (error) {
+      if (!isWithoutBytes(error)) throw error;
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+async function fetchCorrectionSum(party: Party, decision: Decision): Promise<Uint8Array> {
+  const request = { closeHash: fromHex(decision.attempt.close, 32) };
+  return askReplicas(party.aggregators, async (replica) => {
+    const { correctionSum } = await replica.callOnce(AggregationService.fetchMaskSum, request, REPLICA_MS);
+    if (toHex(primitives.sha256(correctionSum)) === decision.body.correctionSumHash) return correctionSum;
+    throw new ProtocolError('SUM_MISMATCH', 'not the sum of corrections that was decided over');
+  });
+}
+
+/** Fetches the sum into the store, and the rest into memory, while the members work on their answers. */
+export async function gather(party: Party, engine: EngineChoice, round: Round, decision: Decision): Promise<Gathered> {
+  const boxes = new Map<string, Uint8Array>();
+  const fetchBoxes = [...decision.attempt.confirms.values()].map(async (confirm) => {
+    const box = await fetchBox(party.aggregators, decision.attempt, confirm, party.name);
+    if (box !== null) boxes.set(confirm.node, box);
+  });
+  const [context, correctionSum] = await Promise.all([
+    payloadContext(round.record, engine),
+    fetchCorrectionSum(party, decision),
+    fetchSum(party, round, decision),
+    ...fetchBoxes,
+  ]);
+  return { context, correctionSum, boxes };
+}
+
+/** Adds to `found` what one replica has of the answers; bytes that nobody logged are left out, and end the asking. */
+async function takeAnswers(
+  party: Party,
+  decision: Decision,
+  found: Map<string, Uint8Array>,
+  replicas: readonly Connection[],
+): Promise<void> {
+  for (let before = -1; before < found.size && found.size < decision.answers.size; ) {
+    before = found.size;
+    const request = { decideHash: fromHex(decision.hash, 32), recipient: party.name, exceptMembers: [...found.keys()] };
+    const { answers } = await askReplicas(replicas, (r) => r.callOnce(QuorumService.fetchAnswers, request, REPLICA_MS));
+    for (const { member, sealed } of answers) {
+      const logged = decision.answers.get(member)?.body.sealed.find((box) => box.recipient === party.name)?.hash;
+      if (logged === toHex(primitives.sha256(sealed))) found.set(member, sealed);
+    }
+  }
+}
+
+/**
+ * The sealed answers that the log names, as far as any replica has them.
+ *
+ * @throws what the last replica said where none could be asked: they may all be down.
+ */
+export async function fetchAnswers(party: Party, decision: Decision): Promise<Map<string, Uint8Array>> {
+  const found = new Map<string, Uint8Array>();
+  let failure: unknown = null;
+  for (const replicas of [party.aggregators, ...party.aggregators.map((replica) => [replica])]) {
+    if (found.size >= decision.answers.size) break;
+    try {
+      await takeAnswers(party, decision, found, replicas);
+    } catch (error) {
+      failure = error;
+    }
+  }
+  if (found.size === 0 && failure !== null && !isWithoutBytes(failure)) throw failure;
+  return found;
+}
+
+/** All blocks of the stored sum, block by block. */
+export async function readBlocks(party: Party, context: PayloadContext, hash: string): Promise<Uint8Array[]> {
+  using reader = await party.store.blobs.open(hash);
+  const blocks: Uint8Array[] = [];
+  for (let block = 0, at = 0; block < context.parameters.blocks; block++) {
+    const bytes = blockBytes(context.parameters, block);
+    blocks.push(await reader.read(at, bytes));
+    at += bytes;
+  }
+  return blocks;
+}
