@@ -8,6 +8,8 @@ import { sendBlob } from '../grpc/download.ts';
 import { type CallContext, implement } from '../grpc/handlers.ts';
 import { receiveUpload } from '../grpc/receive-upload.ts';
 import { AggregationService, QuorumService } from '../grpc/services.ts';
+import { StoreError } from '../store/errors.ts';
+import type { Store } from '../store/port.ts';
 import { chunkSink, sourceOfBlob } from './chunk-sink.ts';
 import { DutyLoop } from './duty-loop.ts';
 import { warmEngines } from './engines.ts';
@@ -56,6 +58,16 @@ function judgeFirst(log: LogReader, signed: Verified<SignedLeaf>): void {
   if (log.transcript.leaves.has(signed.hash)) return;
   const verdict = judge(primitives, log.transcript, signed);
   if (isRejection(verdict)) refuse(verdict);
+}
+
+/** A blob; null where it was lost or is rotten. */
+async function getOrNull(store: Store, hash: string): Promise<Uint8Array | null> {
+  try {
+    return await store.blobs.get(hash);
+  } catch (error) {
+    if (error instanceof StoreError && (error.code === 'NOT_FOUND' || error.code === 'CORRUPT')) return null;
+    throw error;
+  }
 }
 
 function findAttempt(t: Transcript, close: string): { round: Round; attempt: Attempt } | null {
@@ -178,7 +190,8 @@ function quorum(party: Party, log: LogReader) {
       let more = false;
       for (const [member, { body }] of decision.answers) {
         if (exceptMembers.includes(member)) continue;
-        const sealed = await store.blobs.get(body.sealed.find((box) => box.recipient === recipient)!.hash);
+        const sealed = await getOrNull(store, body.sealed.find((box) => box.recipient === recipient)!.hash);
+        if (sealed === null) continue; // the others may be enough
         bytes += sealed.length;
         if (answers.length > 0 && bytes > 1 << 20) {
           more = true;

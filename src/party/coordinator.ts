@@ -13,7 +13,7 @@ import { exportLog } from '../log/log-folder.ts';
 import type { Witness } from './cosigning.ts';
 import { DutyLoop, firstPossible } from './duty-loop.ts';
 import { enrolmentDesk } from './enrolment-desk.ts';
-import { askReplicas, REPLICA_MS } from './fetch.ts';
+import { askForKept, REPLICA_MS } from './fetch.ts';
 import { LogKeeper } from './log-keeper.ts';
 import { logService } from './log-service.ts';
 import { modelService } from './model-service.ts';
@@ -58,6 +58,18 @@ export function witnessesOf(party: Party): Witness[] {
   return [...members.map(connect('member')), ...witnesses.map(connect('witness'))];
 }
 
+/** Ends a round that goes on with bytes that every replica has lost: U and its sum are fixed, so nothing can mend it. */
+async function doOrAbort(party: Party, keeper: LogKeeper, duty: CoordinatorDuty): Promise<void> {
+  try {
+    await doDuty(party, keeper, duty);
+  } catch (error) {
+    const isLost = error instanceof ProtocolError && error.code === 'BLOB_LOST';
+    if (!isLost || (duty.duty !== 'close' && duty.duty !== 'decide')) throw error;
+    party.say('bytes lost', { round: duty.round.record.number, duty: duty.duty, why: error.message });
+    await doDuty(party, keeper, { duty: 'abort', round: duty.round, reason: 'BLOB_LOST' });
+  }
+}
+
 async function doDuty(party: Party, keeper: LogKeeper, duty: CoordinatorDuty): Promise<void> {
   if (duty.duty === 'open') {
     const { announce, members } = duty;
@@ -76,9 +88,7 @@ async function doDuty(party: Party, keeper: LogKeeper, duty: CoordinatorDuty): P
     const uploads = cohort.map((upload) => upload.index);
     const payloadHashes = cohort.map((upload) => fromHex(upload.body.payloadHash, 32));
     const request = { roundId: fromHex(round.id, 32), attempt, payloadHashes };
-    const { sumHash } = await askReplicas(party.aggregators, (r) =>
-      r.callOnce(AggregationService.sum, request, SUM_MS),
-    );
+    const { sumHash } = await askForKept(party.aggregators, (r) => r.callOnce(AggregationService.sum, request, SUM_MS));
     await keeper.append(
       party.leaf('close', {
         round: round.id,
@@ -92,7 +102,7 @@ async function doDuty(party: Party, keeper: LogKeeper, duty: CoordinatorDuty): P
   } else {
     const { attempt, record, id } = duty.round;
     const request = { closeHash: fromHex(attempt.close, 32) };
-    const { correctionSum } = await askReplicas(party.aggregators, (r) =>
+    const { correctionSum } = await askForKept(party.aggregators, (r) =>
       r.callOnce(AggregationService.fetchMaskSum, request, REPLICA_MS),
     );
     const body = {
@@ -153,7 +163,7 @@ export async function runCoordinator(folder: string, options: CoordinatorOptions
       readyMs: options.readyMs ?? 3_000,
       answerMs: options.answerMs ?? 60_000,
     };
-    return firstPossible(coordinatorDuties(keeper.transcript, patience), (duty) => doDuty(party, keeper, duty));
+    return firstPossible(coordinatorDuties(keeper.transcript, patience), (duty) => doOrAbort(party, keeper, duty));
   };
   const loop = new DutyLoop(act, say);
   keeper.onChange(() => {
