@@ -7,6 +7,7 @@ import { isAwaited } from '../../protocols/head-pace.ts';
 import { applyPatch, emptyTranscript } from '../../protocols/patch.ts';
 import { judge, takeLeaf, verifyNext } from '../../protocols/rules.ts';
 import type { Transcript } from '../../protocols/transcript.ts';
+import { isKind } from '../../protocols/verified.ts';
 import { LogStore } from '../log/log-store.ts';
 import type { Store } from '../store/port.ts';
 import { Cosigning, type Witness } from './cosigning.ts';
@@ -171,12 +172,20 @@ export class LogKeeper {
     if (again !== undefined) return { index: again, known: true, awaited: false };
     const signed = verifyNext(primitives, this.#transcript, bytes);
     if (isRejection(signed)) return signed;
+    if (isKind(signed, 'upload') && !this.#holds(signed.leaf.body.seen)) {
+      // Logged, it would stand as evidence against this log for ever; a node on a fork must learn of it instead.
+      return reject('SPLIT_VIEW', 'the head that the node has seen is not one of this log');
+    }
     const patch = judge(primitives, this.#transcript, signed);
     if (isRejection(patch)) return patch;
     const index = this.#transcript.size;
     this.#note(signed.hash, index);
     this.#transcript = applyPatch(this.#transcript, patch);
     return { index, known: false, awaited: isAwaited(this.#transcript, signed) };
+  }
+
+  #holds(head: { readonly size: number; readonly root: string }): boolean {
+    return head.size <= this.log.size && toHex(this.log.root(head.size)) === head.root;
   }
 
   get failure(): Error | null {
