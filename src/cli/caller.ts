@@ -15,6 +15,7 @@ import { LogService } from '../grpc/services.ts';
 import { LogReader } from '../party/log-reader.ts';
 import { nodePrimitives as primitives } from '../platform/primitives-node.ts';
 import type { TlsIdentity } from '../tls/context.ts';
+import { checkInTime } from '../tls/expiry.ts';
 import { loadTlsIdentity } from '../tls/files.ts';
 import { identityOf } from '../tls/identity.ts';
 import { CliError } from './exit.ts';
@@ -57,6 +58,7 @@ export async function openCaller(folder: string): Promise<Caller> {
     );
   }
   const tls = await loadTlsIdentity(identityFolder);
+  checkInTime(tls.certificates, Date.now());
   const { name, role } = identityOf(tls.certificates);
   const { address, tlsKeySha256 } = federation.coordinator;
   const coordinator = new Connection({ address, tls, expected: { pins: [tlsKeySha256], role: 'coordinator' } });

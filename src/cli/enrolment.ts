@@ -57,26 +57,26 @@ async function enrolOne(caller: Caller, t: Transcript, card: Card): Promise<stri
   }
 }
 
-/** Issues a certificate and puts it where its party finds it. @returns where. */
-async function placeCertificate(
-  caller: Caller,
+/** Issues a certificate and puts it where its party finds it. */
+export async function placeCertificate(
+  founders: Pick<Caller, 'folder' | 'federation'>,
   path: string,
   card: Card,
   { install, out }: Placement,
-): Promise<string> {
-  const certificates = await certify(await readAuthority(caller.folder), card, new Date());
+): Promise<{ readonly certificates: string; readonly where: string }> {
+  const certificates = await certify(await readAuthority(founders.folder), card, new Date());
   const isOwn = existsSync(join(dirname(path), FOLDER.identity)) && out === null;
   const folder = install ?? (isOwn ? dirname(path) : null);
   if (folder !== null) {
     const there = readCard(join(folder, FOLDER.card));
     if (there.tlsKeySha256 !== card.tlsKeySha256)
       throw new CliError('PIN_MISMATCH', `${folder} is not the folder of ${card.name}`);
-    installCertificate(folder, certificates, caller.federation.authority);
-    return `certificate installed in ${folder}`;
+    installCertificate(folder, certificates, founders.federation.authority);
+    return { certificates, where: `certificate installed in ${folder}` };
   }
   const file = join(out ?? dirname(path), `${card.name}.crt`);
   writeDurably(file, certificates);
-  return `certificate: ${file}`;
+  return { certificates, where: `certificate: ${file}` };
 }
 
 /** Enrols every card, in order; stops at the first that is refused. What was done stays done and is found again. */
@@ -92,6 +92,7 @@ export async function enrolCards(
   const { transcript } = await readLogOnce(caller);
   for (const { path, card } of cards) {
     const done = await enrolOne(caller, transcript, card);
-    say(`${card.name}: ${done}; ${await placeCertificate(caller, path, card, placement)}`);
+    const { where } = await placeCertificate(caller, path, card, placement);
+    say(`${card.name}: ${done}; ${where}`);
   }
 }

@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { CliError, usageError } from './exit.ts';
 import { acceptCommand } from './keys-accept.ts';
+import { renewCommand } from './keys-renew.ts';
 import { print } from './output.ts';
 import { dirOption, examples, folderOf } from './settings.ts';
 
@@ -173,9 +174,10 @@ function showCommand(): Command {
 
 export function keysCommand(): Command {
   return new Command('keys')
-    .description("a party's keys: make them, join a federation with them, show them")
+    .description("a party's keys: make them, join a federation with them, renew their certificates, show them")
     .addCommand(newCommand())
     .addCommand(joinCommand())
     .addCommand(acceptCommand())
+    .addCommand(renewCommand())
     .addCommand(showCommand());
 }

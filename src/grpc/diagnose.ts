@@ -2,6 +2,7 @@ import { connect as tcpConnect } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
 import { type Expected, pinCheck, secureContextOptions, type TlsIdentity } from '../tls/context.ts';
 import { TlsError } from '../tls/errors.ts';
+import { expiryOf } from '../tls/expiry.ts';
 import { serverName } from './credentials.ts';
 import { TransportError } from './errors.ts';
 
@@ -60,24 +61,27 @@ function attempt({ host, port, tls, expected }: Endpoint): Promise<TransportErro
     socket.on('error', (error: NodeJS.ErrnoException) =>
       conclude(
         refusal === null
-          ? named(error, isSecure)
+          ? named(error, isSecure, tls)
           : new TransportError('PIN_MISMATCH', refusal.message, { cause: error }),
       ),
     );
-    socket.on('close', () => conclude(isSecure ? refused() : unreachable()));
+    socket.on('close', () => conclude(isSecure ? refused(tls) : unreachable()));
     tcp.on('error', (error) => conclude(unreachable(error)));
   });
 }
 
-function refused(): TransportError {
+/** Why a server does not want us: our own clock and certificate may tell. */
+function refused({ certificates }: TlsIdentity): TransportError {
+  if (certificates !== '' && Date.now() > expiryOf(certificates))
+    return new TransportError('CERTIFICATE_EXPIRED', 'our own certificate has expired: the founders renew it');
   return new TransportError(
     'CERTIFICATE_REFUSED',
-    'the server does not accept our certificate: other authority, expired or revoked',
+    'the server does not accept our certificate: other authority, or not valid by its clock',
   );
 }
 
 /** Codes of node:tls, which takes them from OpenSSL: alerts of the server, or our own verdict on its chain. */
-function named(error: NodeJS.ErrnoException, isSecure: boolean): TransportError {
+function named(error: NodeJS.ErrnoException, isSecure: boolean, tls: TlsIdentity): TransportError {
   const code = error.code ?? '';
   const options = { cause: error };
   if (code === 'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED') {
@@ -86,7 +90,14 @@ function named(error: NodeJS.ErrnoException, isSecure: boolean): TransportError 
   if (/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|NO_PROTOCOLS|WRONG_VERSION/.test(code)) {
     return new TransportError('TLS_VERSION', 'the server and this party have no TLS version in common', options);
   }
-  if (/ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_|UNSUPPORTED_CERT)/.test(code)) return refused();
+  if (/ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_|UNSUPPORTED_CERT)/.test(code)) return refused(tls);
+  if (code === 'CERT_HAS_EXPIRED') {
+    return new TransportError(
+      'CERTIFICATE_EXPIRED',
+      "the server's certificate has expired: the founders renew it",
+      options,
+    );
+  }
   if (/CERT|VERIFY|ISSUER|HOSTNAME/.test(code)) {
     return new TransportError(
       'UNTRUSTED_SERVER',
@@ -94,6 +105,6 @@ function named(error: NodeJS.ErrnoException, isSecure: boolean): TransportError 
       options,
     );
   }
-  if (isSecure && code === 'ECONNRESET') return refused();
+  if (isSecure && code === 'ECONNRESET') return refused(tls);
   return new TransportError('UNREACHABLE', 'no connection to the party', options);
 }

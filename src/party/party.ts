@@ -21,6 +21,7 @@ import { nodePrimitives as primitives } from '../platform/primitives-node.ts';
 import { systemRng } from '../platform/rng.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/port.ts';
+import { checkInTime, watchExpiry } from '../tls/expiry.ts';
 import type { TlsRole } from '../tls/identity.ts';
 import { DutyLoop } from './duty-loop.ts';
 import { type Say, sayTo } from './events.ts';
@@ -57,6 +58,7 @@ export interface Party {
 export async function openParty(folder: string, stateFolder?: string, listen?: string): Promise<Party> {
   const party = await openPartyFolder(folder);
   const { card, federation, tls, identity } = party;
+  checkInTime(tls.certificates, Date.now());
   const genesis = parseVerifiedGenesis(primitives, party.genesisLeaf);
   if (isRejection(genesis))
     throw new ConfigError('INVALID', `the federation file holds no valid genesis: ${genesis.why}`);
@@ -123,7 +125,16 @@ export async function serve(
       party.say('fault', { path, error: error instanceof Error ? `${error.name}: ${error.message}` : 'unknown' }),
   });
   party.say('listening', { address: server.address, reachedAt: address, role, pid: process.pid });
-  return server;
+  const forget = watchExpiry(party.folder.tls.certificates, ({ event, until, days }) =>
+    party.say(event, { until, days }),
+  );
+  return {
+    ...server,
+    stop: (graceMs) => {
+      forget();
+      return server.stop(graceMs);
+    },
+  };
 }
 
 /** A party that does duties as the log grows. @param act - does one duty; false when there is none. */

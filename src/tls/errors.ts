@@ -4,6 +4,7 @@ export type TlsCode =
   | 'BAD_REQUEST'
   | 'BAD_SUBJECT'
   | 'BAD_TLS_KEY'
+  | 'CERTIFICATE_EXPIRED'
   | 'KEY_FILE_READABLE'
   | 'FILE_UNREADABLE'
   | 'NO_PIN'

@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Federation, readFederation } from '../config/federation.ts';
+import type { Card } from '../keys/card.ts';
+import { issueOfficer, readAuthority } from '../keys/found.ts';
+import { readCard } from '../keys/party-folder.ts';
+import { expiryOf } from '../tls/expiry.ts';
+import { identityOf } from '../tls/identity.ts';
+import { placeCertificate } from './enrolment.ts';
+import { CliError } from './exit.ts';
+
+const dateOf = (certificates: string): string => new Date(expiryOf(certificates)).toISOString().slice(0, 10);
+
+/** A server's key is pinned by everybody: a certificate for another key would be of no use under its name. */
+function checkPin({ coordinator, aggregators, members, witnesses }: Federation, card: Card): void {
+  const pinned = [coordinator, ...aggregators, ...members, ...witnesses].find(({ name }) => name === card.name);
+  if (pinned !== undefined && pinned.tlsKeySha256 !== card.tlsKeySha256)
+    throw new CliError('PIN_MISMATCH', `the federation knows ${card.name} by another TLS key than its card's`);
+}
+
+/** Certifies cards again, in order, without asking anybody. */
+export async function renewCards(
+  folder: string,
+  paths: readonly string[],
+  out: string | null,
+  say: (line: string) => void,
+): Promise<void> {
+  const federation = readFederation(join(folder, 'federation.json'));
+  const cards = paths.map((path) => ({ path, card: readCard(path) }));
+  for (const { card } of cards) checkPin(federation, card);
+  for (const { path, card } of cards) {
+    const placed = await placeCertificate({ folder, federation }, path, card, { install: null, out });
+    say(`${card.name}: renewed; ${placed.where}, good until ${dateOf(placed.certificates)}`);
+  }
+}
+
+/** A fresh key and certificate for the officer: nobody pins it. */
+export async function renewOfficer(folder: string, say: (line: string) => void): Promise<void> {
+  const path = join(folder, 'officer', 'tls.crt');
+  const { name, organisation } = identityOf(readFileSync(path, 'utf8'));
+  await issueOfficer(folder, await readAuthority(folder), name, organisation, new Date());
+  say(`${name}: renewed with a fresh key, good until ${dateOf(readFileSync(path, 'utf8'))}`);
+}
