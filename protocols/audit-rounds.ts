@@ -2,7 +2,7 @@ import { disputes } from '../crypto/share-claims.ts';
 import { subsets } from '../crypto/sharing.ts';
 import type { RemarkCode } from './checks.ts';
 import { shareClaims } from './share-agreement.ts';
-import { type Decision, isRunning, type Round, type Transcript } from './transcript.ts';
+import { type Decision, isRunning, isWithdrawn, type Round, type Transcript } from './transcript.ts';
 
 /** What an auditor says about one round, in numbers. Charges in units of 1e-9 of rho (zCDP). */
 export interface RoundSummary {
@@ -90,6 +90,11 @@ export interface Remark {
 /** Checks 11, 16 and 21: what rounds show that is no violation. */
 export function remarkRounds(t: Transcript): Remark[] {
   const remarks: Remark[] = [];
+  for (const announce of t.announces.values()) {
+    if (announce.openedAs !== null || isWithdrawn(t, announce)) continue;
+    const text = `round ${announce.number} of ${announce.task} was announced, and neither opened nor withdrawn in this log`;
+    remarks.push({ code: 'NO_END', index: announce.index, text });
+  }
   for (const round of t.rounds.values()) {
     const { number, task, checkSums } = round.record;
     const index = round.openIndex;

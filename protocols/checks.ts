@@ -181,7 +181,12 @@ export const CHECKS: readonly Check[] = [
     codes: [],
     notClaimed: 'approvals: none - no officer approved rounds or enrolments',
   },
-  { id: 21, sentence: 'Every opened round ends, or is reported.', codes: [], remarks: ['NO_END'] },
+  {
+    id: 21,
+    sentence: 'Every announced round is opened or withdrawn, every opened one ends; others are reported.',
+    codes: [],
+    remarks: ['NO_END'],
+  },
   { id: 22, sentence: 'Clocks of the signers are reported where they disagree.', codes: [], remarks: ['CLOCK_SKEW'] },
   {
     id: 23,

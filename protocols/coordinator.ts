@@ -6,6 +6,7 @@ import {
   type Complaint,
   findParty,
   isRunning,
+  isWithdrawn,
   type Round,
   type Transcript,
   type Upload,
@@ -16,7 +17,8 @@ export type CoordinatorDuty =
   | { readonly duty: 'open'; readonly announce: Announce; readonly members: readonly string[] }
   | { readonly duty: 'close'; readonly round: Round; readonly attempt: number; readonly cohort: readonly Upload[] }
   | { readonly duty: 'decide'; readonly round: Extract<Round, { phase: 'confirming' }> }
-  | { readonly duty: 'abort'; readonly round: Round; readonly reason: Body<'abort'>['reason'] };
+  | { readonly duty: 'abort'; readonly round: Round; readonly reason: Body<'abort'>['reason'] }
+  | { readonly duty: 'withdraw'; readonly announce: Announce };
 
 /**
  * When the coordinator stops waiting, in ms of its own monotonic clock; what is late only makes a set smaller.
@@ -26,6 +28,8 @@ export interface Patience {
   readonly now: number;
   since(leafHash: string): number;
   readonly roundKeyMs: number;
+  /** How long an announcement may wait for its keys before it is withdrawn. */
+  readonly announceMs: number;
   readonly readyMs: number;
   readonly answerMs: number;
 }
@@ -95,7 +99,10 @@ function confirmingDuty(
 export function coordinatorDuties(t: Transcript, patience: Patience): CoordinatorDuty[] {
   const duties: (CoordinatorDuty | null)[] = [];
   for (const announce of t.announces.values()) {
-    if (announce.openedAs === null) duties.push(openDuty(t, announce, patience));
+    if (announce.openedAs !== null || isWithdrawn(t, announce)) continue;
+    duties.push(openDuty(t, announce, patience));
+    // After it: also where it can be opened by its keys, and the rules refuse the record for good.
+    if (late(patience, announce.hash, patience.announceMs)) duties.push({ duty: 'withdraw', announce });
   }
   for (const round of t.rounds.values()) {
     if (!isRunning(round)) continue;

@@ -133,6 +133,7 @@ const bodies = {
   }),
   release: z.strictObject({ decide: hashField, resultHash: hashField, liars: z.array(nameField).max(64) }),
   abort: z.strictObject({
+    /** Hash of the record; of the announce leaf where the round was never opened. */
     round: hashField,
     reason: z.enum([
       'COHORT_TOO_SMALL',
@@ -147,6 +148,7 @@ const bodies = {
       'BLOB_LOST',
       'OPERATOR',
       'ROUND_ENDED',
+      'ROUND_KEY_MISSING',
       'REVOKED',
     ]),
   }),

@@ -12,6 +12,7 @@ import {
   type Confirm,
   type Decision,
   isOver,
+  isWithdrawn,
   type Round,
   type Transcript,
 } from './transcript.ts';
@@ -31,7 +32,9 @@ export function memberDuties(t: Transcript, name: string, keeps: (announce: stri
   const duties: MemberDuty[] = [];
   for (const announce of t.announces.values()) {
     if (announce.openedAs === null) {
-      if (!announce.roundKeys.has(name)) duties.push({ duty: 'round-key', announce });
+      if (isWithdrawn(t, announce)) {
+        if (keeps(announce.hash)) duties.push({ duty: 'forget', announce });
+      } else if (!announce.roundKeys.has(name)) duties.push({ duty: 'round-key', announce });
       continue;
     }
     if (!keeps(announce.hash)) continue;

@@ -14,7 +14,7 @@ import { type Rejection, reject } from './errors.ts';
 import type { Body } from './leaves.ts';
 import { memberIndex } from './member.ts';
 import { shareContext } from './node.ts';
-import { type Announce, type Decision, isOver, type Round, type Transcript } from './transcript.ts';
+import { type Announce, type Decision, isOver, isWithdrawn, type Round, type Transcript } from './transcript.ts';
 
 /** What the log asks of a recipient next. */
 export type RecipientDuty =
@@ -30,7 +30,9 @@ export function recipientDuties(t: Transcript, name: string, keeps: (announce: s
   for (const announce of t.announces.values()) {
     if (!announce.recipients.includes(name)) continue;
     if (announce.openedAs === null) {
-      if (!announce.roundKeys.has(name)) duties.push({ duty: 'round-key', announce });
+      if (isWithdrawn(t, announce)) {
+        if (keeps(announce.hash)) duties.push({ duty: 'forget', announce });
+      } else if (!announce.roundKeys.has(name)) duties.push({ duty: 'round-key', announce });
       continue;
     }
     const round = t.rounds.get(announce.openedAs)!;

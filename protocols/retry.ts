@@ -14,6 +14,8 @@ const RETRIED: ReadonlySet<string> = new Set([
   'KEY_DOES_NOT_FIT',
   'BOX_UNREADABLE',
   'CHECKSUM_MISMATCH',
+  'SUM_MALFORMED',
+  'BLOB_LOST',
   'TOO_FEW_ANSWERS',
 ]);
 

@@ -2,7 +2,7 @@ import { type Rejection, reject } from './errors.ts';
 import { charge, release } from './ledger.ts';
 import type { Patch } from './patch.ts';
 import { checkCohortSize, checkHolders, isActive, readyMembers, runningRound } from './rules-round.ts';
-import { findParty, isRunning, type Transcript, windowKey } from './transcript.ts';
+import { type Announce, findParty, isRunning, isWithdrawn, type Transcript, windowKey } from './transcript.ts';
 import type { Signed } from './verified.ts';
 
 /** Decides: at most once per round and per (task, model, window), only over a confirmed set that t members can serve. */
@@ -36,8 +36,18 @@ export function decideRule(t: Transcript, { leaf, hash }: Signed<'decide'>): Pat
   return { round: { ...round, phase: 'decided', decision }, decide: { hash, round: round.id, window }, ledger };
 }
 
+/** Ends an announcement that was not opened: its round keys are wiped, and it never will be. */
+function withdraw(t: Transcript, actor: string, announce: Announce): Patch | Rejection {
+  if (announce.openedAs !== null) return reject('UNKNOWN_ROUND', 'an opened round is named by its record');
+  if (isWithdrawn(t, announce)) return reject('ROUND_ENDED', 'the announcement has already ended');
+  if (findParty(t, actor)?.role !== 'coordinator') return reject('WRONG_ROLE', 'only the coordinator withdraws');
+  return { announce: { ...announce, isAborted: true } };
+}
+
 /** Ends a round without a result. What was charged stays charged. */
 export function abortRule(t: Transcript, { leaf }: Signed<'abort'>): Patch | Rejection {
+  const announce = t.announces.get(leaf.body.round);
+  if (announce !== undefined) return withdraw(t, leaf.actor, announce);
   const round = t.rounds.get(leaf.body.round);
   if (round === undefined) return reject('UNKNOWN_ROUND', 'no such round');
   if (!isRunning(round)) return reject('ROUND_ENDED', 'the round has already ended');

@@ -9,7 +9,7 @@ import type { Body } from './leaves.ts';
 import { newLedger } from './ledger.ts';
 import type { Patch } from './patch.ts';
 import { checkQuorumSize } from './quorum-size.ts';
-import { findParty, newestModel, type Party, type Transcript } from './transcript.ts';
+import { findParty, isWithdrawn, newestModel, type Party, type Transcript } from './transcript.ts';
 import { NO_LOG, type Signed } from './verified.ts';
 
 /** The log's id: hash of the genesis body. `audit --genesis` pins it. */
@@ -151,7 +151,7 @@ export function announceRule(t: Transcript, { leaf, hash }: Signed<'announce'>):
     const party = findParty(t, name);
     if (party?.role !== 'recipient' || party.revoked) return reject('UNKNOWN_ACTOR', 'a recipient is not enrolled');
   }
-  return { announce: { ...body, hash, index: t.size, roundKeys: new Map(), openedAs: null } };
+  return { announce: { ...body, hash, index: t.size, roundKeys: new Map(), openedAs: null, isAborted: false } };
 }
 
 /** A member's or recipient's key for one round: one per announcement, in time, and never a key seen before. */
@@ -164,6 +164,7 @@ export function roundKeyRule(p: Primitives, t: Transcript, { leaf, hash }: Signe
     return reject('WRONG_ROLE', 'only members and the announced recipients have round keys');
   }
   if (announce.openedAs !== null) return reject('LATE_ROUND_KEY', 'the round is already open');
+  if (isWithdrawn(t, announce)) return reject('ROUND_ENDED', 'the announced round will not be opened');
   if (announce.roundKeys.has(leaf.actor))
     return reject('DUPLICATE_ROUND_KEY', 'a second key for one round is evidence');
   if (t.keys.has(body.kemKey)) return reject('ROUND_KEY_REUSED', 'this key was logged before');

@@ -16,6 +16,7 @@ import {
   findParty,
   isOver,
   isRunning,
+  isWithdrawn,
   newestModel,
   type Round,
   type Transcript,
@@ -85,6 +86,7 @@ export function openRule(p: Primitives, t: Transcript, { leaf, hash }: Signed<'o
   const announce = t.announces.get(record.announce);
   if (announce === undefined) return reject('UNKNOWN_ANNOUNCE', 'the round was not announced');
   if (announce.openedAs !== null) return reject('ROUND_KEY_REUSED', 'the announced keys already serve a round');
+  if (isWithdrawn(t, announce)) return reject('ROUND_ENDED', 'the announcement has ended, and its keys are wiped');
   if (announce.task !== record.task || announce.number !== record.number) {
     return reject('UNKNOWN_ANNOUNCE', 'task or number differ from the announcement');
   }

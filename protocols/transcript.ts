@@ -65,6 +65,8 @@ export interface Announce {
   readonly recipients: readonly string[];
   readonly roundKeys: ReadonlyMap<string, RoundKey>;
   readonly openedAs: string | null;
+  /** Aborted before it was opened. */
+  readonly isAborted: boolean;
 }
 
 export interface Upload {
@@ -143,6 +145,15 @@ export function isRunning(round: Round): boolean {
 /** Whether the round has ended: by result, abort, or max_leaves after open, whichever the log shows first. */
 export function isOver(transcript: Transcript, round: Round): boolean {
   return !isRunning(round) || transcript.size > round.openIndex + round.record.maxLeaves;
+}
+
+/** How many leaves an announcement may wait for its open leaf. */
+export const MAX_ANNOUNCE_LEAVES = 4096;
+
+/** Whether an announced round will never be opened: by its abort or the log's length, whichever the log shows first. */
+export function isWithdrawn(transcript: Transcript, announce: Announce): boolean {
+  if (announce.openedAs !== null) return false;
+  return announce.isAborted || transcript.size > announce.index + MAX_ANNOUNCE_LEAVES;
 }
 
 /** The key under which at most one decision ever exists. */

@@ -28,6 +28,8 @@ const SUM_MS = 600_000;
 export interface CoordinatorOptions {
   /** How long the coordinator waits for members before it goes on without them, in ms. */
   readonly roundKeyMs?: number;
+  /** How long a round may stay announced without being opened before it is withdrawn, in ms. */
+  readonly announceMs?: number;
   readonly readyMs?: number;
   readonly answerMs?: number;
   /** Where the log's tiles, health and the page of rounds are served over HTTP; left out, they are not. */
@@ -80,6 +82,10 @@ async function doDuty(party: Party, keeper: LogKeeper, duty: CoordinatorDuty): P
     const record = recordOf(primitives, keeper.transcript, task, announce, members, model);
     await keeper.append(party.leaf('open', { record }));
     party.say('round opened', { round: record.number, rhoNano: record.charge.rhoNano });
+  } else if (duty.duty === 'withdraw') {
+    const { hash, number } = duty.announce;
+    await keeper.append(party.leaf('abort', { round: hash, reason: 'ROUND_KEY_MISSING' }));
+    party.say('announcement withdrawn', { round: number, keys: duty.announce.roundKeys.size });
   } else if (duty.duty === 'abort') {
     await keeper.append(party.leaf('abort', { round: duty.round.id, reason: duty.reason }));
     party.say('round aborted', { round: duty.round.record.number, reason: duty.reason });
@@ -160,6 +166,7 @@ export async function runCoordinator(folder: string, options: CoordinatorOptions
       now: performance.now(),
       since: (hash) => keeper.firstSeen(hash),
       roundKeyMs: options.roundKeyMs ?? 10_000,
+      announceMs: options.announceMs ?? Math.max(60_000, 2 * (options.roundKeyMs ?? 0)),
       readyMs: options.readyMs ?? 3_000,
       answerMs: options.answerMs ?? 60_000,
     };

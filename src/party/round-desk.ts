@@ -4,7 +4,7 @@ import { ProtocolError } from '../../protocols/errors.ts';
 import { available } from '../../protocols/ledger.ts';
 import { nextRetryOf } from '../../protocols/retry.ts';
 import { chargeOfTask, nextNumber, type Task, taskField, taskHashOf } from '../../protocols/task.ts';
-import { isRunning, newestModel, type Round } from '../../protocols/transcript.ts';
+import { isRunning, isWithdrawn, newestModel, type Round } from '../../protocols/transcript.ts';
 import { implement } from '../grpc/handlers.ts';
 import { RoundService } from '../grpc/services.ts';
 import type { LogKeeper } from './log-keeper.ts';
@@ -88,6 +88,7 @@ export function roundDesk(party: Party, keeper: LogKeeper) {
       const hash = await announce(task, toHex(requestId));
       const end = performance.now() + OPEN_MS;
       while (performance.now() < end) {
+        if (isWithdrawn(keeper.transcript, keeper.transcript.announces.get(hash)!)) break;
         const round = openedAs(hash);
         if (round !== null) return { roundId: fromHex(round.id, 32), leafIndex: BigInt(round.openIndex) };
         await new Promise<void>((resolve) => {

@@ -37,6 +37,7 @@ export function actCoordinator(world: MemoryWorld): boolean {
     now: world.clock,
     since: (hash) => world.seenAt.get(hash) ?? 0,
     roundKeyMs: 500,
+    announceMs: 10_000,
     readyMs: 500,
     answerMs: 5000,
   };
@@ -49,6 +50,8 @@ export function actCoordinator(world: MemoryWorld): boolean {
     const record = recordOf(world.setting.primitives, t, task, announce, members, t.models.at(-1)!);
     return world.post('coordinator', 'open', { record }) !== null;
   }
+  if (duty.duty === 'withdraw')
+    return world.post('coordinator', 'abort', { round: duty.announce.hash, reason: 'ROUND_KEY_MISSING' }) !== null;
   if (duty.duty === 'abort')
     return world.post('coordinator', 'abort', { round: duty.round.id, reason: duty.reason }) !== null;
   if (duty.duty === 'close') {

@@ -217,7 +217,7 @@ describe('money and ends', () => {
       expect([step, log.offer(next[step]())]).toEqual([step, 'REVOKED']);
       expect(memberDuties(log.transcript, 'member-1', () => true).some(({ duty }) => duty === 'answer')).toBe(false);
       if (step === 'decide') continue; // what is decided ends late, by the members' silence
-      const patience = { now: 0, since: () => 0, roundKeyMs: 1e9, readyMs: 1e9, answerMs: 1e9 };
+      const patience = { now: 0, since: () => 0, roundKeyMs: 1e9, announceMs: 1e9, readyMs: 1e9, answerMs: 1e9 };
       expect(coordinatorDuties(log.transcript, patience)).toMatchObject([{ duty: 'abort', reason: 'REVOKED' }]);
     }
   });

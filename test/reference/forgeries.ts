@@ -176,6 +176,36 @@ const order: readonly Forgery[] = [
     for (let i = 0; log.transcript.size <= log.round.openIndex + 16; i++) log.enrol(`late-${i}`, 'node');
     return { log, forged: log.leaf('coordinator', 'decide', log.decide()), honest: null };
   }),
+  forgery('ROUND_ENDED', 'a round that is opened after its announcement was withdrawn', () => {
+    const log = PaperLog.founded();
+    const announce = log.announced(1);
+    const record = log.record(announce);
+    log.post('coordinator', 'abort', { round: announce, reason: 'ROUND_KEY_MISSING' });
+    return { log, forged: log.leaf('coordinator', 'open', { record }), honest: null };
+  }),
+  forgery('ROUND_ENDED', 'a round key for an announcement that was withdrawn', () => {
+    const log = PaperLog.founded();
+    const announce = log.announce(1);
+    log.post('coordinator', 'abort', { round: announce, reason: 'OPERATOR' });
+    return { log, forged: log.leaf('member-1', 'round-key', log.roundKey('member-1', announce)), honest: null };
+  }),
+  forgery('ROUND_ENDED', 'an announcement that is withdrawn twice', () => {
+    const log = PaperLog.founded();
+    const announce = log.announce(1);
+    log.post('coordinator', 'abort', { round: announce, reason: 'OPERATOR' });
+    return { log, forged: log.leaf('coordinator', 'abort', { round: announce, reason: 'REVOKED' }), honest: null };
+  }),
+  forgery('UNKNOWN_ROUND', 'an opened round that is aborted under the name of its announcement', () => {
+    const log = at('open');
+    const { id, record } = log.round;
+    const abort = (round: string) => log.leaf('coordinator', 'abort', { round, reason: 'OPERATOR' });
+    return { log, forged: abort(record.announce), honest: abort(id) };
+  }),
+  forgery('WRONG_ROLE', 'an announcement that its recipient withdraws', () => {
+    const log = PaperLog.founded();
+    const body = { round: log.announced(1), reason: 'OPERATOR' } as const;
+    return { log, forged: log.leaf('recipient-1', 'abort', body), honest: log.leaf('coordinator', 'abort', body) };
+  }),
   forgery('UNKNOWN_MODEL', 'a model number left out', () => {
     const log = at('release');
     const honest = log.modelBody(log.decision);
