@@ -1,0 +1,36 @@
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export interface ListeningHttp extends AsyncDisposable {
+  /** `http://host:port`. */
+  readonly url: string;
+  readonly port: number;
+}
+
+/**
+ * Serves until disposed. Plain HTTP: what is served is public and signed, and TLS ends in front of it where wanted. Slow
+ * and idle connections are cut.
+ *
+ * @param port - 0 for any free one.
+ * @throws the system's error when the address cannot be had (EADDRINUSE, EACCES).
+ */
+export async function listenHttp(app: RequestListener, host: string, port: number): Promise<ListeningHttp> {
+  const timeouts = { headersTimeout: 10_000, requestTimeout: 15_000, keepAliveTimeout: 5_000 };
+  const server: Server = createServer({ ...timeouts, connectionsCheckingInterval: 2_000 }, app);
+  server.maxHeadersCount = 64;
+  server.maxConnections = 1024;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => resolve());
+  });
+  const address = server.address() as AddressInfo;
+  const name = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+  return {
+    url: `http://${name}:${address.port}`,
+    port: address.port,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
