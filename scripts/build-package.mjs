@@ -29,7 +29,9 @@ function copy(from, to, ending) {
 
 rmSync(dist, { recursive: true, force: true });
 run('--script', join('scripts', 'build-kernel.mjs'));
+run('--script', join('scripts', 'build-auditor.mjs'));
 run('--bin', 'tsc', '--project', 'tsconfig.build.json');
 copy('build', 'build', '.wasm');
+copy('build', 'build', 'auditor.html');
 copy(join('src', 'learning', 'schemas'), join('src', 'learning', 'schemas'), '.json');
 console.error('veilsum: dist/ is built');

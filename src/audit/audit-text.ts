@@ -2,6 +2,7 @@ import type { Head } from '../../protocols/audit.ts';
 import type { BlobAudit } from '../../protocols/audit-blobs.ts';
 import type { RoundSummary } from '../../protocols/audit-rounds.ts';
 import { checkOfRemark } from '../../protocols/checks.ts';
+import type { Body } from '../../protocols/leaves.ts';
 import { printable } from './printable.ts';
 import {
   allFindings,
@@ -71,6 +72,15 @@ function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : ['', title, ...lines];
 }
 
+/** What genesis fixes: quorum, cosigning, minimums, budget. */
+export function genesisLines({ minimums, threshold, members, cosigning, budget }: Body<'genesis'>): string[] {
+  return [
+    `quorum ${threshold} of ${members.length}; ${cosigning.needed} of ${cosigning.witnesses} cosign, ${cosigning.faulty} may be corrupt`,
+    `at least ${minimums.cohort} nodes of ${minimums.organisations} organisations, ${minimums.honest} of them honest`,
+    `budget rho ${rho(budget.rhoNano)} per ${budget.unit}: epsilon ${budget.epsilonMicro / 1e6} at delta 1e-${budget.deltaExponent}`,
+  ];
+}
+
 /** The report a person reads. Every text of a stranger's goes through `printable`. */
 export function reportText(report: Report): string {
   const { log, blobs } = report;
@@ -80,14 +90,8 @@ export function reportText(report: Report): string {
   if (log.head !== null) lines.push(...headLines('head', log.head));
   if (log.since !== null) lines.push(...headLines(evidence ? 'evidence, the earlier head' : 'earlier head', log.since));
   if (genesis !== null) {
-    const { minimums, threshold, members, cosigning, budget } = genesis;
     const pinned = log.genesisPinned ? 'as pinned' : 'not pinned: the log’s own';
-    lines.push(
-      `genesis ${log.transcript.logId} (${pinned})`,
-      `  quorum ${threshold} of ${members.length}; ${cosigning.needed} of ${cosigning.witnesses} cosign, ${cosigning.faulty} may be corrupt`,
-      `  at least ${minimums.cohort} nodes of ${minimums.organisations} organisations, ${minimums.honest} of them honest`,
-      `  budget rho ${rho(budget.rhoNano)} per ${budget.unit}: epsilon ${budget.epsilonMicro / 1e6} at delta 1e-${budget.deltaExponent}`,
-    );
+    lines.push(`genesis ${log.transcript.logId} (${pinned})`, ...genesisLines(genesis).map((line) => `  ${line}`));
   }
   const where = (index: number | null): string => (index === null ? '' : ` (leaf ${index})`);
   const remarks = log.remarks.map(({ code, index, text }) => {

@@ -4,7 +4,8 @@ import { print } from './output.ts';
 import { examples } from './settings.ts';
 
 interface AuditFlags {
-  readonly policy: string;
+  readonly policy?: string;
+  readonly page?: string;
   readonly blobs?: string;
   readonly since?: string;
   readonly genesis?: string;
@@ -16,17 +17,26 @@ export function auditCommand(): Command {
     .description(
       "verify a log's files: signatures, tree, cosignatures, every rule of every round; offline, trusting nobody",
     )
-    .argument('<folder>', 'the log as a tlog-tiles folder (checkpoint, tile/...)')
-    .requiredOption('--policy <file>', 'C2SP tlog-policy: keys of the log and its witnesses, learnt by other means')
+    .argument('[folder]', 'the log as a tlog-tiles folder (checkpoint, tile/...)')
+    .option('--policy <file>', 'C2SP tlog-policy: keys of the log and its witnesses, learnt by other means')
     .option('--blobs <folder>', 'payloads and sums by hash: ciphertexts are added up again')
     .option('--since <file>', 'a checkpoint seen earlier: the log must extend it')
     .option('--genesis <hash>', "pins genesis; without it the minimums are the log's own")
     .option('--json', 'the report as one JSON object')
+    .option('--page <file>', 'write the same auditor as one HTML file for a browser, and audit nothing')
     .addHelpText(
       'after',
-      `\nExit codes: 0 verified, 1 violation, 2 cannot decide (files are missing), 3 usage.\n${examples('veilsum audit log --policy policy.txt --genesis 5c0e...', 'veilsum audit log --policy policy.txt --blobs blobs --json')}`,
+      `\nExit codes: 0 verified, 1 violation, 2 cannot decide (files are missing), 3 usage.\n${examples('veilsum audit log --policy policy.txt --genesis 5c0e...', 'veilsum audit log --policy policy.txt --blobs blobs --json', 'veilsum audit --page auditor.html')}`,
     )
-    .action(async (folder: string, flags: AuditFlags) => {
+    .action(async (folder: string | undefined, flags: AuditFlags) => {
+      if (flags.page !== undefined) {
+        if (folder !== undefined) throw usageError('--page writes the page and audits nothing: leave the folder out');
+        const { writePage } = await import('../audit/page-file.ts');
+        print(`${flags.page}: the auditor's page, SHA-256 ${writePage(flags.page)}`);
+        return;
+      }
+      if (folder === undefined || flags.policy === undefined)
+        throw usageError("a log's folder and --policy are needed");
       if (flags.genesis !== undefined && !/^[0-9a-f]{64}$/.test(flags.genesis))
         throw usageError('--genesis: 64 hexadecimal digits in lower case');
       const { auditFolder } = await import('../audit/audit-folder.ts');

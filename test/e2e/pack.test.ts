@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -62,6 +63,14 @@ test('it founds a federation with tables, with nothing of a checkout at hand', (
   const made = veilsum('init', '--local', '--dir', 'fed', '--dataset', 'synthetic');
   expect(made.code, made.err).toBe(0);
   expect(existsSync(join(folder, 'fed', 'parties', 'coordinator', 'card.json'))).toBe(true);
+});
+
+test('it writes the auditor’s page', () => {
+  const written = veilsum('audit', '--page', 'auditor.html');
+  expect(written.code, written.err).toBe(0);
+  const page = readFileSync(join(folder, 'auditor.html'));
+  expect(written.out).toContain(createHash('sha256').update(page).digest('hex'));
+  expect(page.toString()).toContain('Veilsum auditor');
 });
 
 test('benches are not in it, and it says so', () => {

@@ -1,27 +1,23 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createChecksum } from '../../crypto/checksum.ts';
 import { fromHex, toHex, utf8 } from '../../crypto/encoding.ts';
-import type { RingEngine } from '../../crypto/engine.ts';
 import { createKernelEngine } from '../../crypto/engine-kernel.ts';
-import { deriveParameters, ringShape } from '../../crypto/params.ts';
+import { ringShape } from '../../crypto/params.ts';
 import { createSum } from '../../crypto/payload.ts';
-import { formatPolicy } from '../../crypto/policy.ts';
 import { packResidues } from '../../crypto/residues.ts';
 import { addCorrections } from '../../protocols/aggregator.ts';
 import { audit } from '../../protocols/audit.ts';
 import { auditBlobs } from '../../protocols/audit-blobs.ts';
 import { CHECKS, checksTable } from '../../protocols/checks.ts';
-import { policyOf } from '../../protocols/log-policy.ts';
 import { recordHashOf } from '../../protocols/record.ts';
 import { type AuditRequest, auditFolder } from '../../src/audit/audit-folder.ts';
 import { printable } from '../../src/audit/printable.ts';
 import { loadKernelModule } from '../../src/platform/kernel.ts';
-import { systemRng } from '../../src/platform/rng.ts';
-import { MemoryFederation } from '../../src/simulate/memory-federation.ts';
+import { writeGolden, writeLog } from '../reference/golden-folder.ts';
 import { filesOf, ORIGIN, PaperLog, p } from '../reference/paper-log.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'veilsum-audit-'));
@@ -30,33 +26,8 @@ let genesis = '';
 let payload = '';
 let folder = '';
 
-/** A round of four nodes, of which one vanishes before it confirms; every blob kept. */
 beforeAll(async () => {
-  const request = { dimension: 300, bits: 16, nodesMax: 16, minCohort: 2, minHonest: 2 };
-  const shape = ringShape(deriveParameters({ ...request, members: 3, threshold: 2 }));
-  const engine: RingEngine = await createKernelEngine(loadKernelModule(), shape);
-  const federation = new MemoryFederation({
-    primitives: p,
-    rng: systemRng,
-    engine: () => engine,
-    nodes: 4,
-    members: 3,
-    threshold: 2,
-    request,
-    budgetRhoNano: 1_000_000_000,
-    sigma2: 10_000n,
-    sensitivity2: 100n,
-  });
-  federation.vanished.set('node-4', 'confirm');
-  const updates = new Map(federation.nodeNames.map((name, i) => [name, new Int32Array(300).fill(i - 2)]));
-  const round = federation.runRound(1, updates);
-  federation.nextModel(round);
-  genesis = federation.log.transcript.logId;
-  payload = round.uploads.get('node-1')!.body.payloadHash;
-  writeLog(golden, federation.log.leaves, federation.log.checkpoint(1_700_000_100));
-  writeFileSync(join(golden, 'policy.txt'), formatPolicy(policyOf(p, federation.log.transcript.genesis!)));
-  mkdirSync(join(golden, 'blobs'));
-  for (const [hash, bytes] of federation.blobs) writeFileSync(join(golden, 'blobs', hash), bytes);
+  ({ genesis, payload } = await writeGolden(golden));
 });
 
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -65,14 +36,6 @@ beforeEach(() => {
   folder = mkdtempSync(join(scratch, 'case-'));
   cpSync(golden, folder, { recursive: true });
 });
-
-function writeLog(to: string, leaves: readonly Uint8Array[], checkpoint: Uint8Array): void {
-  for (const [path, bytes] of filesOf(leaves)) {
-    mkdirSync(dirname(join(to, 'log', path)), { recursive: true });
-    writeFileSync(join(to, 'log', path), bytes);
-  }
-  writeFileSync(join(to, 'log', 'checkpoint'), checkpoint);
-}
 
 function run(over: Partial<AuditRequest> = {}) {
   const request = { folder: join(folder, 'log'), policyFile: join(folder, 'policy.txt'), genesis, ...over };
