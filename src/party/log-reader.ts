@@ -1,5 +1,7 @@
-import { bytesEqual, concat, u64be } from '../../crypto/encoding.ts';
+import { parseCheckpoint } from '../../crypto/checkpoint.ts';
+import { bytesEqual } from '../../crypto/encoding.ts';
 import { Frontier, leafHash } from '../../crypto/merkle.ts';
+import { parseNote } from '../../crypto/note.ts';
 import type { Policy } from '../../crypto/policy.ts';
 import type { Primitives } from '../../crypto/primitives.ts';
 import { isRejection, ProtocolError } from '../../protocols/errors.ts';
@@ -26,6 +28,8 @@ export interface LogReaderOptions {
   /** Where the last head is kept: a log that is shorter or another one after a restart is refused. Null keeps none. */
   readonly records: RecordStore | null;
   readonly say: Say;
+  /** Told both heads, with their signatures, when the log contradicts itself. */
+  readonly onContradiction?: (earlier: Uint8Array, later: Uint8Array) => void;
 }
 
 /**
@@ -40,7 +44,10 @@ export class LogReader {
   #following: Promise<void> = Promise.resolve();
   #failure: Error | null = null;
   #keptAt = Number.NEGATIVE_INFINITY;
-  #seen: { readonly size: number; readonly root: Uint8Array } | null = null;
+  /** The head kept from before the restart. */
+  #seen: { readonly size: number; readonly root: Uint8Array; readonly note: Uint8Array } | null = null;
+  /** The newest head taken in, with its signatures. */
+  #note: Uint8Array | null = null;
 
   constructor(options: LogReaderOptions) {
     this.#options = options;
@@ -70,9 +77,9 @@ export class LogReader {
   }
 
   start(): void {
-    this.#following = this.#follow().catch((error: Error) => {
+    this.#following = this.#follow().catch((error: Error & { code?: string }) => {
       this.#failure = error;
-      this.#options.say('log refused', { error: error.message });
+      this.#options.say('log refused', { code: error.code ?? '', error: error.message });
       for (const listener of this.#listeners) listener();
     });
   }
@@ -105,13 +112,25 @@ export class LogReader {
   async #follow(): Promise<void> {
     const { coordinator, say, records } = this.#options;
     const kept = await records?.get(TABLE, HEAD);
-    if (kept !== undefined) this.#seen = { size: readSize(kept), root: kept.slice(8) };
+    if (kept !== undefined) this.#seen = { ...parseCheckpoint(parseNote(kept).text), note: kept };
     let pending: Uint8Array[] = [];
     const onBreak = (error: Error & { code?: string }): void => say('log connection lost', { code: error.code ?? '' });
     for await (const run of followLog(coordinator, 0, { signal: this.#stop.signal, onBreak })) {
       pending.push(...run.leaves);
-      if (run.checkpoint !== null) pending = await this.#take(pending, run.checkpoint);
+      if (run.checkpoint === null) continue;
+      try {
+        pending = await this.#take(pending, run.checkpoint);
+      } catch (error) {
+        this.#contradicted(error as Error & { code?: string }, run.checkpoint);
+        throw error;
+      }
     }
+  }
+
+  #contradicted({ code }: { code?: string }, shown: Uint8Array): void {
+    const earlier = this.#note ?? this.#seen?.note;
+    if (earlier !== undefined && (code === 'SPLIT_VIEW' || code === 'ROLLED_BACK'))
+      this.#options.onContradiction?.(earlier, shown);
   }
 
   /** @returns leaves that the checkpoint does not cover yet. */
@@ -129,17 +148,19 @@ export class LogReader {
       throw new ProtocolError('WRONG_ORIGIN', 'this is not the log of the federation that this party belongs to');
     }
     this.#reader = next;
+    this.#note = note;
+    if (!this.isCaughtUp && before === 0)
+      this.#options.say('log is behind', { size: next.head?.size ?? 0, seen: this.#seen?.size ?? 0 });
     if (this.isCaughtUp && performance.now() - this.#keptAt >= KEEP_EVERY_MS) await this.#keep();
     for (const listener of [...this.#listeners]) listener();
     return pending.slice(count);
   }
 
   async #keep(): Promise<void> {
-    const { head } = this.#reader;
-    if (head === null) return;
+    const note = this.#note;
+    if (note === null) return;
     this.#keptAt = performance.now();
-    const kept = concat(u64be(head.size), head.root);
-    await this.#options.records?.transact((tx) => tx.put(TABLE, HEAD, kept));
+    await this.#options.records?.transact((tx) => tx.put(TABLE, HEAD, note));
   }
 
   /** While catching up: the head kept from before the restart must be one that these leaves pass through. */
@@ -153,10 +174,6 @@ export class LogReader {
       throw new ProtocolError('SPLIT_VIEW', 'the log shows another head than the one seen before the restart');
     }
   }
-}
-
-function readSize(kept: Uint8Array): number {
-  return Number(new DataView(kept.buffer, kept.byteOffset, 8).getBigUint64(0));
 }
 
 function sizeOf(note: Uint8Array): number {

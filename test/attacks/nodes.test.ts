@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { connect, type SecureContextOptions } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { addSignatures, cosign, signCheckpoint } from '../../crypto/checkpoint.ts';
+import { fromUtf8 } from '../../crypto/encoding.ts';
 import { Frontier, leafHash } from '../../crypto/merkle.ts';
 import { makeSigner, type Signer } from '../../crypto/note.ts';
 import { witnessKeyName } from '../../protocols/log-policy.ts';
@@ -74,6 +76,7 @@ describe('every server of a federation', () => {
 describe('a log that lies to a node', () => {
   let leaves: readonly Uint8Array[];
   let published: Uint8Array;
+  let contradiction: readonly [string, string] | null;
   let server: RunningServer;
   let store: Store;
   let logSigner: Signer;
@@ -137,6 +140,7 @@ describe('a log that lies to a node', () => {
   /** What a reader makes of what is shown. @param remembers - whether it knows the head from before its restart. */
   async function verdict(of: readonly Uint8Array[], note: Uint8Array, remembers: boolean): Promise<string> {
     shown = { leaves: of, note };
+    contradiction = null;
     const connection = lab.connect(tls, 'coordinator');
     const reader = new LogReader({
       primitives: p,
@@ -145,6 +149,9 @@ describe('a log that lies to a node', () => {
       coordinator: connection,
       records: remembers ? store.records : null,
       say: () => {},
+      onContradiction: (earlier, later) => {
+        contradiction = [fromUtf8(earlier), fromUtf8(later)];
+      },
     });
     reader.start();
     await vi.waitFor(() => expect(reader.failure !== null || reader.head?.size === of.length).toBe(true), 5000);
@@ -179,7 +186,13 @@ describe('a log that lies to a node', () => {
 
   it('P3 forked, with every witness corrupt: refused by whoever saw the head before; one that saw nothing is fooled', async () => {
     const fork = await forked();
-    expect(await verdict(fork, noteOf(fork, witnesses), true)).toBe('SPLIT_VIEW');
+    const shownHead = noteOf(fork, witnesses);
+    expect(await verdict(fork, shownHead, true)).toBe('SPLIT_VIEW');
+    // Both heads, each with its signatures, are the evidence.
+    const [earlier, later] = contradiction!;
+    expect(earlier.split('\n').slice(0, 3)).toEqual(fromUtf8(published).split('\n').slice(0, 3));
+    expect(earlier.match(/^— /gm)!.length).toBeGreaterThanOrEqual(5); // the log's line, and w of W cosignatures
+    expect(later).toBe(fromUtf8(shownHead));
     const longer = [...fork, ...fork.slice(-1)];
     expect(await verdict(longer, noteOf(longer, witnesses), true)).toBe('SPLIT_VIEW');
     expect(await verdict(fork, noteOf(fork, witnesses), false)).toBe('TAKEN'); // control: the kept head is the check
@@ -197,10 +210,18 @@ describe('a log that lies to a node', () => {
     expect(await verdict(garbage, noteOf(garbage, witnesses), true)).toBe('MALFORMED');
   });
 
-  it('a running node stops there and sends nothing', async () => {
+  it('a running node stops there, sends nothing, and keeps both heads in a file', async () => {
     const fork = await forked();
-    shown = { leaves: fork, note: noteOf(fork, witnesses.slice(0, 3)) };
+    shown = { leaves: fork, note: noteOf(fork, witnesses) };
     await lab.run('us');
+    const said = await vi.waitFor(() => {
+      const event = lab.events.find((e) => e.party === 'us' && e.event === 'two heads contradict each other');
+      expect(event).toBeDefined();
+      return event!;
+    }, 5000);
+    const kept = readFileSync(said['evidence'] as string, 'utf8');
+    expect(kept).toContain(fromUtf8(shown.note));
+    expect(kept).toContain(said['seen'] as string);
     await vi.waitFor(
       () => expect(lab.events.some((e) => e.party === 'us' && e.event === 'log refused')).toBe(true),
       5000,
