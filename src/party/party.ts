@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { fromUtf8 } from '../../crypto/encoding.ts';
 import { makeSigner } from '../../crypto/note.ts';
 import type { Policy } from '../../crypto/policy.ts';
 import { isRejection } from '../../protocols/errors.ts';
@@ -25,7 +26,9 @@ import { checkInTime, watchExpiry } from '../tls/expiry.ts';
 import type { TlsRole } from '../tls/identity.ts';
 import { DutyLoop } from './duty-loop.ts';
 import { type Say, sayTo } from './events.ts';
+import { keepEvidence } from './evidence.ts';
 import { LogReader } from './log-reader.ts';
+import { wipeIfRevoked } from './revoked.ts';
 import { RoundFiles } from './round-files.ts';
 import { isBarred } from './standing.ts';
 import { VERSION } from './version.ts';
@@ -33,6 +36,8 @@ import { VERSION } from './version.ts';
 /** What every party process has: its folder and keys, its store, the log as it sees it, connections, a server. */
 export interface Party {
   readonly folder: PartyFolder;
+  /** Where the folder lies. */
+  readonly path: string;
   readonly name: string;
   readonly genesis: Body<'genesis'>;
   /** host:port that its server binds: the card's address unless it is told another one. */
@@ -68,6 +73,7 @@ export async function openParty(folder: string, stateFolder?: string, listen?: s
   const signer: Signer = { name: card.name, log: federation.genesisHash, secret: identity };
   return {
     folder: party,
+    path: folder,
     name: card.name,
     genesis,
     listen: listen ?? card.address,
@@ -91,6 +97,12 @@ export function readLog(party: Party, keepHead = true): LogReader {
     coordinator: party.coordinator,
     records: keepHead ? party.store.records : null,
     say: party.say,
+    onContradiction: (earlier, later) =>
+      party.say('two heads contradict each other', {
+        evidence: keepEvidence(party.path, earlier, later),
+        seen: fromUtf8(earlier),
+        shown: fromUtf8(later),
+      }),
   });
 }
 
@@ -151,7 +163,13 @@ export async function runDuties(
     () => log.head?.size ?? 0,
     () => log.transcript,
   );
-  const loop = new DutyLoop(async () => log.isCaughtUp && log.failure === null && (await act(log)), party.say);
+  let isOut = false;
+  const next = async (): Promise<boolean> => {
+    if (log.failure === null) return log.isCaughtUp && (await act(log));
+    if (!isOut) isOut = wipeIfRevoked(party, log.failure);
+    return false;
+  };
+  const loop = new DutyLoop(next, party.say);
   log.onHead(() => {
     server.recheckCallers();
     loop.poke();

@@ -59,6 +59,11 @@ export class RoundFiles {
     return this.#held.has(round);
   }
 
+  /** Rounds of which anything is left. */
+  get held(): readonly string[] {
+    return [...this.#held];
+  }
+
   read(round: string, name: string): Uint8Array | null {
     if (!this.has(round, name)) return null;
     const bytes = readFileSync(this.#path(round, name));
