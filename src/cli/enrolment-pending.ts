@@ -4,6 +4,7 @@ import type { Transcript } from '../../protocols/transcript.ts';
 import { EnrolmentService } from '../grpc/services.ts';
 import { type CheckedRequest, checkRequest } from '../keys/enrolment-request.ts';
 import { certify, enrolLeaf, readAuthority } from '../keys/found.ts';
+import { isRevoked, markRevoked } from '../keys/invitation-register.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import { chainToDer } from '../tls/chain.ts';
 import { asking, type Caller, openCaller, readLogOnce, requireOfficer } from './caller.ts';
@@ -15,7 +16,7 @@ type Seen =
   | { readonly id: string; readonly checked: CheckedRequest; readonly why: null }
   | { readonly id: string; readonly checked: null; readonly why: string };
 
-async function fetchPending({ coordinator }: Caller): Promise<PendingEnrolment[]> {
+export async function fetchPending({ coordinator }: Caller): Promise<PendingEnrolment[]> {
   const all: PendingEnrolment[] = [];
   for (let more = true; more; ) {
     const afterId = all.at(-1)?.id ?? new Uint8Array(0);
@@ -85,6 +86,8 @@ export async function approvePending(
   const authority = await readAuthority(folder);
   for (const name of names) {
     const { invitation, card } = find(pending, name);
+    if (isRevoked(folder, invitation.id))
+      throw new CliError('INVITATION_REVOKED', `the invitation of ${name} was called back: decline the request`);
     const leaf = enrolLeaf(nodePrimitives, folder, caller.federation, card, Date.now());
     const certificates = chainToDer(await certify(authority, card, new Date()));
     const request = { id: Buffer.from(invitation.id, 'hex'), leaf, certificates };
@@ -107,6 +110,7 @@ export async function declinePending(
   for (const which of wanted) {
     const byId = pending.filter(({ id }) => which.length >= 8 && id.startsWith(which));
     const id = byId.length === 1 ? byId[0]!.id : find(pending, which).invitation.id;
+    markRevoked(folder, id, Date.now());
     await asking('the coordinator', caller.coordinator, () =>
       caller.coordinator.call(EnrolmentService.decline, { id: Buffer.from(id, 'hex') }),
     );

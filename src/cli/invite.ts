@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { usageError } from './exit.ts';
+import { inviteListCommand, inviteRevokeCommand } from './invite-revoke.ts';
 import { print } from './output.ts';
 import { dirOption, examples, folderOf, numberOption } from './settings.ts';
 
@@ -15,8 +16,8 @@ interface InviteOptions {
   readonly out: string;
 }
 
-export function inviteCommand(): Command {
-  return new Command('invite')
+function newCommand(): Command {
+  return new Command('new')
     .description('invite a party: a file with which it asks to be enrolled, once, under this name only')
     .addOption(dirOption("the founders' folder"))
     .addOption(
@@ -30,7 +31,7 @@ export function inviteCommand(): Command {
     .addHelpText(
       'after',
       `\nThe file is secret until it is used: hand it over on a channel that reaches the right people. Nothing is sent: the
-coordinator learns of the invitation when it is used, and nobody is enrolled before 'veilsum enrol --approve'.
+coordinator learns of the invitation when it is used or called back ('veilsum invite revoke'), and nobody is enrolled before 'veilsum enrol --approve'.
 ${examples('veilsum invite --dir founders --name eu-3 --role node --organisation "Acme GmbH" --region eu --out eu-3.invitation.json')}`,
     )
     .action(async (options: InviteOptions, command: Command) => {
@@ -65,4 +66,17 @@ ${examples('veilsum invite --dir founders --name eu-3 --role node --organisation
       print(`There: veilsum keys accept ${out} --dir ${name} --address HOST:PORT --genesis ${federation.genesisHash}`);
       print(`Here afterwards: veilsum enrol --pending, and veilsum enrol --approve ${name}`);
     });
+}
+
+export function inviteCommand(): Command {
+  return new Command('invite')
+    .description('invite parties, see which invitations are open, call one back')
+    .addCommand(newCommand(), { isDefault: true })
+    .addCommand(inviteListCommand())
+    .addCommand(inviteRevokeCommand())
+    .addHelpText(
+      'after',
+      `\n'veilsum invite --name ...' is short for 'veilsum invite new --name ...'; see 'veilsum invite new --help'.
+${examples('veilsum invite --dir founders --name eu-3 --role node --out eu-3.invitation.json', 'veilsum invite list --dir founders', 'veilsum invite revoke eu-3 --dir founders')}`,
+    );
 }

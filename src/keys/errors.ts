@@ -3,6 +3,7 @@ export type EnrolmentCode =
   | 'NOT_INVITED'
   | 'WRONG_TOKEN'
   | 'INVITATION_EXPIRED'
+  | 'INVITATION_REVOKED'
   | 'INVITATION_USED'
   | 'NO_SUCH_REQUEST'
   | 'NOT_THE_REQUEST'

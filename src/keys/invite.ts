@@ -14,7 +14,8 @@ import { createTlsKey, tlsKeyFromPem } from '../tls/keys.ts';
 import type { Card } from './card.ts';
 import { type EnrolmentRequest, makeRequest } from './enrolment-request.ts';
 import { readRootKey } from './found.ts';
-import { type Invitation, type InvitedRole, signInvitation } from './invitation.ts';
+import { checkInvitation, type Invitation, type InvitedRole, signInvitation } from './invitation.ts';
+import { keepInvitation } from './invitation-register.ts';
 import { createPartyFolder, FOLDER, joinFederation, readCard } from './party-folder.ts';
 
 const DAY_MS = 86_400_000;
@@ -70,9 +71,12 @@ export async function writeInvitation(
   };
   const subject = { name, role: 'invited', organisation } as const;
   const options = { now, days: days + FETCH_DAYS };
+  const signed = signInvitation(p, root, invitation);
+  const rootKey = toBase64(p.ed25519PublicKey(root.bytes));
+  keepInvitation(folder, checkInvitation(p, federation.genesisHash, rootKey, signed).id, signed);
   const content: z.infer<typeof invitationFile> = {
     version: 1,
-    invitation: toBase64(signInvitation(p, root, invitation)),
+    invitation: toBase64(signed),
     token: toBase64(token.bytes),
     certificates: await issue(authority, { publicKey: key.publicKey }, subject, options),
     key: Buffer.from(tlsKey.bytes).toString('latin1'),

@@ -79,12 +79,14 @@ export function enrolmentDesk(party: Party, keeper: LogKeeper, now: () => number
   const { records } = party.store;
   const { authority } = party.folder.federation;
 
-  /** Keeps the request, first come. The same one again is no second use. */
+  /** Keeps the request, first come, unless the invitation was called back before. The same one again is no second use. */
   const keep = (request: EnrolmentRequest, { id, expires }: CheckedRequest['invitation']): Promise<void> =>
     records.transact(async (tx) => {
       const bytes = encodeRequest(request);
       const kept = await tx.get(REQUESTS, id);
       if (kept === undefined) {
+        if ((await outcomeOf(tx, id)) !== null)
+          throw new EnrolmentError('INVITATION_REVOKED', 'the founders called the invitation back');
         if (now() > expires) throw new EnrolmentError('INVITATION_EXPIRED', 'the invitation is out of date');
         await tx.insert(REQUESTS, id, bytes);
         party.say('enrolment requested', { invitation: id });
@@ -143,8 +145,9 @@ export function enrolmentDesk(party: Party, keeper: LogKeeper, now: () => number
     },
 
     decline: async ({ id }) => {
+      // Of an invitation that nobody has used, too: it is dead from then on.
+      if (id.length !== 32) throw new EnrolmentError('NO_SUCH_REQUEST', 'not the identifier of an invitation');
       const key = toHex(id);
-      await requestOf(records, key);
       await records.transact(async (tx) => {
         if ((await outcomeOf(tx, key))?.state === 'approved')
           throw new EnrolmentError('ALREADY_APPROVED', 'the request was approved: revoke the party instead');

@@ -690,7 +690,7 @@ export const EnrolmentServiceService = {
     responseSerialize: (value: ApproveResponse): Buffer => Buffer.from(ApproveResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ApproveResponse => ApproveResponse.decode(value),
   },
-  /** Ends a request: its invitation is used up. One that was approved stays approved. */
+  /** Ends a request, or an invitation before its first use: it is used up. One that was approved stays approved. */
   decline: {
     path: "/veilsum.v1.EnrolmentService/Decline" as const,
     requestStream: false as const,
@@ -715,7 +715,7 @@ export interface EnrolmentServiceServer extends UntypedServiceImplementation {
    * request again, also with a newer leaf or newer certificates, gives the same index.
    */
   approve: handleUnaryCall<ApproveRequest, ApproveResponse>;
-  /** Ends a request: its invitation is used up. One that was approved stays approved. */
+  /** Ends a request, or an invitation before its first use: it is used up. One that was approved stays approved. */
   decline: handleUnaryCall<DeclineRequest, DeclineResponse>;
 }
 
