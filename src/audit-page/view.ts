@@ -138,16 +138,25 @@ function section(title: string, ...children: readonly HTMLElement[]): HTMLElemen
   return element('section', {}, element('h2', {}, title), ...children);
 }
 
+/** Check numbers by what keeps them from being checked in full: `In part: 3, 6.` */
+function weakerChecks({ checks }: PageReport): string[] {
+  const byState = new Map<string, number[]>();
+  for (const { check, state } of checks) {
+    if (['checked', 'recomputed', 'VIOLATED'].includes(state)) continue;
+    byState.set(state, [...(byState.get(state) ?? []), check]);
+  }
+  return [...byState].map(
+    ([state, numbers]) => `Check${numbers.length === 1 ? '' : 's'} ${numbers.join(', ')}: ${state}.`,
+  );
+}
+
 /** The whole report. Findings first: they are what one looks for. */
 export function reportView(report: PageReport, actions: HTMLElement): HTMLElement[] {
-  const { verdict, findings, checks, remarks, rounds } = report;
+  const { verdict, findings, remarks, rounds } = report;
   const [title, words] = VERDICT[verdict];
-  const weaker = checks.filter(({ state }) => !['checked', 'recomputed', 'VIOLATED'].includes(state));
-  const numbers = weaker.map(({ check, state }) => `${check} (${state})`).join(', ');
-  const said = numbers === '' ? words : `${words} Less than fully checked: ${numbers}.`;
-  const shown = [banner(verdict, title, said), facts(report), actions];
+  const shown = [banner(verdict, title, [words, ...weakerChecks(report)].join(' '))];
   if (findings.length > 0) shown.push(section(`Found (${findings.length})`, ...findings.map(findingCard)));
-  shown.push(section('Checks', checksTable(report)));
+  shown.push(facts(report), actions, section('Checks', checksTable(report)));
   if (rounds.length > 0) shown.push(section('Rounds', roundsTable(report)));
   if (remarks.length > 0) {
     const items = remarks.map(({ code, check, index, text }) => {

@@ -86,7 +86,7 @@ describe.skipIf(!hasChromium)('the auditor’s page, in Chromium', () => {
 
   it('without blobs says "not recomputed" where it can be seen', async () => {
     expect((await audit()).verdict).toBe('✓ Verified');
-    expect(await page.textContent('.verdict')).toContain('15 (not recomputed)');
+    expect(await page.textContent('.verdict')).toContain('Check 15: not recomputed.');
     expect(await page.textContent('.more')).toContain('not recomputed');
   });
 
