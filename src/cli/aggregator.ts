@@ -15,13 +15,17 @@ export function aggregatorCommand(): Command {
       ).env('VEILSUM_STATE'),
     )
     .addOption(listenOption())
+    .option('--keep-blobs', 'keep what ended rounds leave, for audits with --blobs: the disk grows by every round')
     .addHelpText('after', examples('veilsum aggregator --dir parties/aggregator-1 --state parties/aggregators-state'))
     .action(async (_options, command: Command) => {
       const { z } = await import('zod');
       const { listenSettings } = await import('./listen-settings.ts');
       const { resolve } = await import('node:path');
-      const schema = listenSettings.extend({ state: z.string().min(1).default('state') });
-      const { state, listen } = await settingsOf(command, schema, 'aggregator.yaml');
+      const schema = listenSettings.extend({
+        state: z.string().min(1).default('state'),
+        keepBlobs: z.boolean().default(false),
+      });
+      const { state, listen, keepBlobs } = await settingsOf(command, schema, 'aggregator.yaml');
       const { runAggregator } = await import('../party/aggregator.ts');
       const folder = folderOf(command);
       await requireRole(folder, 'aggregator');
@@ -29,7 +33,7 @@ export function aggregatorCommand(): Command {
       const isFlag = command.getOptionValueSource('state') !== undefined;
       const stateFolder = resolve(isFlag ? '.' : folder, state);
       await runUntilSignal(
-        () => runAggregator(folder, stateFolder, listen),
+        () => runAggregator(folder, stateFolder, listen, keepBlobs),
         ({ address }) => `aggregator listens on ${address}`,
       );
     });

@@ -42,7 +42,7 @@ export class DemoFederation {
     const { role } = this.local.cards.find((card) => card.name === name)!;
     const dir = ['--dir', this.local.path(name)];
     if (role === 'coordinator') return ['coordinator', ...dir, '--http', '127.0.0.1:0', '--ready-wait', '1500'];
-    if (role === 'aggregator') return ['aggregator', ...dir, '--state', this.aggregatorState];
+    if (role === 'aggregator') return ['aggregator', ...dir, '--state', this.aggregatorState, '--keep-blobs'];
     if (role === 'node') return ['node', 'run', ...dir];
     if (role === 'recipient') return ['recipient', 'run', ...dir];
     return [role, ...dir];

@@ -12,6 +12,7 @@ import { StoreError } from '../store/errors.ts';
 import type { Store } from '../store/port.ts';
 import { chunkSink, sourceOfBlob } from './chunk-sink.ts';
 import { DutyLoop } from './duty-loop.ts';
+import { EndedRounds } from './ended-rounds.ts';
 import { warmEngines } from './engines.ts';
 import type { LogReader } from './log-reader.ts';
 import { openParty, type Party, primitives, readLog, serve } from './party.ts';
@@ -207,8 +208,15 @@ function quorum(party: Party, log: LogReader) {
 /**
  * Runs an aggregator: it holds no key of a round and no state of its own. All replicas of one machine share a state
  * folder, and any of them can go on with what another one began.
+ *
+ * @param keepBlobs - keeps what ended rounds leave, for audits that add up the payloads again: the disk grows by every round.
  */
-export async function runAggregator(folder: string, stateFolder: string, listen?: string): Promise<Running> {
+export async function runAggregator(
+  folder: string,
+  stateFolder: string,
+  listen?: string,
+  keepBlobs = false,
+): Promise<Running> {
   const party = await openParty(folder, stateFolder, listen);
   const log = readLog(party, false);
   const server = await serve(
@@ -218,11 +226,12 @@ export async function runAggregator(folder: string, stateFolder: string, listen?
     () => log.transcript,
   );
   // Sums grow while uploads arrive. One duty at a time; a failure costs only that the close adds up more.
+  const ended = new EndedRounds(party.store);
   const folding = new DutyLoop(async () => {
     for (const round of log.transcript.rounds.values()) {
       if (round.phase === 'uploading' && (await foldUploads(party.store, round, party.name))) return true;
     }
-    return false;
+    return !keepBlobs && (await ended.clear(log.transcript));
   }, party.say);
   log.onHead(() => {
     server.recheckCallers();

@@ -15,11 +15,10 @@ import {
 } from '../../protocols/node.ts';
 import { checkRound, type SitePolicy } from '../../protocols/site-policy.ts';
 import { type Task, taskHashOf } from '../../protocols/task.ts';
-import type { Attempt, Round } from '../../protocols/transcript.ts';
+import { type Attempt, newestModel, type Round } from '../../protocols/transcript.ts';
 import { download } from '../grpc/download.ts';
 import { AggregationService, ModelService } from '../grpc/services.ts';
 import { upload } from '../grpc/upload.ts';
-import { StoreError } from '../store/errors.ts';
 import type { BlobReader } from '../store/port.ts';
 import { firstPossible } from './duty-loop.ts';
 import { type EngineChoice, payloadContext } from './engines.ts';
@@ -29,6 +28,7 @@ import { decodeParts, encodeParts } from './parts.ts';
 import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
 import { putBlocks } from './payload-sums.ts';
 import type { Running } from './running.ts';
+import { hasUpload, payloadOf, readUpload, writeUpload } from './upload-file.ts';
 
 /** Where a node's update comes from. */
 export interface UpdateSource {
@@ -48,33 +48,10 @@ export interface NodeSetting {
   readonly checkSums: (round: Round, values: Int32Array) => void;
 }
 
-/** One file, so that a crash leaves an upload with its secrets or neither: leaf, payload's hash, key, H(m), mask key. */
-const UPLOAD = 'upload';
 const CHARGES = 'charges';
 
 /** The attempt's seed, then leaf, correction and boxes of its confirmation. */
 const confirmFile = (attempt: Attempt): string => `confirm-${attempt.close}`;
-
-function writeUpload(party: Party, round: Round, leaf: Uint8Array, payloadHash: string, secrets: RoundSecrets): void {
-  const key = new Uint8Array(secrets.key.buffer, secrets.key.byteOffset, secrets.key.byteLength);
-  const shown = [leaf, new TextEncoder().encode(payloadHash)];
-  const kept = encodeParts([...shown, key, secrets.updateHash.bytes, secrets.maskSecret.bytes]);
-  party.rounds.write(round.id, UPLOAD, kept);
-  wipe(kept);
-}
-
-function readUpload(party: Party, round: Round): { leaf: Uint8Array; payloadHash: string; secrets: RoundSecrets } {
-  const kept = party.rounds.read(round.id, UPLOAD);
-  if (kept === null) throw new ProtocolError('KEY_LOST', 'the one-time key of the round is gone');
-  const [leaf, payloadHash, key, updateHash, maskSecret] = decodeParts(kept);
-  wipe(kept);
-  const secrets = new RoundSecrets(
-    new Int16Array(key!.buffer, key!.byteOffset, key!.length / 2),
-    new SecretBytes('update hash', updateHash!),
-    new SecretBytes('mask key', maskSecret!),
-  );
-  return { leaf: leaf!, payloadHash: new TextDecoder().decode(payloadHash), secrets };
-}
 
 /** The round's model, from this node's cache or the coordinator, checked against the log. */
 export async function fetchModel(party: Party, log: LogReader, modelHash: string): Promise<Uint8Array> {
@@ -117,11 +94,11 @@ async function prepareUpload(
   );
   const body = uploadBody(primitives, rng, round, secrets, { hash, bytes: lengthBytes }, log.head!);
   // Last, because it says that the rest is complete: without it a restarted node begins anew, under a new key.
-  writeUpload(party, round, party.leaf('upload', body), hash, secrets);
+  writeUpload(party.rounds, round.id, party.leaf('upload', body), hash, secrets);
 }
 
 async function sendUpload(party: Party, round: Round): Promise<void> {
-  const { leaf, payloadHash, secrets } = readUpload(party, round);
+  const { leaf, payloadHash, secrets } = readUpload(party.rounds, round.id);
   secrets[Symbol.dispose]();
   using payload: BlobReader = await party.store.blobs.open(payloadHash);
   const header = { roundId: fromHex(round.id, 32), leaf };
@@ -137,7 +114,7 @@ async function act(party: Party, log: LogReader, setting: NodeSetting, done: Set
     if (duty.duty === 'upload') await doUpload(party, log, setting, round);
     else if (duty.duty === 'confirm') await confirm(party, log, setting, round, duty.attempt);
     else if (duty.duty === 'reseal') await reseal(party, log, round, duty.attempt, duty.holder);
-    else await forget(party, round);
+    else await forget(party, log, round);
     done.add(dutyKey(duty));
   });
 }
@@ -148,7 +125,7 @@ function dutyKey(duty: NodeDuty): string {
 }
 
 async function doUpload(party: Party, log: LogReader, setting: NodeSetting, round: Round): Promise<void> {
-  if (!party.rounds.has(round.id, UPLOAD)) {
+  if (!hasUpload(party.rounds, round.id)) {
     const task = setting.tasks.find((t) => taskHashOf(primitives, t) === round.record.taskHash);
     if (task === undefined)
       return party.say('round refused', {
@@ -207,7 +184,7 @@ async function confirm(
     const charged = await ownCharges(party, round.id);
     const refusal = checkRound(setting.policy, log.transcript, round.record, party.name, charged);
     if (refusal !== null) return party.say('round refused', { code: refusal.rejected, why: refusal.why });
-    using secrets = readUpload(party, round).secrets;
+    using secrets = readUpload(party.rounds, round.id).secrets;
     const context = await payloadContext(round.record, setting.engine);
     const own = attempt.cohort.find((upload) => upload.node === party.name)!;
     const checksum = await checksumOf(party, context, own.body.payloadHash, fromHex(attempt.close, 32));
@@ -235,7 +212,7 @@ async function confirm(
 }
 
 async function reseal(party: Party, log: LogReader, round: Round, attempt: Attempt, holder: string): Promise<void> {
-  using secrets = readUpload(party, round).secrets;
+  using secrets = readUpload(party.rounds, round.id).secrets;
   const kept = party.rounds.read(round.id, confirmFile(attempt));
   if (kept === null) throw new ProtocolError('KEY_LOST', 'the seed of the attempt is gone');
   using fresh = new SecretBytes('attempt seed', decodeParts(kept)[0]!);
@@ -246,22 +223,21 @@ async function reseal(party: Party, log: LogReader, round: Round, attempt: Attem
   await askReplicas(party.aggregators, (r) => r.callOnce(AggregationService.reseal, request, REPLICA_MS));
 }
 
-/** Hash of a payload that was prepared; null where a crash left the file wiped, in whole or in part. */
-function keptPayload(party: Party, round: string): string | null {
-  try {
-    const [, hash] = decodeParts(party.rounds.read(round, UPLOAD) ?? new Uint8Array(0));
-    return hash === undefined ? null : new TextDecoder().decode(hash);
-  } catch (error) {
-    if (error instanceof StoreError && error.code === 'CORRUPT') return null;
-    throw error;
-  }
+/**
+ * Removes every blob that is neither the payload of a round under way nor the newest model: payloads of ended rounds, what
+ * a crash left between a payload and the file that names it, models of earlier rounds.
+ */
+async function removeSpent(party: Party, log: LogReader): Promise<void> {
+  const payloads = party.rounds.held.map((round) => payloadOf(party.rounds, round));
+  const wanted = new Set([...payloads, newestModel(log.transcript)?.sealedHash]);
+  const blobs = await party.store.blobs.list();
+  await party.store.blobs.removeAll(blobs.map(({ hash }) => hash).filter((hash) => !wanted.has(hash)));
 }
 
 /** The round has ended: every secret of it is wiped, and a charge that never came to a decision is taken back. */
-async function forget(party: Party, round: Round): Promise<void> {
-  const payloadHash = round.uploads.get(party.name)?.body.payloadHash ?? keptPayload(party, round.id);
-  if (payloadHash !== null) await party.store.blobs.remove(payloadHash);
+async function forget(party: Party, log: LogReader, round: Round): Promise<void> {
   party.rounds.forget(round.id);
+  await removeSpent(party, log);
   // A decided round that only grew too long was answered for all that.
   const isDecided = 'decision' in round && round.decision !== null;
   if (!isDecided) await party.store.records.transact((tx) => tx.delete(CHARGES, round.id));
@@ -277,6 +253,11 @@ export async function runNode(
   const party = await openParty(folder, undefined, listen);
   const setting = await settingFor(party);
   const done = new Set<string>();
-  const { log, address, stop } = await runDuties(party, [], (reader) => act(party, reader, setting, done));
+  let isFirst = true;
+  const { log, address, stop } = await runDuties(party, [], async (reader) => {
+    if (isFirst) await removeSpent(party, reader);
+    isFirst = false;
+    return act(party, reader, setting, done);
+  });
   return { address, log, stop };
 }

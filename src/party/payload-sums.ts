@@ -105,7 +105,7 @@ export async function foldUploads(store: Store, round: Round, holder: string): P
  * @throws StoreError NOT_FOUND for a payload that no replica has taken.
  */
 export async function sumPayloads(store: Store, round: Round, hashes: readonly string[]): Promise<PayloadSumBlob> {
-  const name = toHex(primitives.sha256(new TextEncoder().encode(`${round.id} ${hashes.join()}`)));
+  const name = sumName(round, hashes);
   const known = await store.records.get(KNOWN_SUMS, name);
   if (known !== undefined) {
     const hash = new TextDecoder().decode(known);
@@ -124,6 +124,23 @@ export async function sumPayloads(store: Store, round: Round, hashes: readonly s
   await store.records.transact((tx) => tx.put(KNOWN_SUMS, name, new TextEncoder().encode(hash)));
   await store.sums.remove(round.id);
   return { hash, bytes: lengthBytes };
+}
+
+function sumName(round: Round, hashes: readonly string[]): string {
+  return toHex(primitives.sha256(new TextEncoder().encode(`${round.id} ${hashes.join()}`)));
+}
+
+/** Forgets which blobs the round's sums are. The blobs stay. */
+export async function forgetSums(store: Store, round: Round): Promise<void> {
+  const names = round.attempts.map(({ cohort }) =>
+    sumName(
+      round,
+      cohort.map(({ body }) => body.payloadHash),
+    ),
+  );
+  await store.records.transact(async (tx) => {
+    for (const name of names) await tx.delete(KNOWN_SUMS, name);
+  });
 }
 
 /** Reads a payload once and checks that every residue is below its prime. @throws CryptoError RESIDUE_OUT_OF_RANGE */

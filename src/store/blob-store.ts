@@ -7,6 +7,8 @@ import { asStoreError, StoreError } from './errors.ts';
 import type { BlobHash, BlobInfo, BlobReader, BlobStore, RecordStore, Transaction } from './port.ts';
 
 const TABLE = 'store.blob';
+/** Blobs that go in one transaction: others wait for the lock meanwhile. */
+const REMOVED_AT_ONCE = 256;
 
 /** Passes results through and turns whatever the file system threw into a StoreError. */
 export async function guarded<T>(operation: () => Promise<T>): Promise<T> {
@@ -136,15 +138,30 @@ export class FileBlobStore implements BlobStore {
   }
 
   async remove(hash: BlobHash): Promise<boolean> {
+    return (await this.#removeSome([hash])) > 0;
+  }
+
+  async removeAll(hashes: readonly BlobHash[]): Promise<void> {
+    for (let at = 0; at < hashes.length; at += REMOVED_AT_ONCE) {
+      await this.#removeSome(hashes.slice(at, at + REMOVED_AT_ONCE));
+    }
+  }
+
+  /** @returns how many were there. */
+  #removeSome(hashes: readonly BlobHash[]): Promise<number> {
     return this.#records.transact((tx) => {
       return guarded(async () => {
-        if (!(await tx.delete(TABLE, hash))) return false;
-        // Before the commit: a crash here leaves a row without a file, which is seen; after it, bytes nobody can find.
-        await this.#disk.remove(this.path(hash)).catch((error: NodeJS.ErrnoException) => {
-          if (error.code !== 'ENOENT') throw error;
-        });
-        await this.#disk.syncFolder(this.#blobs);
-        return true;
+        let removed = 0;
+        for (const hash of hashes) {
+          if (!(await tx.delete(TABLE, hash))) continue;
+          removed++;
+          // Before the commit: a crash here leaves a row without a file, which is seen; after it, bytes nobody can find.
+          await this.#disk.remove(this.path(hash)).catch((error: NodeJS.ErrnoException) => {
+            if (error.code !== 'ENOENT') throw error;
+          });
+        }
+        if (removed > 0) await this.#disk.syncFolder(this.#blobs);
+        return removed;
       });
     });
   }

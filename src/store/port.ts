@@ -74,6 +74,8 @@ export interface BlobStore {
   open(hash: BlobHash): Promise<BlobReader>;
   list(): Promise<readonly BlobInfo[]>;
   remove(hash: BlobHash): Promise<boolean>;
+  /** In durable steps of some hundred blobs; those that are not there are passed over. */
+  removeAll(hashes: readonly BlobHash[]): Promise<void>;
 }
 
 /** What a sender declares before the first chunk. */

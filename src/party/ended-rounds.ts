@@ -1,0 +1,64 @@
+import { isOver, type Round, type Transcript } from '../../protocols/transcript.ts';
+import type { Store } from '../store/port.ts';
+import { forgetSums } from './payload-sums.ts';
+
+/** How much of an ended round is gone. */
+type Cleared = 'payloads' | 'all';
+
+/**
+ * Removes what aggregators keep of rounds that have ended, so that the disk does not grow with every round. Payloads, whole
+ * or half arrived, go at once: nobody asks for them again. Sums, corrections, boxes and answers of the last ended round
+ * stay until another one ends, for a second recipient that is still reading.
+ *
+ * Replicas may do it at once, and again after a restart: what is gone is gone.
+ */
+export class EndedRounds {
+  readonly #store: Store;
+  readonly #cleared = new Map<string, Cleared>();
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** @returns whether any round was cleared. */
+  async clear(t: Transcript): Promise<boolean> {
+    const ended = [...t.rounds.values()].filter((round) => isOver(t, round));
+    const goal = (round: Round): Cleared => (round === ended.at(-1) ? 'payloads' : 'all');
+    const due = ended.filter((round) => this.#cleared.get(round.id) !== goal(round));
+    if (due.length === 0) return false;
+    const { blobs, uploads, sums } = this.#store;
+    const kept = new Set((await blobs.list()).map(({ hash }) => hash));
+    const begun = await uploads.list();
+    for (const round of due) {
+      // The upload goes before its blob: one that is being finished then finds nothing to finish.
+      const own = begun.filter(({ id }) => id.startsWith(`${round.id}/`));
+      for (const { id } of own) await uploads.abandon(id);
+      const spent = [...own.map(({ hash }) => hash), ...payloadsOf(round)];
+      if (goal(round) === 'all') {
+        spent.push(...othersOf(round));
+        await forgetSums(this.#store, round);
+      }
+      await sums.remove(round.id);
+      await blobs.removeAll(spent.filter((hash) => kept.has(hash)));
+      this.#cleared.set(round.id, goal(round));
+    }
+    return true;
+  }
+}
+
+function payloadsOf(round: Round): string[] {
+  return [...round.uploads.values()].map(({ body }) => body.payloadHash);
+}
+
+/** Hashes of every other blob that the round's leaves name. */
+function othersOf(round: Round): string[] {
+  const attempts = round.attempts.flatMap(({ sumHash, confirms, complaints }) => [
+    sumHash,
+    ...[...confirms.values()].flatMap(({ body }) => [body.correctionHash, ...body.boxes.map((box) => box.hash)]),
+    ...[...complaints.values()].flatMap((by) => [...by.values()].flatMap(({ resealed }) => resealed ?? [])),
+  ]);
+  const decision = 'decision' in round ? round.decision : null;
+  if (decision === null) return attempts;
+  const answers = [...decision.answers.values()].flatMap(({ body }) => body.sealed.map((box) => box.hash));
+  return [...attempts, decision.body.correctionSumHash, ...answers];
+}
