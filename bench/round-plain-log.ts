@@ -15,7 +15,8 @@ import type { Signer } from '../crypto/note.ts';
 import { sign, verify } from '../crypto/signature.ts';
 import { followLog } from '../src/grpc/follow.ts';
 import { LogStore } from '../src/log/log-store.ts';
-import { Cosigning, type Witness } from '../src/party/cosigning.ts';
+import type { Witness } from '../src/party/ask-witness.ts';
+import { Cosigning } from '../src/party/cosigning.ts';
 import type { ServedLog } from '../src/party/log-service.ts';
 import { type Party, primitives as p } from '../src/party/party.ts';
 

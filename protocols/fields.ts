@@ -29,6 +29,8 @@ export function base64Field(bytes: number): z.ZodString {
 
 /** Ed25519 or X25519 public key. */
 export const keyField = base64Field(32);
+/** Name of somebody's key in signed notes: a URL without its scheme, no white space and no plus. */
+export const keyNameField = z.string().regex(/^[A-Za-z0-9](?:[A-Za-z0-9._~:/-]{0,198}[A-Za-z0-9])?$/);
 /** X-Wing public key: ML-KEM-768 encapsulation key (1,184 bytes) then X25519 (32 bytes). */
 export const kemKeyField = base64Field(1216);
 export const signatureField = base64Field(64);

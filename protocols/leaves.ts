@@ -6,6 +6,7 @@ import {
   indexField,
   kemKeyField,
   keyField,
+  keyNameField,
   labelField,
   nameField,
   signatureField,
@@ -41,7 +42,17 @@ const genesis = z.strictObject({
     .min(3)
     .max(64),
   threshold: z.int().min(2).max(64),
-  witnesses: z.array(z.strictObject({ name: nameField, organisation: labelField, witnessKey: keyField })).max(64),
+  witnesses: z
+    .array(
+      z.strictObject({
+        name: nameField,
+        organisation: labelField,
+        witnessKey: keyField,
+        /** Name of its key in notes, where a witness of other people brings its own. */
+        keyName: keyNameField.optional(),
+      }),
+    )
+    .max(64),
   /** W witnesses of which w cosign; at most f are corrupt or restored; 2w > W + f. */
   cosigning: z.strictObject({ witnesses: z.int().min(1), needed: z.int().min(1), faulty: z.int().min(0) }),
   minimums: z.strictObject({ cohort: z.int().min(2), organisations: z.int().min(1), honest: z.int().min(2) }),

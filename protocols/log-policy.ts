@@ -16,9 +16,10 @@ export function witnessKeyName(origin: string, witness: string): string {
  */
 export function policyOf(p: Primitives, genesis: Body<'genesis'>): Policy {
   const log = makeVerifier(p, 'ed25519', genesis.origin, fromBase64(genesis.logKey, 32));
-  const witnesses = [...genesis.members, ...genesis.witnesses].map(({ name, witnessKey }) => ({
+  const named = [...genesis.members.map((member) => ({ ...member, keyName: undefined })), ...genesis.witnesses];
+  const witnesses = named.map(({ name, witnessKey, keyName = witnessKeyName(genesis.origin, name) }) => ({
     name,
-    verifier: makeVerifier(p, 'cosignature', witnessKeyName(genesis.origin, name), fromBase64(witnessKey, 32)),
+    verifier: makeVerifier(p, 'cosignature', keyName, fromBase64(witnessKey, 32)),
     url: null,
   }));
   return flatPolicy(p, [{ verifier: log, url: null }], witnesses, genesis.cosigning.needed);

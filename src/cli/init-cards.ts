@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { writeDurably } from '../config/files.ts';
 import type { Card, CardRole } from '../keys/card.ts';
 import { certify, foundFederation, issueOfficer, readAuthority } from '../keys/found.ts';
+import { parseOutsideWitness } from '../keys/outside-witness.ts';
 import { readCard } from '../keys/party-folder.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import { systemRng } from '../platform/rng.ts';
@@ -19,6 +20,7 @@ export const initSettings = z.strictObject({
   aggregator: z.array(cardFile, 'at least one card of an aggregator is needed').min(1),
   member: z.array(cardFile, 'at least three cards of members are needed').min(3, 'at least three members are needed'),
   witness: z.array(cardFile).default([]),
+  outsideWitness: z.array(z.string().min(1)).default([]),
   threshold: z.int().min(2).optional(),
   faulty: z.int().min(0).optional(),
   minCohort: z.int().min(2).default(3),
@@ -50,9 +52,10 @@ export async function foundFromCards(
   const [aggregators, members, witnesses] = (['aggregator', 'member', 'witness'] as const).map((role) =>
     settings[role].map((path) => cardOf(path, role)),
   ) as [Card[], Card[], Card[]];
+  const outsideWitnesses = settings.outsideWitness.map((text) => parseOutsideWitness(nodePrimitives, text));
   const threshold = settings.threshold ?? Math.floor(members.length / 2) + 1;
   const foundation = {
-    ...{ origin, coordinator, aggregators, members, witnesses, threshold },
+    ...{ origin, coordinator, aggregators, members, witnesses, outsideWitnesses, threshold },
     faulty: settings.faulty ?? threshold - 1,
     minimums: { cohort: minCohort, organisations: minOrganisations, honest: minHonest },
     budget: { unit, ...budgetFor(epsilon, delta) },
@@ -65,7 +68,7 @@ export async function foundFromCards(
     writeDurably(join(folder, 'certificates', `${card.name}.crt`), await certify(authority, card, now));
   }
   print(
-    `Federation ${origin}: ${threshold} of ${members.length} members open a sum, ${members.length + witnesses.length} witness the log.`,
+    `Federation ${origin}: ${threshold} of ${members.length} members open a sum, ${members.length + witnesses.length + outsideWitnesses.length} witness the log.`,
   );
   print(`genesis ${federation.genesisHash}`);
   print(

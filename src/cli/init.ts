@@ -23,6 +23,12 @@ export function initCommand(): Command {
     .addOption(listOption('--aggregator <card>', 'a card; may be given again'))
     .addOption(listOption('--member <card>', 'a card of a quorum member, in order; may be given again'))
     .addOption(listOption('--witness <card>', 'a card of a witness outside the quorum; may be given again'))
+    .addOption(
+      listOption(
+        '--outside-witness <witness>',
+        "a C2SP tlog-witness of other people as 'NAME VKEY URL', as in a policy file; may be given again",
+      ),
+    )
     .addOption(numberOption('--threshold <t>', 'members that open a sum together; default: more than half'))
     .addOption(numberOption('--faulty <f>', 'witnesses that may be corrupt or restored; default t - 1'))
     .addOption(numberOption('--min-cohort <n>', 'no sum of fewer nodes is ever opened; default 3'))

@@ -1,7 +1,7 @@
 import type { Verifier } from '../../crypto/note.ts';
 import { makeVerifier, parseVkey } from '../../crypto/note.ts';
 import { addressField, splitAddress } from '../config/federation.ts';
-import { runLogWitness } from '../party/log-witness.ts';
+import { makeWitnessKey, runLogWitness, witnessVkey } from '../party/log-witness.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import { usageError } from './exit.ts';
 import { readPolicy } from './log-proof.ts';
@@ -9,12 +9,13 @@ import { print, printable } from './output.ts';
 import { runUntilSignal } from './run-until-signal.ts';
 
 export interface WitnessFlags {
-  readonly listen: string;
+  readonly listen?: string;
   readonly name: string;
   readonly key: string;
-  readonly state: string;
+  readonly state?: string;
   readonly log?: readonly string[];
   readonly policy?: string;
+  readonly printKey?: boolean;
 }
 
 /** Keys of logs: named one by one, and those of a policy file. */
@@ -35,23 +36,25 @@ function logsOf(flags: WitnessFlags): Verifier[] {
 
 /** `veilsum log witness`. */
 export async function startLogWitness(flags: WitnessFlags): Promise<void> {
-  const logs = logsOf(flags);
-  const listen = addressField.safeParse(flags.listen);
-  if (!listen.success) throw usageError(`--listen: '${printable(flags.listen)}' is not host:port`);
+  const { name, key } = flags;
   try {
-    makeVerifier(nodePrimitives, 'cosignature', flags.name, new Uint8Array(32));
+    makeVerifier(nodePrimitives, 'cosignature', name, new Uint8Array(32));
   } catch {
     throw usageError('--name: a key name has no white space and no plus, such as witness.example/w1');
   }
-  const setting = { name: flags.name, keyFile: flags.key, stateFolder: flags.state, logs };
+  const isNew = makeWitnessKey(key);
+  if (flags.printKey === true) return print(witnessVkey(name, key));
+  const logs = logsOf(flags);
+  const listen = addressField.safeParse(flags.listen);
+  if (!listen.success) throw usageError('--listen: host:port is needed');
+  if (flags.state === undefined) throw usageError('--state: a folder is needed, and never one from a backup');
+  const setting = { ...splitAddress(listen.data), name, keyFile: key, stateFolder: flags.state, logs };
   await runUntilSignal(
-    async () => {
-      const running = await runLogWitness({ ...splitAddress(listen.data), ...setting });
-      if (running.isNewKey) print(`new key in ${flags.key}`);
-      print(`verifier key ${running.vkey}`);
-      return running;
+    () => {
+      if (isNew) print(`new key in ${key}`);
+      print(`verifier key ${witnessVkey(name, key)}`);
+      return runLogWitness(setting);
     },
-    ({ address }) =>
-      `witness ${flags.name} listens on ${address}, for ${logs.length} log${logs.length === 1 ? '' : 's'}`,
+    ({ address }) => `witness ${name} listens on ${address}, for ${logs.length} log${logs.length === 1 ? '' : 's'}`,
   );
 }

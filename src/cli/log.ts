@@ -66,15 +66,17 @@ function verifyProofCommand(): Command {
 function witnessCommand(): Command {
   return new Command('witness')
     .description("run a C2SP tlog-witness over HTTP: it cosigns anybody's logs, each head only if it extends the last")
-    .requiredOption('--listen <host:port>', 'where to serve POST /add-checkpoint and GET /HASH/checkpoint')
+    .option('--listen <host:port>', 'where to serve POST /add-checkpoint and GET /HASH/checkpoint')
     .requiredOption('--name <name>', "the key's name in notes, such as witness.example/w1; never change it")
     .requiredOption('--key <file>', '32 secret bytes, mode 0600; made where there is none')
-    .requiredOption('--state <folder>', 'the heads it has cosigned; never restore it from a backup')
+    .option('--state <folder>', 'the heads it has cosigned; never restore it from a backup')
     .addOption(listOption('--log <vkey>', "a log's verifier key, of which the name is its origin; may be given again"))
     .option('--policy <file>', 'C2SP tlog-policy: its logs are witnessed')
+    .option('--print-key', 'print the verifier key and end: what founders and policies name the witness by')
     .addHelpText(
       'after',
       examples(
+        'veilsum log witness --name witness.example/w1 --key witness.key --print-key',
         'veilsum log witness --listen 0.0.0.0:8090 --name witness.example/w1 --key witness.key --state witness --policy policy.txt',
         'veilsum log witness --listen 127.0.0.1:8090 --name witness.example/w1 --key witness.key --state witness --log example.org/log+1d2e3f40+AeN...',
       ),

@@ -24,6 +24,9 @@ export function splitAddress(address: string): { readonly host: string; readonly
 export const endpointField = z.strictObject({ name: nameField, address: addressField, tlsKeySha256: hashField });
 export type Endpoint = z.infer<typeof endpointField>;
 
+/** Prefix of a service over HTTP. */
+export const urlField = z.url({ protocol: /^https?$/ }).max(300);
+
 /** The public description of a federation: what every party is given at enrolment. Holds no secret. */
 export const federationField = z.strictObject({
   version: z.literal(1),
@@ -37,6 +40,8 @@ export const federationField = z.strictObject({
   aggregators: z.array(endpointField).min(1),
   members: z.array(endpointField).min(3),
   witnesses: z.array(endpointField),
+  /** Witnesses of other people that genesis names (C2SP tlog-witness): where the coordinator asks them. */
+  httpWitnesses: z.array(z.strictObject({ name: nameField, url: urlField })).optional(),
 });
 export type Federation = z.infer<typeof federationField>;
 

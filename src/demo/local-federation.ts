@@ -6,6 +6,7 @@ import type { Federation } from '../config/federation.ts';
 import { writeDurably } from '../config/files.ts';
 import type { Card, CardRole } from '../keys/card.ts';
 import { certify, enrolLeaf, foundFederation, issueOfficer, readAuthority } from '../keys/found.ts';
+import type { OutsideWitness } from '../keys/outside-witness.ts';
 import { createPartyFolder, installCertificate, joinFederation, type NewParty } from '../keys/party-folder.ts';
 import { freePort } from '../platform/free-port.ts';
 import { nodePrimitives as p } from '../platform/primitives-node.ts';
@@ -22,6 +23,8 @@ export interface LocalFederationRequest {
   readonly folder: string;
   readonly origin: string;
   readonly parties: readonly LocalParty[];
+  /** Witnesses of other people, reached over HTTP. */
+  readonly outsideWitnesses?: readonly OutsideWitness[];
   readonly threshold: number;
   readonly minimums: Body<'genesis'>['minimums'];
   readonly budget: Body<'genesis'>['budget'];
@@ -58,6 +61,7 @@ export async function foundLocally(request: LocalFederationRequest): Promise<Loc
     aggregators: of('aggregator'),
     members: of('member'),
     witnesses: of('witness'),
+    outsideWitnesses: request.outsideWitnesses ?? [],
     threshold: request.threshold,
     faulty: request.threshold - 1,
     minimums: request.minimums,

@@ -16,6 +16,7 @@ import { type Authority, createAuthority, issue } from '../tls/authority.ts';
 import { loadAuthority, saveAuthority, saveTlsIdentity } from '../tls/files.ts';
 import { createTlsKey } from '../tls/keys.ts';
 import type { Card } from './card.ts';
+import type { OutsideWitness } from './outside-witness.ts';
 
 /** What the founders agree on before the first leaf. */
 export interface Foundation {
@@ -24,6 +25,8 @@ export interface Foundation {
   readonly aggregators: readonly Card[];
   readonly members: readonly Card[];
   readonly witnesses: readonly Card[];
+  /** Witnesses of other people, asked over HTTP. */
+  readonly outsideWitnesses?: readonly OutsideWitness[];
   readonly threshold: number;
   /** f: witnesses assumed corrupt or restored. */
   readonly faulty: number;
@@ -48,8 +51,8 @@ export function cosignaturesNeeded(witnesses: number, faulty: number): number {
 }
 
 function genesisBody(foundation: Foundation, rootKey: string): Body<'genesis'> {
-  const { coordinator, members, witnesses, faulty } = foundation;
-  const all = members.length + witnesses.length;
+  const { coordinator, members, witnesses, outsideWitnesses = [], faulty } = foundation;
+  const all = members.length + witnesses.length + outsideWitnesses.length;
   const wanted = [coordinator, ...members, ...witnesses];
   const without = wanted.find((card) => card.witnessKey === null);
   if (without !== undefined) throw new ConfigError('INVALID', `the card of ${without.name} has no checkpoint key`);
@@ -60,7 +63,12 @@ function genesisBody(foundation: Foundation, rootKey: string): Body<'genesis'> {
     coordinator: partyFields(coordinator),
     members: members.map((card) => ({ ...partyFields(card), witnessKey: card.witnessKey! })),
     threshold: foundation.threshold,
-    witnesses: witnesses.map(({ name, organisation, witnessKey }) => ({ name, organisation, witnessKey: witnessKey! })),
+    witnesses: [
+      ...witnesses.map(({ name, organisation, witnessKey }) => ({ name, organisation, witnessKey: witnessKey! })),
+      ...outsideWitnesses.map(({ name, organisation, verifier }) => {
+        return { name, organisation, witnessKey: toBase64(verifier.publicKey), keyName: verifier.name };
+      }),
+    ],
     cosigning: { witnesses: all, needed: cosignaturesNeeded(all, faulty), faulty },
     minimums: foundation.minimums,
     budget: foundation.budget,
@@ -97,6 +105,9 @@ export async function foundFederation(
     aggregators: foundation.aggregators.map(endpoint),
     members: foundation.members.map(endpoint),
     witnesses: foundation.witnesses.map(endpoint),
+    ...(foundation.outsideWitnesses === undefined || foundation.outsideWitnesses.length === 0
+      ? {}
+      : { httpWitnesses: foundation.outsideWitnesses.map(({ name, url }) => ({ name, url })) }),
   };
   writeKeyFile(join(folder, ROOT_KEY), root);
   await saveAuthority(join(folder, 'authority'), authority);

@@ -10,7 +10,7 @@ import { AggregationService } from '../grpc/services.ts';
 import { serveHttp } from '../http/serve.ts';
 import { checkpointSeed } from '../keys/card.ts';
 import { exportLog } from '../log/log-folder.ts';
-import type { Witness } from './cosigning.ts';
+import { grpcWitness, httpWitness, type Witness } from './ask-witness.ts';
 import { DutyLoop, firstPossible } from './duty-loop.ts';
 import { enrolmentDesk } from './enrolment-desk.ts';
 import { askForKept, REPLICA_MS } from './fetch.ts';
@@ -48,16 +48,22 @@ export interface RunningCoordinator extends Running {
   readonly url: string | null;
 }
 
-/** Who cosigns the log: members, then outside witnesses. */
+/** Who cosigns the log: members, outside witnesses of the federation, then strangers' over HTTP. */
 export function witnessesOf(party: Party): Witness[] {
-  const { members, witnesses } = party.folder.federation;
+  const { members, witnesses, httpWitnesses = [] } = party.folder.federation;
   const connect =
     (role: 'member' | 'witness') =>
     (to: (typeof members)[number]): Witness => {
       const expected = { pins: [to.tlsKeySha256], role };
-      return { name: to.name, connection: new Connection({ address: to.address, tls: party.folder.tls, expected }) };
+      return grpcWitness(to.name, new Connection({ address: to.address, tls: party.folder.tls, expected }));
     };
-  return [...members.map(connect('member')), ...witnesses.map(connect('witness'))];
+  // Whom genesis does not name cannot count, so it is not asked.
+  const strangers = httpWitnesses.flatMap(({ name, url }): Witness[] => {
+    const known = party.policy.witnesses.find((witness) => witness.name === name);
+    if (known === undefined) party.say('witness unknown to genesis', { witness: name });
+    return known === undefined ? [] : [httpWitness(name, url, known.verifier)];
+  });
+  return [...members.map(connect('member')), ...witnesses.map(connect('witness')), ...strangers];
 }
 
 /** Ends a round that goes on with bytes that every replica has lost: U and its sum are fixed, so nothing can mend it. */

@@ -1,23 +1,14 @@
-import { fromUtf8 } from '../../crypto/encoding.ts';
-import { isBy, type NoteSignature, parseSignatures } from '../../crypto/note.ts';
+import { isBy, type NoteSignature } from '../../crypto/note.ts';
 import { type Policy, satisfies } from '../../crypto/policy.ts';
 import { ProtocolError } from '../../protocols/errors.ts';
-import type { Connection } from '../grpc/connection.ts';
-import { WitnessService } from '../grpc/services.ts';
 import type { LogStore } from '../log/log-store.ts';
+import type { Witness } from './ask-witness.ts';
 import type { Say } from './events.ts';
 
-/** How long a witness may take before the log goes on without it, in ms. */
-const WITNESS_MS = 2000;
 /** How long a leaf that nobody waits for may stay without a head, in ms: others that come meanwhile share one. */
 const SHARED_MS = 200;
 /** Pause after a head that too few witnesses cosigned, in ms. */
 const AGAIN_MS = 200;
-
-export interface Witness {
-  readonly name: string;
-  readonly connection: Connection;
-}
 
 /**
  * Has the heads of a log cosigned, one after the other: a new head is signed when the one before has its quorum. A head
@@ -113,7 +104,7 @@ export class Cosigning {
   /** Never rejects: a witness that fails is one that is missing. */
   async #askFor(witness: Witness, size: number, note: Uint8Array, lines: NoteSignature[]): Promise<void> {
     try {
-      lines.push(...parseSignatures(fromUtf8(await this.#ask(witness, size, note))));
+      lines.push(...(await this.#ask(witness, size, note)));
       if (this.#size < size) await this.#add(size, lines);
     } catch (error) {
       const { code, name } = error as Error & { code?: string };
@@ -147,17 +138,12 @@ export class Cosigning {
     if (this.#size >= size) this.#published();
   }
 
-  async #ask(witness: Witness, size: number, note: Uint8Array): Promise<Uint8Array> {
+  async #ask(witness: Witness, size: number, note: Uint8Array): Promise<readonly NoteSignature[]> {
     for (let tries = 0; tries < 3; tries++) {
       const oldSize = Math.min(this.#known.get(witness.name) ?? 0, size);
-      const request = {
-        oldSize: BigInt(oldSize),
-        consistencyProof: this.#log.consistency(oldSize, size),
-        checkpoint: note,
-      };
-      const answer = await witness.connection.callOnce(WitnessService.addCheckpoint, request, WITNESS_MS);
-      this.#known.set(witness.name, Number(answer.knownSize));
-      if (answer.cosignatures[0] !== undefined) return answer.cosignatures[0];
+      const { knownSize, lines } = await witness.ask({ oldSize, proof: this.#log.consistency(oldSize, size), note });
+      this.#known.set(witness.name, knownSize);
+      if (lines.length > 0) return lines;
     }
     throw new ProtocolError('ROLLED_BACK', 'the witness holds another size each time');
   }

@@ -10,7 +10,8 @@ import type { Transcript } from '../../protocols/transcript.ts';
 import { isKind } from '../../protocols/verified.ts';
 import { LogStore } from '../log/log-store.ts';
 import type { Store } from '../store/port.ts';
-import { Cosigning, type Witness } from './cosigning.ts';
+import type { Witness } from './ask-witness.ts';
+import { Cosigning } from './cosigning.ts';
 import type { Say } from './events.ts';
 import { primitives } from './party.ts';
 

@@ -18,7 +18,7 @@ export interface LogWitnessSetting {
   readonly port: number;
   /** Name of its key in notes, such as `witness.example/w1`. */
   readonly name: string;
-  /** 32 secret bytes, mode 0600; made where there is none. The key signs nothing but heads of these logs. */
+  /** 32 secret bytes, mode 0600. The key signs nothing but heads of these logs. */
   readonly keyFile: string;
   /** Its store. Never to be restored from a backup: a witness that forgets can cosign two histories. */
   readonly stateFolder: string;
@@ -26,19 +26,22 @@ export interface LogWitnessSetting {
   readonly logs: readonly Verifier[];
 }
 
-/** A running witness, and the key that policies name it by. */
-export interface RunningLogWitness extends Running {
-  readonly vkey: string;
-  readonly isNewKey: boolean;
+/** Makes a witness's key where there is none. @returns whether it did. */
+export function makeWitnessKey(path: string): boolean {
+  if (existsSync(path)) return false;
+  using fresh = new SecretBytes('witness key', systemRng(32));
+  writeKeyFile(path, fresh);
+  return true;
+}
+
+/** What policies name a witness by. @throws ConfigError as `readKeyFile` */
+export function witnessVkey(name: string, keyFile: string): string {
+  using seed = readKeyFile(keyFile, 'witness key');
+  return formatVkey(makeSigner(nodePrimitives, 'cosignature', name, seed).verifier);
 }
 
 /** Runs a C2SP tlog-witness for anybody's logs. It needs no card, no certificate and no federation. */
-export async function runLogWitness(setting: LogWitnessSetting): Promise<RunningLogWitness> {
-  const isNewKey = !existsSync(setting.keyFile);
-  if (isNewKey) {
-    using fresh = new SecretBytes('witness key', systemRng(32));
-    writeKeyFile(setting.keyFile, fresh);
-  }
+export async function runLogWitness(setting: LogWitnessSetting): Promise<Running> {
   const seed = readKeyFile(setting.keyFile, 'witness key');
   const signer = makeSigner(nodePrimitives, 'cosignature', setting.name, seed);
   const say: Say = sayTo(setting.name, (line) => process.stderr.write(line));
@@ -57,8 +60,6 @@ export async function runLogWitness(setting: LogWitnessSetting): Promise<Running
     say('listening', { address: server.url, logs: setting.logs.length, pid: process.pid });
     return {
       address: server.url,
-      vkey: formatVkey(signer.verifier),
-      isNewKey,
       stop: async () => {
         await server[Symbol.asyncDispose]();
         await store[Symbol.asyncDispose]();

@@ -14,6 +14,7 @@ import { foundLocally, type LocalFederation } from '../../src/demo/local-federat
 import { Connection } from '../../src/grpc/connection.ts';
 import { download } from '../../src/grpc/download.ts';
 import { ResultService, RoundService } from '../../src/grpc/services.ts';
+import type { OutsideWitness } from '../../src/keys/outside-witness.ts';
 import type { RunningCoordinator } from '../../src/party/coordinator.ts';
 import { LogReader } from '../../src/party/log-reader.ts';
 import type { Running } from '../../src/party/running.ts';
@@ -30,6 +31,7 @@ export interface LabRequest {
   readonly task?: Partial<Task>;
   readonly policy?: Partial<SitePolicy>;
   readonly coordinator?: PartySetting['coordinator'];
+  readonly outsideWitnesses?: readonly OutsideWitness[];
   /** Parties that the test starts itself, or not at all. */
   readonly absent?: readonly string[];
 }
@@ -146,6 +148,7 @@ export class FederationLab implements AsyncDisposable {
         { name: 'owner', role: 'recipient', organisation: 'hub', region: 'eu' },
         ...request.nodes.map((name) => ({ name, role: 'node' as const, organisation: name, region: 'eu' })),
       ],
+      ...(request.outsideWitnesses === undefined ? {} : { outsideWitnesses: request.outsideWitnesses }),
       threshold: request.threshold ?? 2,
       minimums: { cohort: 2, organisations: 2, honest: 2 },
       budget: { unit: 'record', rhoNano: 1_000_000_000, epsilonMicro: 100_000_000, deltaExponent: 5 },
