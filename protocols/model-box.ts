@@ -53,7 +53,8 @@ export function sealModel(p: Primitives, rng: Rng, t: Transcript, model: Uint8Ar
  * Opens a sealed model.
  *
  * @param expectedHash - the model's hash in the log. @param kem - the reader's X-Wing seed. Not wiped here.
- * @returns the model, or MODEL_MISMATCH for anything that is not that model sealed to this reader.
+ * @returns the model; UNKNOWN_MODEL where the file holds no key for this reader, who was enrolled after it was sealed;
+ *   MODEL_MISMATCH for anything that is not that model sealed to this reader.
  */
 export function openModel(
   p: Primitives,
@@ -71,6 +72,7 @@ export function openModel(
     const header = sealed.subarray(4, 4 + length);
     const { keys } = parseCanonical(header, MAX_HEADER_BYTES) as { keys?: Record<string, unknown> };
     const box = keys !== undefined && Object.hasOwn(keys, name) ? keys[name] : undefined;
+    if (box === undefined) return reject('UNKNOWN_MODEL', 'the model was sealed before this party was enrolled');
     if (typeof box !== 'string') return mismatch;
     const opened = open(p, kem, keyInfo(log, expectedHash, name), new Uint8Array(0), fromBase64(box));
     using key = new SecretBytes('model file key', opened);

@@ -38,6 +38,7 @@ export async function startNode(folder: string, engine: EngineChoice | null, lis
       const source = createNodeSource({ tf, tables, tasks: learning });
       return {
         policy: config.policy,
+        policyNow: () => readNodeConfig(folder).policy,
         tasks: learning,
         engine: engine ?? config.engine,
         source,

@@ -105,7 +105,14 @@ export async function submitUpdate(folder: string, request: SubmitRequest, say: 
     folder,
     async (party) => {
       name = party.name;
-      const setting = { policy: config.policy, tasks: [task], engine: request.engine ?? config.engine, source };
+      const policyNow = (): typeof config.policy => readNodeConfig(folder).policy;
+      const setting = {
+        policy: config.policy,
+        policyNow,
+        tasks: [task],
+        engine: request.engine ?? config.engine,
+        source,
+      };
       return { ...setting, checkSums: (round, values) => writeCheckSums(folder, round, values) };
     },
     request.listen ?? config.listen,

@@ -2,8 +2,7 @@ import { createChecksum } from '../../crypto/checksum.ts';
 import { fromHex } from '../../crypto/encoding.ts';
 import { blockBytes, createEncryptor, type PayloadContext } from '../../crypto/payload.ts';
 import { SecretBytes, wipe } from '../../crypto/secret.ts';
-import { isRejection, ProtocolError } from '../../protocols/errors.ts';
-import { openModel } from '../../protocols/model-box.ts';
+import { isRejection, ProtocolError, type Rejection } from '../../protocols/errors.ts';
 import {
   makeConfirmation,
   mayUpload,
@@ -16,17 +15,18 @@ import {
 import { checkRound, type SitePolicy } from '../../protocols/site-policy.ts';
 import { type Task, taskHashOf } from '../../protocols/task.ts';
 import { type Attempt, newestModel, type Round } from '../../protocols/transcript.ts';
-import { download } from '../grpc/download.ts';
-import { AggregationService, ModelService } from '../grpc/services.ts';
+import { AggregationService } from '../grpc/services.ts';
 import { upload } from '../grpc/upload.ts';
 import type { BlobReader } from '../store/port.ts';
 import { firstPossible } from './duty-loop.ts';
 import { type EngineChoice, payloadContext } from './engines.ts';
 import { askReplicas, REPLICA_MS } from './fetch.ts';
 import type { LogReader } from './log-reader.ts';
+import { modelOrNull } from './node-model.ts';
 import { decodeParts, encodeParts } from './parts.ts';
 import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
 import { putBlocks } from './payload-sums.ts';
+import { FINAL, LOOKED_AT_AGAIN, Refusals } from './refusals.ts';
 import type { Running } from './running.ts';
 import { hasUpload, payloadOf, readUpload, writeUpload } from './upload-file.ts';
 
@@ -41,6 +41,8 @@ export interface UpdateSource {
 
 export interface NodeSetting {
   readonly policy: SitePolicy;
+  /** Reads the site's policy file again; left out, `policy` holds as long as the process runs. */
+  readonly policyNow?: () => SitePolicy;
   readonly tasks: readonly Task[];
   readonly engine: EngineChoice;
   readonly source: UpdateSource;
@@ -52,25 +54,6 @@ const CHARGES = 'charges';
 
 /** The attempt's seed, then leaf, correction and boxes of its confirmation. */
 const confirmFile = (attempt: Attempt): string => `confirm-${attempt.close}`;
-
-/** The round's model, from this node's cache or the coordinator, checked against the log. */
-export async function fetchModel(party: Party, log: LogReader, modelHash: string): Promise<Uint8Array> {
-  const entry = log.transcript.models.findLast((model) => model.modelHash === modelHash);
-  if (entry === undefined) throw new ProtocolError('UNKNOWN_MODEL', 'the log names no such model');
-  const { blobs } = party.store;
-  if (!(await blobs.has(entry.sealedHash))) {
-    const chunks: Uint8Array[] = [];
-    const request = (offsetBytes: bigint) => ({ sealedHash: fromHex(entry.sealedHash, 32), offsetBytes });
-    const options = { maxBytes: entry.modelBytes + (1 << 22) + 64 };
-    await download([party.coordinator], ModelService.get, request, (chunk) => void chunks.push(chunk), options);
-    const { hash } = await blobs.put(chunks);
-    if (hash !== entry.sealedHash) throw new ProtocolError('MODEL_MISMATCH', 'the coordinator sent another model');
-  }
-  const sealed = await blobs.get(entry.sealedHash);
-  const opened = openModel(primitives, party.folder.kem!, log.transcript.logId, party.name, sealed, modelHash);
-  if (isRejection(opened)) throw new ProtocolError(opened.rejected, opened.why);
-  return opened;
-}
 
 /** Encrypts an update block by block into the node's own store, then keeps the round's secrets and the upload leaf. */
 async function prepareUpload(
@@ -106,16 +89,34 @@ async function sendUpload(party: Party, round: Round): Promise<void> {
   party.say('uploaded', { round: round.record.number, bytes: payload.lengthBytes, leaf: Number(receipt.leafIndex) });
 }
 
-async function act(party: Party, log: LogReader, setting: NodeSetting, done: Set<string>): Promise<boolean> {
+/** What a duty answers that the site does not allow as things stand. Nothing was sent for it. */
+const REFUSED = 'refused';
+
+async function act(
+  party: Party,
+  log: LogReader,
+  setting: NodeSetting,
+  done: Set<string>,
+  refusals: Refusals,
+): Promise<boolean> {
   const t = log.transcript;
   const duties = nodeDuties(t, party.name, (id) => party.rounds.holds(id)).filter((duty) => !done.has(dutyKey(duty)));
-  return firstPossible(duties, async (duty) => {
+  if (duties.length === 0) return false;
+  const grounds = refusals.grounds(t, party.name, await ownCharges(party));
+  const current = (): NodeSetting => ({ ...setting, policy: grounds!.policy });
+  const isOpen = (duty: NodeDuty): boolean => {
+    if (duty.duty !== 'upload' && duty.duty !== 'confirm') return true;
+    return grounds !== null && !refusals.has(dutyKey(duty), grounds);
+  };
+  return firstPossible(duties.filter(isOpen), async (duty) => {
     const { round } = duty;
-    if (duty.duty === 'upload') await doUpload(party, log, setting, round);
-    else if (duty.duty === 'confirm') await confirm(party, log, setting, round, duty.attempt);
+    let refused = false;
+    if (duty.duty === 'upload') refused = (await doUpload(party, log, current(), round)) === REFUSED;
+    else if (duty.duty === 'confirm') refused = (await confirm(party, log, current(), round, duty.attempt)) === REFUSED;
     else if (duty.duty === 'reseal') await reseal(party, log, round, duty.attempt, duty.holder);
     else await forget(party, log, round);
-    done.add(dutyKey(duty));
+    if (refused) refusals.add(dutyKey(duty), grounds!);
+    else done.add(dutyKey(duty));
   });
 }
 
@@ -124,19 +125,36 @@ function dutyKey(duty: NodeDuty): string {
   return `${duty.duty} ${duty.round.id} ${attempt} ${duty.duty === 'reseal' ? duty.holder : ''}`;
 }
 
-async function doUpload(party: Party, log: LogReader, setting: NodeSetting, round: Round): Promise<void> {
+function refuse(
+  party: Party,
+  event: 'round refused' | 'set refused',
+  round: Round,
+  refusal: Rejection,
+): typeof REFUSED {
+  const { rejected: code, why } = refusal;
+  party.say(event, { round: round.record.number, code, why, until: LOOKED_AT_AGAIN });
+  return REFUSED;
+}
+
+type Done = typeof REFUSED | undefined;
+
+async function doUpload(party: Party, log: LogReader, setting: NodeSetting, round: Round): Promise<Done> {
   if (!hasUpload(party.rounds, round.id)) {
     const task = setting.tasks.find((t) => taskHashOf(primitives, t) === round.record.taskHash);
-    if (task === undefined)
-      return party.say('round refused', {
-        code: 'POLICY_REFUSES',
-        why: 'the task is not among this site’s task files',
-      });
+    if (task === undefined) {
+      const why = 'the task is not among this site’s task files';
+      party.say('round refused', { round: round.record.number, code: 'POLICY_REFUSES', why, until: FINAL });
+      return;
+    }
     const refusal = mayUpload(setting.policy, log.transcript, round, party.name, await ownCharges(party));
-    if (refusal !== null) return party.say('round refused', { code: refusal.rejected, why: refusal.why });
-    const model = await fetchModel(party, log, round.record.modelHash);
+    if (refusal !== null) return refuse(party, 'round refused', round, refusal);
+    const model = await modelOrNull(party, log, round);
+    if (model === null) return;
     const values = await setting.source.update(task, round, model);
-    if (values === null) return party.say('nothing to send', { round: round.record.number });
+    if (values === null) {
+      party.say('nothing to send', { round: round.record.number, until: FINAL });
+      return;
+    }
     if (round.record.checkSums) setting.checkSums(round, values);
     await prepareUpload(party, log, setting, round, values);
     wipe(values);
@@ -177,13 +195,13 @@ async function confirm(
   setting: NodeSetting,
   round: Round,
   attempt: Attempt,
-): Promise<void> {
+): Promise<Done> {
   const name = confirmFile(attempt);
   if (!party.rounds.has(round.id, name)) {
     // Again, since the upload: of two rounds that are open at once each may fit the site's budget, and both not.
     const charged = await ownCharges(party, round.id);
     const refusal = checkRound(setting.policy, log.transcript, round.record, party.name, charged);
-    if (refusal !== null) return party.say('round refused', { code: refusal.rejected, why: refusal.why });
+    if (refusal !== null) return refuse(party, 'round refused', round, refusal);
     using secrets = readUpload(party.rounds, round.id).secrets;
     const context = await payloadContext(round.record, setting.engine);
     const own = attempt.cohort.find((upload) => upload.node === party.name)!;
@@ -191,7 +209,7 @@ async function confirm(
     using fresh = new SecretBytes('attempt seed', rng(32));
     const place = { round, attempt, node: party.name };
     const made = makeConfirmation(primitives, rng, log.transcript, setting.policy, place, secrets, fresh, checksum);
-    if (isRejection(made)) return party.say('set refused', { code: made.rejected, why: made.why });
+    if (isRejection(made)) return refuse(party, 'set refused', round, made);
     const charge = new TextEncoder().encode(String(round.record.charge.rhoNano));
     await party.store.records.transact((tx) => tx.put(CHARGES, round.id, charge));
     const sealed = made.boxes.map((box) => box.sealed);
@@ -253,11 +271,12 @@ export async function runNode(
   const party = await openParty(folder, undefined, listen);
   const setting = await settingFor(party);
   const done = new Set<string>();
+  const refusals = new Refusals(setting.policyNow ?? (() => setting.policy), party.say);
   let isFirst = true;
   const { log, address, stop } = await runDuties(party, [], async (reader) => {
     if (isFirst) await removeSpent(party, reader);
     isFirst = false;
-    return act(party, reader, setting, done);
+    return act(party, reader, setting, done, refusals);
   });
   return { address, log, stop };
 }
