@@ -10,6 +10,7 @@ import {
   type Round,
   type Transcript,
   type Upload,
+  windowKey,
 } from './transcript.ts';
 
 /** What the coordinator should do next about one round. Recomputed from the log at every step, so a restart loses nothing. */
@@ -40,17 +41,18 @@ function late(patience: Patience, leafHash: string, allowedMs: number): boolean 
 
 /** Opens once every member has logged its key, or once 2t-1 have and the others are late. */
 function openDuty(t: Transcript, announce: Announce, patience: Patience): CoordinatorDuty | null {
-  const genesis = t.genesis!;
   if (!announce.recipients.every((name) => announce.roundKeys.has(name))) return null;
-  const members = genesis.members.map((member) => member.name).filter((name) => announce.roundKeys.has(name));
-  const complete = members.length === genesis.members.length;
-  const enough = members.length >= 2 * genesis.threshold - 1 && late(patience, announce.hash, patience.roundKeyMs);
+  const members = t.quorum.members.filter((name) => announce.roundKeys.has(name));
+  const complete = members.length === t.quorum.members.length;
+  const enough = members.length >= 2 * t.quorum.threshold - 1 && late(patience, announce.hash, patience.roundKeyMs);
   return complete || enough ? { duty: 'open', announce, members } : null;
 }
 
-/** Nodes that may still upload: enrolled, not revoked. */
-export function expectedNodes(t: Transcript): string[] {
-  return [...t.parties.values()].filter((party) => party.role === 'node' && !party.revoked).map((party) => party.name);
+/** Nodes that may still upload: not revoked, and enrolled before the round's model was logged, so that it is sealed to them. */
+export function expectedNodes(t: Transcript, { record }: Round): string[] {
+  const model = t.models[record.modelNumber]!;
+  const nodes = [...t.parties.values()].filter((party) => party.role === 'node' && !party.revoked);
+  return nodes.filter((party) => party.index < model.index).map((party) => party.name);
 }
 
 function closeOrAbort(t: Transcript, round: Round): CoordinatorDuty {
@@ -110,8 +112,11 @@ export function coordinatorDuties(t: Transcript, patience: Patience): Coordinato
       duties.push({ duty: 'abort', round, reason: 'ROUND_ENDED' });
     else if (round.phase !== 'decided' && checkHolders(t, round.record) !== null)
       duties.push({ duty: 'abort', round, reason: 'REVOKED' });
+    // Another round over the window was decided first: this one never can be.
+    else if (round.phase !== 'decided' && t.decidedWindows.has(windowKey(round.record)))
+      duties.push({ duty: 'abort', round, reason: 'ROUND_ENDED' });
     else if (round.phase === 'uploading') {
-      const missing = expectedNodes(t).filter((name) => !round.uploads.has(name));
+      const missing = expectedNodes(t, round).filter((name) => !round.uploads.has(name));
       if (missing.length === 0 || late(patience, round.openHash, round.record.uploadMs))
         duties.push(closeOrAbort(t, round));
     } else if (round.phase === 'confirming') {
