@@ -1,5 +1,5 @@
 import { channel } from 'node:diagnostics_channel';
-import type { Http2Session, ServerHttp2Stream } from 'node:http2';
+import { constants, type Http2Session, type ServerHttp2Stream } from 'node:http2';
 import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { ChannelCredentials, type ChannelOptions, ServerCredentials } from '@grpc/grpc-js';
@@ -7,11 +7,15 @@ import { type Expected, pinCheck, secureContextOptions, type TlsIdentity } from 
 import { TlsError } from '../tls/errors.ts';
 import type { PeerIdentity } from '../tls/identity.ts';
 import {
+  ANSWERED_MS,
   HANDSHAKE_MS,
   KEEPALIVE_MS,
   KEEPALIVE_TIMEOUT_MS,
+  MAX_HEADER_BYTES,
+  MAX_HEADERS,
   MAX_MESSAGE_BYTES,
   MAX_STREAMS,
+  UNUSED_MS,
   WINDOW_BYTES,
 } from './limits.ts';
 
@@ -25,7 +29,12 @@ export class MutualTlsCredentials extends ServerCredentials {
       requestCert: true,
       rejectUnauthorized: true,
       handshakeTimeout: HANDSHAKE_MS,
-      settings: { initialWindowSize: WINDOW_BYTES, maxConcurrentStreams: MAX_STREAMS },
+      maxHeaderListPairs: MAX_HEADERS,
+      settings: {
+        initialWindowSize: WINDOW_BYTES,
+        maxConcurrentStreams: MAX_STREAMS,
+        maxHeaderListSize: MAX_HEADER_BYTES,
+      },
     };
     super(options, secureContextOptions(identity));
   }
@@ -40,6 +49,7 @@ export const SERVER_OPTIONS: ChannelOptions = {
   'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
   'grpc.keepalive_time_ms': KEEPALIVE_MS,
   'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+  'grpc.max_connection_idle_ms': UNUSED_MS,
   'grpc.enable_channelz': 0,
 };
 
@@ -54,10 +64,22 @@ export function widenServerSessions(): void {
   if (isWidening) return;
   isWidening = true;
   channel('http2.server.stream.created').subscribe((message) => {
-    const session = (message as { stream: ServerHttp2Stream }).stream.session;
+    const { stream } = message as { stream: ServerHttp2Stream };
+    resetOnceAnswered(stream);
+    const { session } = stream;
     if (session === undefined || widened.has(session)) return;
     widened.add(session);
     session.setLocalWindowSize(WINDOW_BYTES);
+  });
+}
+
+/** A caller that has its answer and does not end its request would keep stream and buffers for ever (RFC 9113, 8.1). */
+function resetOnceAnswered(stream: ServerHttp2Stream): void {
+  stream.once('finish', () => {
+    if (stream.readableEnded || stream.closed) return;
+    const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), ANSWERED_MS);
+    timer.unref();
+    stream.once('close', () => clearTimeout(timer));
   });
 }
 

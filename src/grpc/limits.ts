@@ -11,14 +11,21 @@ export const MAX_MESSAGE_BYTES = 2 << 20;
 export const WINDOW_BYTES = 8 << 20;
 /** Streams that one connection may have open. */
 export const MAX_STREAMS = 64;
+/** Header fields of one call, pseudo-headers included, and their size in bytes. Ours have a dozen, below 1 KiB. */
+export const MAX_HEADERS = 64;
+export const MAX_HEADER_BYTES = 16 << 10;
 /** Calls that one certificate may have running on one server. */
 export const MAX_CALLS_PER_PEER = 64;
 /** Longest a unary call may take, in ms, whatever deadline its caller set. */
 export const UNARY_MS = 120_000;
 /** Longest a stream may wait for the other side's next message or for room to write, in ms. */
 export const IDLE_MS = 60_000;
+/** How long a caller that was answered may go on with its request, in ms: then its stream is reset. */
+export const ANSWERED_MS = 2_000;
 /** Longest a TLS handshake may take, in ms. */
 export const HANDSHAKE_MS = 10_000;
+/** A connection without calls is closed after this, in ms; its client opens another one when it needs it. */
+export const UNUSED_MS = 600_000;
 /** A connection with calls is asked for a sign of life after this, in ms, ... */
 export const KEEPALIVE_MS = 20_000;
 /** ... and given up when none comes within this, in ms. */

@@ -6,6 +6,8 @@ import { MutualTlsCredentials, SERVER_OPTIONS, widenServerSessions } from './cre
 import { TransportError } from './errors.ts';
 import { Gate, ownIdentity } from './gate.ts';
 import type { Implementation } from './handlers.ts';
+import { IDLE_MS } from './limits.ts';
+import { requestInTime } from './request-in-time.ts';
 import { serveMethod } from './serve-call.ts';
 import { ERROR_LAYERS, type ErrorLayer } from './status.ts';
 
@@ -63,7 +65,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     ...(options.unaryMs === undefined ? {} : { unaryMs: options.unaryMs }),
     ...(options.idleMs === undefined ? {} : { idleMs: options.idleMs }),
   };
-  const server = new Server(SERVER_OPTIONS);
+  const server = new Server({ ...SERVER_OPTIONS, interceptors: [requestInTime(options.idleMs ?? IDLE_MS)] });
   for (const { service, handlers } of options.services) {
     const entries = Object.entries(service).map(([name, method]) => {
       const handler = handlers[name];
