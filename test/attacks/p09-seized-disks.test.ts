@@ -1,3 +1,5 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { bytesEqual, fromBase64, fromHex, toBase64, toHex, utf8 } from '../../crypto/encoding.ts';
 import { xwingKeyPair } from '../../crypto/hpke.ts';
@@ -90,9 +92,13 @@ afterAll(() => lab[Symbol.asyncDispose](), 60_000);
 
 const OF_ROUNDS = ['round key', 'share seed', 'mask key', 'upload seed', 'pairwise seed', 'update hash'];
 
-/** Names of a round's secrets that somebody has not wiped. */
+/** Names of a round's secrets that somebody has not wiped, and folders of rounds that are still on a disk. */
 function secretsOfRound(): string[] {
-  return seized.made.filter(({ secret }) => !secret.wiped && OF_ROUNDS.includes(secret.name)).map((s) => s.secret.name);
+  const inMemory = seized.made.filter(({ secret }) => !secret.wiped && OF_ROUNDS.includes(secret.name));
+  const onDisks = lab.local.cards.flatMap(({ name }) =>
+    readdirSync(join(lab.path(name), 'rounds'), { withFileTypes: true }).filter((entry) => entry.isDirectory()),
+  );
+  return [...inMemory.map(({ secret }) => secret.name), ...onDisks.map(({ name }) => name)];
 }
 
 function distinct(all: readonly Uint8Array[]): Uint8Array[] {
