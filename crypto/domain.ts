@@ -31,6 +31,7 @@ export const DOMAIN = {
   upload: 'veilsum/v1/upload',
   confirm: 'veilsum/v1/confirm',
   policy: 'veilsum/v1/policy',
+  quorumChange: 'veilsum/v1/quorum-change',
 
   // The payload.
   publicPolynomial: 'veilsum/v1/public-polynomial',

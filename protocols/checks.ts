@@ -75,8 +75,9 @@ export const CHECKS: readonly Check[] = [
   },
   {
     id: 9,
-    sentence: 'Names and keys are enrolled once, by the root key, with proof of possession.',
-    codes: ['DUPLICATE_NAME', 'DUPLICATE_KEY', 'NO_POSSESSION', 'GENESIS_NOT_FIRST', 'GENESIS_INVALID'],
+    sentence:
+      'Names and keys are enrolled once, by the root key, with proof of possession; members change by approval of t of them.',
+    codes: ['DUPLICATE_NAME', 'DUPLICATE_KEY', 'NO_POSSESSION', 'NOT_APPROVED', 'GENESIS_NOT_FIRST', 'GENESIS_INVALID'],
   },
   {
     id: 10,

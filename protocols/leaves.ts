@@ -70,6 +70,16 @@ const bodies = {
   genesis,
   enrol: z.strictObject({ ...partyFields, possession: signatureField }),
   revoke: z.strictObject({ name: nameField, reason: labelField }),
+  /** Members join and leave: the quorum of rounds that are opened after it. */
+  quorum: z.strictObject({
+    number: z.int().min(1),
+    members: z.array(nameField).min(3).max(64),
+    threshold: z.int().min(2).max(64),
+    approvals: z
+      .array(z.strictObject({ member: nameField, signature: signatureField }))
+      .min(1)
+      .max(64),
+  }),
   /** The coordinator asks members and recipients for keys of a coming round. */
   announce: z.strictObject({ task: labelField, number: z.int().min(1), recipients: z.array(nameField).min(1).max(8) }),
   'round-key': z.strictObject({ announce: hashField, kemKey: kemKeyField }),

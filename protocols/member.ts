@@ -34,7 +34,8 @@ export function memberDuties(t: Transcript, name: string, keeps: (announce: stri
     if (announce.openedAs === null) {
       if (isWithdrawn(t, announce)) {
         if (keeps(announce.hash)) duties.push({ duty: 'forget', announce });
-      } else if (!announce.roundKeys.has(name)) duties.push({ duty: 'round-key', announce });
+      } else if (t.quorum.members.includes(name) && !announce.roundKeys.has(name))
+        duties.push({ duty: 'round-key', announce });
       continue;
     }
     if (!keeps(announce.hash)) continue;

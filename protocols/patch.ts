@@ -6,6 +6,7 @@ import { NO_LOG } from './verified.ts';
 /** What one counted leaf changes. Rules return it; `applyPatch` alone writes, so a rejected leaf cannot have changed anything. */
 export interface Patch {
   readonly genesis?: { readonly body: Body<'genesis'>; readonly logId: string };
+  readonly quorum?: Transcript['quorum'];
   readonly parties?: readonly Party[];
   readonly keys?: readonly string[];
   readonly nonces?: readonly string[];
@@ -25,6 +26,7 @@ export function emptyTranscript(): Transcript {
     genesis: null,
     logId: NO_LOG,
     size: 0,
+    quorum: { number: 0, members: [], threshold: 0 },
     parties: new Map(),
     keys: new Set(),
     nonces: new Set(),
@@ -62,6 +64,7 @@ export function applyPatch(transcript: Transcript, patch: Patch): Transcript {
     ...transcript,
     size: transcript.size + 1,
     ...(patch.genesis === undefined ? {} : { genesis: patch.genesis.body, logId: patch.genesis.logId }),
+    ...(patch.quorum === undefined ? {} : { quorum: patch.quorum }),
     ...(patch.ledger === undefined ? {} : { ledger: patch.ledger }),
   };
 }

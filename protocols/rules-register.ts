@@ -61,6 +61,7 @@ export function genesisRule(p: Primitives, t: Transcript, { leaf }: Signed<'gene
   const parties = all.map((party): Party => ({ ...partyOf(party), index: 0, revoked: false }));
   return {
     genesis: { body, logId: logIdOf(p, body) },
+    quorum: { number: 0, members: body.members.map((member) => member.name), threshold: body.threshold },
     parties,
     keys,
     ledger: newLedger(body.budget.rhoNano),
@@ -105,9 +106,7 @@ export function checkEnrolBody(p: Primitives, t: Transcript, body: Body<'enrol'>
   if (hasTwice(keys) || keys.some((key) => t.keys.has(key))) {
     return reject('DUPLICATE_KEY', 'a key of the party was logged before');
   }
-  if (body.role === 'member' || body.role === 'coordinator') {
-    return reject('WRONG_ROLE', 'members and the coordinator are fixed in genesis');
-  }
+  if (body.role === 'coordinator') return reject('WRONG_ROLE', 'the coordinator is fixed in genesis');
   if ((body.role === 'node' || body.role === 'recipient') && body.kemKey === null) {
     return reject('BAD_KEY', 'nodes and recipients need a key that models are sealed to');
   }
@@ -159,9 +158,8 @@ export function roundKeyRule(p: Primitives, t: Transcript, { leaf, hash }: Signe
   const { body } = leaf;
   const announce = t.announces.get(body.announce);
   if (announce === undefined) return reject('UNKNOWN_ANNOUNCE', 'no such announcement');
-  const role = findParty(t, leaf.actor)?.role;
-  if (role !== 'member' && !announce.recipients.includes(leaf.actor)) {
-    return reject('WRONG_ROLE', 'only members and the announced recipients have round keys');
+  if (!t.quorum.members.includes(leaf.actor) && !announce.recipients.includes(leaf.actor)) {
+    return reject('WRONG_ROLE', 'only members of the quorum and the announced recipients have round keys');
   }
   if (announce.openedAs !== null) return reject('LATE_ROUND_KEY', 'the round is already open');
   if (isWithdrawn(t, announce)) return reject('ROUND_ENDED', 'the announced round will not be opened');
@@ -192,5 +190,5 @@ export function modelRule(t: Transcript, { leaf }: Signed<'model'>): Patch | Rej
       return reject('DUPLICATE_RELEASE', 'a model was already made from that result');
     }
   }
-  return { model: body };
+  return { model: { ...body, index: t.size } };
 }

@@ -51,17 +51,16 @@ function chargeIfAny(record: RoundRecord): number | null {
   }
 }
 
-/** The quorum of the record: members of genesis in its order, each with the key it logged for this announcement. */
+/** The quorum of the record: members of the log's quorum in its order, each with the key it logged for this announcement. */
 function checkKeyHolders(t: Transcript, record: RoundRecord): Rejection | null {
   const announce = t.announces.get(record.announce)!;
-  const genesis = t.genesis!;
-  if (record.parameters.threshold !== genesis.threshold) return reject('QUORUM_MISMATCH', 't is fixed in genesis');
+  if (record.parameters.threshold !== t.quorum.threshold) return reject('QUORUM_MISMATCH', 't is the quorum’s');
   const size = checkQuorumSize(record.members.length, record.parameters.threshold);
   if (size !== null) return reject('QUORUM_MISMATCH', size);
-  const order = genesis.members.map((member) => member.name);
+  const order = t.quorum.members;
   const places = record.members.map((member) => order.indexOf(member.name));
   if (places.some((place, i) => place < 0 || (i > 0 && place <= places[i - 1]!))) {
-    return reject('QUORUM_MISMATCH', 'members are listed in genesis order, each once');
+    return reject('QUORUM_MISMATCH', 'members are listed in the order of the quorum, each once');
   }
   if (record.recipients.map((recipient) => recipient.name).join() !== announce.recipients.join()) {
     return reject('QUORUM_MISMATCH', 'the recipients are not those announced');

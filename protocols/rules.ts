@@ -4,6 +4,7 @@ import { isRejection, type Rejection, type RejectionCode, reject } from './error
 import type { AnyLeaf } from './leaves.ts';
 import { applyPatch, type Patch } from './patch.ts';
 import { abortRule, decideRule } from './rules-decide.ts';
+import { quorumRule } from './rules-membership.ts';
 import { answerRule, complaintRule, confirmRule, readyRule, releaseRule, resealRule } from './rules-quorum.ts';
 import { announceRule, enrolRule, genesisRule, modelRule, revokeRule, roundKeyRule } from './rules-register.ts';
 import { closeRule, openRule, uploadRule } from './rules-round.ts';
@@ -61,6 +62,7 @@ function applyRule(p: Primitives, t: Transcript, signed: Verified<SignedLeaf>): 
   if (isKind(signed, 'genesis')) return genesisRule(p, t, signed);
   if (isKind(signed, 'enrol')) return enrolRule(p, t, signed);
   if (isKind(signed, 'revoke')) return revokeRule(t, signed);
+  if (isKind(signed, 'quorum')) return quorumRule(p, t, signed);
   if (isKind(signed, 'announce')) return announceRule(t, signed);
   if (isKind(signed, 'round-key')) return roundKeyRule(p, t, signed);
   if (isKind(signed, 'model')) return modelRule(t, signed);

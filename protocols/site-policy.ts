@@ -22,6 +22,8 @@ export const sitePolicyField = z.strictObject({
   budgetRhoNano: countField,
   /** Whether the node may write its plain update to a private folder when a round asks for it. */
   allowCheckSums: z.boolean(),
+  /** Whether the node goes on under another quorum than that of genesis, one that its members approved. Left out: no. */
+  quorumChanges: z.enum(['accept', 'refuse']).optional(),
 });
 
 export type SitePolicy = z.infer<typeof sitePolicyField>;
@@ -52,6 +54,8 @@ export function checkRound(
   const refuse = (why: string): Rejection => reject('POLICY_REFUSES', `the site's policy does not allow this: ${why}`);
   const { parameters } = record;
   if (t.logId !== policy.genesis) return refuse('another log (genesis hash)');
+  if (t.quorum.number > 0 && policy.quorumChanges !== 'accept')
+    return refuse('the quorum was changed (quorumChanges: accept takes what its members approved)');
   if (!policy.tasks.includes(record.task)) return refuse('the task is not listed');
   if (!record.recipients.every((recipient) => policy.recipients.includes(recipient.name)))
     return refuse('a recipient is not listed');

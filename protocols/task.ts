@@ -61,7 +61,7 @@ export function chargeOfTask(task: Task): number {
 /**
  * The record of an announced round.
  *
- * @param members - members that logged a round key, in genesis order.
+ * @param members - members that logged a round key, in the order of the quorum.
  * @throws CryptoError OUT_OF_RANGE, UNSAFE_PARAMETERS for a task that no parameters can carry.
  */
 export function recordOf(
@@ -75,7 +75,7 @@ export function recordOf(
   const taskHash = taskHashOf(p, task);
   const retryOf = nextRetryOf(t, { taskHash, modelHash: model.modelHash, window: task.window }) ?? null;
   const { dimension, bits, nodesMax, minCohort, minHonest } = task;
-  const threshold = t.genesis!.threshold;
+  const { threshold } = t.quorum;
   const derived = deriveParameters({
     dimension,
     bits,

@@ -12,6 +12,8 @@ export interface Transcript {
   readonly logId: string;
   /** Leaves taken in so far. */
   readonly size: number;
+  /** Who holds the keys of rounds that are opened now; number 0 is the quorum of genesis. */
+  readonly quorum: { readonly number: number; readonly members: readonly string[]; readonly threshold: number };
   readonly parties: ReadonlyMap<string, Party>;
   /** Every public key ever logged, of whatever kind, and the hashes of TLS keys: none is used twice. */
   readonly keys: ReadonlySet<string>;
@@ -44,6 +46,8 @@ export interface Party {
 }
 
 export interface ModelEntry {
+  /** Of its leaf. */
+  readonly index: number;
   readonly number: number;
   readonly modelHash: string;
   readonly modelBytes: number;

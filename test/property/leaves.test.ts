@@ -19,6 +19,7 @@ function samples(): Map<Kind, Uint8Array> {
   log.post('coordinator', 'decide', log.decide());
   for (const member of log.members) log.post(member, 'answer', log.answer(member));
   log.post('recipient-1', 'release', log.release());
+  log.post('root', 'quorum', log.quorumChange({ number: 1, members: log.members, threshold: 2 }, log.members));
   log.post('root', 'revoke', { name: 'node-4', reason: 'lost' });
   log.open(log.announced(2), { window: 'another' });
   log.post('coordinator', 'abort', { round: log.round.id, reason: 'OPERATOR' });

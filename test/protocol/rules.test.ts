@@ -13,7 +13,6 @@ import { PaperLog, paperHash } from '../reference/paper-log.ts';
 /** Codes that no leaf is refused with: what files, checkpoints, blobs and a party's own secrets are refused with. */
 const ONLY_PARTIES: readonly RejectionCode[] = [
   'TOO_LARGE', // no bundle of a log holds such a leaf
-  'ROUND_RUNNING', // services
   'PAYLOAD_HASH', // aggregators
   'BAD_CHECKPOINT', // readers
   'NOT_COSIGNED',
@@ -62,6 +61,12 @@ describe('roles', () => {
     ({
       enrol: log.enrolment('new', 'node'),
       revoke: { name: 'node-1', reason: 'lost' },
+      quorum: {
+        number: 1,
+        members: log.members,
+        threshold: 2,
+        approvals: [{ member: 'member-1', signature: toBase64(new Uint8Array(64)) }],
+      },
       announce: { task: 'lead-scoring', number: 9, recipients: ['recipient-1'] },
       'round-key': log.roundKey('anybody', [...log.transcript.announces.keys()].at(-1)!),
       model: log.modelBody(null),
@@ -75,6 +80,7 @@ describe('roles', () => {
   const allowed: Record<keyof ReturnType<typeof bodies>, readonly string[]> = {
     enrol: ['root'],
     revoke: ['root'],
+    quorum: ['root'],
     announce: ['coordinator'],
     'round-key': ['member-1', 'recipient-1'],
     model: ['recipient-1'],
@@ -297,3 +303,11 @@ function place(target: Record<string, unknown>, path: readonly (string | number)
   for (const key of path.slice(0, -1)) at = at[key] as Record<string, unknown>;
   at[path.at(-1)!] = value;
 }
+
+it('the coordinator waits for no node that the round’s model is not sealed to', () => {
+  const log = PaperLog.founded().until('open');
+  for (const node of log.nodes) log.post(node, 'upload', log.upload(node));
+  log.enrol('late', 'node');
+  const patience = { now: 0, since: () => 0, roundKeyMs: 1e9, announceMs: 1e9, readyMs: 1e9, answerMs: 1e9 };
+  expect(coordinatorDuties(log.transcript, patience)).toMatchObject([{ duty: 'close' }]);
+});

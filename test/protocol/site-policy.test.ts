@@ -60,6 +60,15 @@ describe("P16 a site's policy, before anything is computed", () => {
     expect(again(2 * record.charge.rhoNano - 1)).toBe('POLICY_REFUSES');
   });
 
+  it('refuses rounds of a changed quorum unless it says that it takes them', () => {
+    const changed = { ...log.transcript, quorum: { ...log.transcript.quorum, number: 1 } };
+    const under = (over: Partial<SitePolicy>): string =>
+      codeOf(checkRound({ ...policy, ...over }, changed, record, 'node-1', 0));
+    expect(under({})).toBe('POLICY_REFUSES');
+    expect(under({ quorumChanges: 'refuse' })).toBe('POLICY_REFUSES');
+    expect(under({ quorumChanges: 'accept' })).toBe('taken');
+  });
+
   it('refuses to write plain updates unless it says that it may', () => {
     expect(round({}, { checkSums: true })).toBe('POLICY_REFUSES');
     expect(round({ allowCheckSums: true }, { checkSums: true })).toBe('taken');

@@ -410,7 +410,50 @@ const form: readonly Forgery[] = [
     const forged = { ...honest, possession: log.enrolment('other', 'node').possession };
     return { log, forged: log.leaf('root', 'enrol', forged), honest: log.leaf('root', 'enrol', honest) };
   }),
+  forgery('NOT_APPROVED', 'a quorum that fewer than t members approved', () => {
+    const { log, leaf } = joined();
+    return { log, forged: leaf(['member-1']), honest: leaf(['member-1', 'member-3']) };
+  }),
+  forgery('NOT_APPROVED', 'one approval counted twice', () => {
+    const { log, leaf } = joined();
+    return { log, forged: leaf(['member-1', 'member-1']), honest: leaf(['member-2', 'member-3']) };
+  }),
+  forgery('NOT_APPROVED', 'an approval by a member that is only joining', () => {
+    const { log, leaf } = joined();
+    return { log, forged: leaf(['member-1', 'member-4']), honest: leaf(['member-1', 'member-2']) };
+  }),
+  forgery('NOT_APPROVED', 'approvals of another change', () => {
+    const { log, change, leaf } = joined();
+    const other = { ...change, members: ['member-1', 'member-3', 'member-4'] };
+    return { log, forged: leaf(['member-1', 'member-2'], change, other), honest: leaf(['member-1', 'member-2']) };
+  }),
+  forgery('QUORUM_MISMATCH', 'a quorum with a member that is not enrolled', () => {
+    const { log, change, leaf } = joined();
+    const bad = { ...change, members: ['member-1', 'member-2', 'node-1'] };
+    return { log, forged: leaf(['member-1', 'member-2'], bad), honest: leaf(['member-1', 'member-2']) };
+  }),
+  forgery('QUORUM_MISMATCH', 'a change of the quorum that was made before', () => {
+    const { log, change, leaf } = joined();
+    log.take(leaf(['member-1', 'member-2']));
+    const again = ['member-1', 'member-4'];
+    return { log, forged: leaf(again, change), honest: leaf(again, { ...change, number: 2 }) };
+  }),
+  forgery('ROUND_RUNNING', 'a quorum changed while a round runs', () => {
+    const { log, leaf } = joined();
+    log.until('open');
+    return { log, forged: leaf(['member-1', 'member-2']), honest: null };
+  }),
 ];
+
+/** A log in which a fourth member is enrolled, and the change that takes it in for the third one. */
+function joined() {
+  const log = PaperLog.founded();
+  log.post('root', 'enrol', log.enrolment('member-4', 'member', { kemKey: null }));
+  const change = { number: 1, members: ['member-1', 'member-2', 'member-4'], threshold: 2 };
+  const leaf = (approvers: readonly string[], proposed = change, approved = proposed): Uint8Array =>
+    log.leaf('root', 'quorum', log.quorumChange(proposed, approvers, approved));
+  return { log, change, leaf };
+}
 
 const records: readonly Forgery[] = [
   badRecord('PARAMETERS_MISMATCH', 'an error bound that was not derived', ({ parameters }) => ({

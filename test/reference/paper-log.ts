@@ -15,6 +15,7 @@ import { policyOf, witnessKeyName } from '../../protocols/log-policy.ts';
 import { emptyTranscript } from '../../protocols/patch.ts';
 import { chargeOf, type RoundRecord } from '../../protocols/record.ts';
 import { takeLeaf } from '../../protocols/rules.ts';
+import { approvalBytes, type QuorumChange } from '../../protocols/rules-membership.ts';
 import { logIdOf, possessionBytes } from '../../protocols/rules-register.ts';
 import { cohortHashOf, nextCohort } from '../../protocols/rules-round.ts';
 import type { Attempt, Round, Transcript } from '../../protocols/transcript.ts';
@@ -200,6 +201,16 @@ export class PaperLog {
 
   enrol(name: string, role: Body<'enrol'>['role']): string {
     return this.post('root', 'enrol', this.enrolment(name, role));
+  }
+
+  /** A change of the quorum with approvals. @param approved - what the approvers signed, where that is another change. */
+  quorumChange(change: QuorumChange, approvers: readonly string[], approved = change): Body<'quorum'> {
+    const bytes = approvalBytes(this.transcript.logId, approved);
+    const approvals = approvers.map((member) => ({
+      member,
+      signature: toBase64(sign(p, this.seed(member), DOMAIN.quorumChange, bytes)),
+    }));
+    return { ...change, members: [...change.members], approvals };
   }
 
   modelBody(decide: string | null): Body<'model'> {
