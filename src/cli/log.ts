@@ -1,8 +1,9 @@
 import { Command, Option } from 'commander';
+import type { MirrorFlags } from './log-mirror.ts';
 import type { ProveFlags, VerifyProofFlags } from './log-proof.ts';
 import type { WitnessFlags } from './log-witness.ts';
 import { print } from './output.ts';
-import { dirOption, examples, folderOf, listOption } from './settings.ts';
+import { dirOption, examples, folderOf, listOption, numberOption } from './settings.ts';
 
 function exportCommand(): Command {
   return new Command('export')
@@ -63,6 +64,32 @@ function verifyProofCommand(): Command {
     });
 }
 
+function mirrorCommand(): Command {
+  return new Command('mirror')
+    .description(
+      'keep a full copy of a log, verified as it comes: signatures, quorum, tree, and that it extends what is held',
+    )
+    .requiredOption('--log <url>', "the log's prefix over HTTP (C2SP tlog-tiles), or a folder")
+    .requiredOption('--policy <file>', 'C2SP tlog-policy: keys of the log and its witnesses, learnt by other means')
+    .requiredOption('--out <folder>', "the copy: what 'veilsum audit' reads")
+    .option('--once', 'bring the copy up to date and end (default)')
+    .addOption(numberOption('--every <seconds>', 'go on until stopped').conflicts('once'))
+    .addHelpText(
+      'after',
+      `
+A copy that was cut off goes on where it was. A log that shows an older head or another history is refused: the copy stays
+as it is, both signed heads are kept in OUT/evidence, and the exit code is 1.
+${examples(
+  'veilsum log mirror --log http://127.0.0.1:8080 --policy policy.txt --out mirror',
+  'veilsum log mirror --log http://127.0.0.1:8080 --policy policy.txt --out mirror --every 60',
+)}`,
+    )
+    .action(async (flags: MirrorFlags) => {
+      const { mirrorLog } = await import('./log-mirror.ts');
+      await mirrorLog(flags);
+    });
+}
+
 function witnessCommand(): Command {
   return new Command('witness')
     .description("run a C2SP tlog-witness over HTTP: it cosigns anybody's logs, each head only if it extends the last")
@@ -93,5 +120,6 @@ export function logCommand(): Command {
     .addCommand(exportCommand())
     .addCommand(proveCommand())
     .addCommand(verifyProofCommand())
+    .addCommand(mirrorCommand())
     .addCommand(witnessCommand());
 }

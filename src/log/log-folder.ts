@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { parseCheckpoint } from '../../crypto/checkpoint.ts';
 import { bytesEqual } from '../../crypto/encoding.ts';
 import { parseNote } from '../../crypto/note.ts';
-import { TILE_WIDTH, type TileRef, tilePath, tilesOf } from '../../crypto/tiles.ts';
+import { TILE_WIDTH, tileFits, tilePath, tilesOf } from '../../crypto/tiles.ts';
 import { nodeDisk } from '../store/disk.ts';
 import { asStoreError, StoreError } from '../store/errors.ts';
 import type { LogStore } from './log-store.ts';
@@ -31,7 +31,7 @@ export async function exportLog(log: LogStore, folder: string): Promise<number> 
     for (const ref of tilesOf(published.checkpoint.size)) {
       const path = join(folder, tilePath(ref));
       // What an earlier checkpoint already covered is there: only the right edge of the tree is new.
-      if (isWithin(ref, exported) && (await exists(path))) continue;
+      if (tileFits(ref, exported) && (await exists(path))) continue;
       const bytes = await log.file(tilePath(ref));
       if (bytes === undefined) throw new StoreError('CORRUPT', 'the published log lacks a file');
       if (await writeOnce(path, bytes)) written++;
@@ -39,7 +39,7 @@ export async function exportLog(log: LogStore, folder: string): Promise<number> 
       if (ref.width === TILE_WIDTH) await rm(`${path}.p`, { recursive: true, force: true });
     }
     for (const made of folders) await syncUpTo(made, folder);
-    await writeFile(join(folder, 'checkpoint'), published.note);
+    await writeWhole(join(folder, 'checkpoint'), published.note);
     await nodeDisk.syncFolder(folder);
     return written + 1;
   } catch (cause) {
@@ -64,10 +64,6 @@ async function requirePrefix(log: LogStore, folder: string, size: number): Promi
   return there.size;
 }
 
-function isWithin(ref: TileRef, size: number): boolean {
-  return (ref.index * TILE_WIDTH + ref.width) * TILE_WIDTH ** ref.level <= size;
-}
-
 async function exists(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,
@@ -82,12 +78,12 @@ async function writeOnce(path: string, bytes: Uint8Array): Promise<boolean> {
     throw new StoreError('CONFLICT', 'a tile of the folder differs from the log');
   }
   await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, bytes);
+  await writeWhole(path, bytes);
   return true;
 }
 
-/** Whole or not at all. The folder's own sync is the caller's. */
-async function writeFile(path: string, bytes: Uint8Array): Promise<void> {
+/** Whole or not at all. Its folder must be there; syncing that is the caller's. */
+export async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
   const temporary = `${path}.new`;
   const file = await open(temporary, 'w', 0o644);
   try {
@@ -99,7 +95,8 @@ async function writeFile(path: string, bytes: Uint8Array): Promise<void> {
   await rename(temporary, path);
 }
 
-async function syncUpTo(folder: string, root: string): Promise<void> {
+/** Makes the names of a folder and its parents durable, up to `root`, which is left to the caller. */
+export async function syncUpTo(folder: string, root: string): Promise<void> {
   for (let current = folder; current !== root && current !== dirname(current); current = dirname(current)) {
     await nodeDisk.syncFolder(current);
   }
