@@ -84,7 +84,7 @@ function encapsulate(p: Primitives, rng: Rng, publicKey: Uint8Array): { shared: 
  */
 export function isSealingKey(p: Primitives, publicKey: Uint8Array): boolean {
   if (publicKey.length !== XWING_PUBLIC_BYTES) return false;
-  if (!isAgreementKey(p, publicKey.subarray(ML_KEM_PUBLIC_BYTES))) return false;
+  if (!isAgreementKey(publicKey.subarray(ML_KEM_PUBLIC_BYTES))) return false;
   try {
     wipe(p.mlKem768Encapsulate(publicKey.subarray(0, ML_KEM_PUBLIC_BYTES)).sharedSecret);
     return true;

@@ -1,5 +1,14 @@
 import { DOMAIN } from '../crypto/domain.ts';
-import { canonicalBytes, fromBase64, type Json, parseCanonical, toBase64, toHex } from '../crypto/encoding.ts';
+import {
+  canonicalBytes,
+  concat,
+  fromBase64,
+  type Json,
+  parseCanonical,
+  toBase64,
+  toHex,
+  utf8,
+} from '../crypto/encoding.ts';
 import { leafHash } from '../crypto/merkle.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import type { SecretBytes } from '../crypto/secret.ts';
@@ -28,6 +37,18 @@ export const NO_LOG = '0'.repeat(64);
 function unsigned(leaf: Omit<Leaf, 'sig'>): Uint8Array {
   const { v, kind, log, actor, time, body } = leaf;
   return canonicalBytes({ v, kind, log, actor, time, body } as unknown as Json);
+}
+
+/**
+ * What a decoded leaf's actor signed: the leaf without its signature. Cut out of the leaf's own bytes, which are canonical,
+ * so that `sig` stands between `log` and `time` and its text is as long as its base64.
+ *
+ * Law: equal to `canonicalBytes` of the leaf without `sig`.
+ */
+export function signedBytes(leaf: AnyLeaf, bytes: Uint8Array): Uint8Array {
+  const end = utf8(`,"time":${leaf.time},"v":1}`);
+  const start = bytes.length - end.length - leaf.sig.length - ',"sig":""'.length;
+  return concat(bytes.subarray(0, start), end);
 }
 
 /** Form only: canonical bytes, known kind, known fields. The signature is still unchecked. */
@@ -65,7 +86,7 @@ export function verifyLeaf(
   } catch {
     return reject('MALFORMED', 'the signature is not canonical base64');
   }
-  if (!verify(p, key, DOMAIN.leaf, unsigned(leaf), signature)) {
+  if (!verify(p, key, DOMAIN.leaf, signedBytes(leaf, bytes), signature)) {
     return reject('BAD_SIGNATURE', 'the signature does not fit the leaf and its actor');
   }
   return { leaf, bytes, hash: toHex(leafHash(p, bytes)) } as unknown as Verified<SignedLeaf>;

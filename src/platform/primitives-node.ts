@@ -52,6 +52,22 @@ function publicKey(prefix: Buffer, raw: Uint8Array): openssl.KeyObject {
   return openssl.createPublicKey({ key: Buffer.concat([prefix, raw]), format: 'der', type: 'spki' });
 }
 
+/** Small inputs are joined here: hashing at one go takes a third of the time of a hash object. Zero between two uses. */
+const JOINED = new Uint8Array(1 << 13);
+
+/** The parts one after the other, in memory that is used again; null where they do not fit. */
+function joinedParts(parts: readonly Uint8Array[]): Uint8Array | null {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  if (length > JOINED.length) return null;
+  let at = 0;
+  for (const part of parts) {
+    JOINED.set(part, at);
+    at += part.length;
+  }
+  return JOINED.subarray(0, length);
+}
+
 /** Raw public bytes: the last ones of the DER form. */
 function rawPublicOf(key: openssl.KeyObject, bytes: number): Uint8Array {
   return new Uint8Array(openssl.createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(-bytes));
@@ -114,6 +130,12 @@ const portableMlKem: typeof mlKem = {
 export const nodePrimitives: Primitives = {
   sha256: (...parts) => {
     if (parts.length === 1) return plain(openssl.hash('sha256', parts[0]!, 'buffer'));
+    const joined = joinedParts(parts);
+    if (joined !== null) {
+      const digest = plain(openssl.hash('sha256', joined, 'buffer'));
+      wipe(joined); // a part may have been secret
+      return digest;
+    }
     const hash = openssl.createHash('sha256');
     for (const part of parts) hash.update(part);
     return plain(hash.digest());
