@@ -17,15 +17,21 @@ export interface GateOptions {
   readonly maxCallsPerPeer?: number;
 }
 
+/** A certificate that was read, and the end of its validity in ms since 1970. */
+interface Known {
+  readonly peer: PeerIdentity;
+  readonly until: number;
+}
+
 const MAX_REMEMBERED = 4096;
 
 /** Decides about every call before a handler sees it: who calls, may it, has it too many calls running. */
 export class Gate {
   readonly #options: GateOptions;
   /** Identities by certificate fingerprint: parsing takes half a millisecond. */
-  readonly #known = new Map<string, PeerIdentity>();
+  readonly #known = new Map<string, Known>();
   readonly #running = new Map<string, number>();
-  readonly #calls = new Set<{ readonly peer: PeerIdentity; readonly barred: AbortController }>();
+  readonly #calls = new Set<Known & { readonly barred: AbortController }>();
 
   constructor(options: GateOptions) {
     this.#options = options;
@@ -34,11 +40,13 @@ export class Gate {
   /**
    * @returns the caller, a function to call once when the call ends, and a signal that aborts when the caller is barred
    *   before that.
-   * @throws TransportError CERTIFICATE_REQUIRED, CERTIFICATE_REVOKED, ROLE_REFUSED, TOO_MANY_CALLS; TlsError
+   * @throws TransportError CERTIFICATE_REQUIRED, CERTIFICATE_EXPIRED, CERTIFICATE_REVOKED, ROLE_REFUSED, TOO_MANY_CALLS; TlsError
    *   BAD_CERTIFICATE.
    */
   enter(path: string, auth: AuthContext): { peer: PeerIdentity; leave: () => void; barred: AbortSignal } {
-    const peer = this.#identify(auth);
+    const { peer, until } = this.#identify(auth);
+    // TLS looked when the connection was made; connections last.
+    if (Date.now() > until) throw expired();
     if (this.#options.isRevoked(peer)) throw revoked();
     checkAccess(this.#options.access, path, peer, this.#options.ownSpki);
     const running = this.#running.get(peer.spkiSha256) ?? 0;
@@ -46,7 +54,7 @@ export class Gate {
       throw new TransportError('TOO_MANY_CALLS', 'too many calls of this party are running');
     }
     this.#running.set(peer.spkiSha256, running + 1);
-    const call = { peer, barred: new AbortController() };
+    const call = { peer, until, barred: new AbortController() };
     this.#calls.add(call);
     let left = false;
     const leave = (): void => {
@@ -62,22 +70,28 @@ export class Gate {
 
   /** Asks about everybody whose calls are running: to be called when the answers may have changed. */
   recheck(): void {
-    for (const { peer, barred } of [...this.#calls]) {
-      if (!barred.signal.aborted && this.#options.isRevoked(peer)) barred.abort(revoked());
+    for (const { peer, until, barred } of [...this.#calls]) {
+      if (barred.signal.aborted) continue;
+      if (this.#options.isRevoked(peer)) barred.abort(revoked());
+      else if (Date.now() > until) barred.abort(expired());
     }
   }
 
-  #identify(auth: AuthContext): PeerIdentity {
+  #identify(auth: AuthContext): Known {
     const certificate = auth.sslPeerCertificate;
     if (certificate?.raw === undefined)
       throw new TransportError('CERTIFICATE_REQUIRED', 'a client certificate is required');
     const known = this.#known.get(certificate.fingerprint256);
     if (known !== undefined) return known;
-    const identity = identityOf(certificate.raw);
+    const read = { peer: identityOf(certificate.raw), until: Date.parse(certificate.valid_to) };
     if (this.#known.size >= MAX_REMEMBERED) this.#known.clear();
-    this.#known.set(certificate.fingerprint256, identity);
-    return identity;
+    this.#known.set(certificate.fingerprint256, read);
+    return read;
   }
+}
+
+function expired(): TransportError {
+  return new TransportError('CERTIFICATE_EXPIRED', "the caller's certificate has expired: the founders renew it");
 }
 
 function revoked(): TransportError {

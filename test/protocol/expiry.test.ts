@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openCaller } from '../../src/cli/caller.ts';
 import { renewCards, renewOfficer } from '../../src/cli/renewal.ts';
+import { ACCESS } from '../../src/grpc/access.ts';
 import { Connection } from '../../src/grpc/connection.ts';
+import { Gate } from '../../src/grpc/gate.ts';
 import { implement } from '../../src/grpc/handlers.ts';
 import { startServer } from '../../src/grpc/server.ts';
 import { PartyService } from '../../src/grpc/services.ts';
@@ -54,6 +56,30 @@ describe('an expired certificate is named on the wire', () => {
     await server.stop(0);
     expect(code).toBe('CERTIFICATE_EXPIRED');
   });
+});
+
+it('a connection that outlives its certificate is refused at the next call, and its running calls end', async () => {
+  const authority = await createAuthority('ours', new Date());
+  const { X509Certificate } = await import('node:crypto');
+  const { certificates } = await party(authority, 'eu-1', 'node', { days: 1 });
+  const certificate = new X509Certificate(certificates);
+  const { raw, fingerprint256 } = certificate;
+  const sslPeerCertificate = { raw, fingerprint256, valid_to: certificate.validTo } as never;
+  const auth = { sslPeerCertificate };
+  const gate = new Gate({ access: ACCESS, ownSpki: '', isRevoked: () => false });
+  const enter = () => gate.enter('/veilsum.v1.PartyService/Status', auth);
+  try {
+    vi.useFakeTimers({ toFake: ['Date'], now: expiryOf(certificates) - 1000 });
+    const { barred } = enter(); // control: the same caller a second before
+    gate.recheck();
+    expect(barred.aborted).toBe(false);
+    vi.setSystemTime(expiryOf(certificates) + 1000);
+    expect(enter).toThrowError(expect.objectContaining({ code: 'CERTIFICATE_EXPIRED' }));
+    gate.recheck();
+    expect(barred.reason).toMatchObject({ code: 'CERTIFICATE_EXPIRED' });
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 it('a party speaks up thirty days before', async () => {
