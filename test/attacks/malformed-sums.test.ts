@@ -1,11 +1,7 @@
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import type { RingEngine } from '../../crypto/engine.ts';
-import { createKernelEngine } from '../../crypto/engine-kernel.ts';
-import { deriveParameters, ringShape } from '../../crypto/params.ts';
-import { loadKernelModule } from '../../src/platform/kernel.ts';
-import { nodePrimitives } from '../../src/platform/primitives-node.ts';
-import { systemRng } from '../../src/platform/rng.ts';
 import { MemoryFederation } from '../../src/simulate/memory-federation.ts';
+import { memorySetting, smallEngine } from '../reference/memory-round.ts';
 
 // Coordinator and aggregator together log hashes of whatever bytes they like: every one of them must end the round.
 
@@ -29,12 +25,10 @@ vi.mock('../../crypto/checksum.ts', async (importOriginal) => {
   return { ...original, createChecksum };
 });
 
-const request = { dimension: 300, bits: 16, nodesMax: 16, minCohort: 2, minHonest: 2 };
-const shape = ringShape(deriveParameters({ ...request, members: 3, threshold: 2 }));
 let engine: RingEngine;
 
 beforeAll(async () => {
-  engine = await createKernelEngine(loadKernelModule(), shape);
+  engine = await smallEngine();
 });
 
 interface Told {
@@ -47,18 +41,7 @@ interface Told {
 function roundWith(told: Told) {
   lie.corrections = told.corrections ?? ((bytes) => bytes);
   lie.isUnread = told.isUnread ?? false;
-  const federation = new MemoryFederation({
-    primitives: nodePrimitives,
-    rng: systemRng,
-    engine: () => engine,
-    nodes: 3,
-    members: 3,
-    threshold: 2,
-    request,
-    budgetRhoNano: 1_000_000_000,
-    sigma2: 10_000n,
-    sensitivity2: 100n,
-  });
+  const federation = new MemoryFederation(memorySetting(engine, { nodes: 3 }));
   federation.tamper = (what, _party, value) => {
     const change = what === 'sum' ? told.sum : what === 'answer' ? told.answer : undefined;
     return change === undefined ? value : (change(value as Uint8Array) as typeof value);

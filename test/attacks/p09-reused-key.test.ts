@@ -7,7 +7,7 @@ import { recordHashOf } from '../../protocols/record.ts';
 import { systemRng } from '../../src/platform/rng.ts';
 import { MemoryFederation } from '../../src/simulate/memory-federation.ts';
 import { contextOf, gaussian } from '../reference/engines.ts';
-import { attackEngine, attackSetting, cohortOf, REQUEST, sumOf, updatesOf } from '../reference/memory-round.ts';
+import { cohortOf, memorySetting, REQUEST, smallEngine, sumOf, updatesOf } from '../reference/memory-round.ts';
 import { openWith, subtract } from '../reference/quorum-lab.ts';
 
 /**
@@ -46,7 +46,7 @@ vi.mock('../../crypto/sharing.ts', async (importOriginal) => {
 
 let engine: RingEngine;
 beforeAll(async () => {
-  engine = await attackEngine();
+  engine = await smallEngine();
 });
 afterEach(() => {
   planted.keys = null;
@@ -61,7 +61,7 @@ function namedUpdates(names: readonly string[]): Map<string, Int32Array> {
 
 /** Two rounds, the second one without node-4; then what the two recovered keys say of node-4's first upload. */
 function twoRounds() {
-  const federation = new MemoryFederation(attackSetting(engine));
+  const federation = new MemoryFederation(memorySetting(engine));
   const updates = namedUpdates(federation.nodeNames);
   const first = federation.runRound(1, updates);
   expect(federation.openings.get(first.id)!.values).toEqual(sumOf(updates, cohortOf(first)));

@@ -1,12 +1,9 @@
 import { beforeAll, expect, it, vi } from 'vitest';
 import type { RingEngine } from '../../crypto/engine.ts';
-import { createKernelEngine } from '../../crypto/engine-kernel.ts';
 import { packBlock, unpackBlock } from '../../crypto/packing.ts';
 import { deriveParameters, ringShape } from '../../crypto/params.ts';
-import { loadKernelModule } from '../../src/platform/kernel.ts';
-import { nodePrimitives } from '../../src/platform/primitives-node.ts';
-import { systemRng } from '../../src/platform/rng.ts';
 import { MemoryFederation } from '../../src/simulate/memory-federation.ts';
+import { memorySetting, REQUEST, smallEngine } from '../reference/memory-round.ts';
 
 // An aggregator that adds to the sum what it likes: Delta times a number is an encryption of it under any key.
 
@@ -20,29 +17,17 @@ vi.mock('../../crypto/checksum.ts', async (importOriginal) => {
   return { ...original, createChecksum };
 });
 
-const request = { dimension: 300, bits: 16, nodesMax: 16, minCohort: 2, minHonest: 2 };
-const parameters = deriveParameters({ ...request, members: 3, threshold: 2 });
+const parameters = deriveParameters({ ...REQUEST, members: 3, threshold: 2 });
 const shape = ringShape(parameters);
 let engine: RingEngine;
 
 beforeAll(async () => {
-  engine = await createKernelEngine(loadKernelModule(), shape);
+  engine = await smallEngine();
 });
 
 /** A round whose first summed value the aggregator raises by one. */
 function shiftedRound() {
-  const federation = new MemoryFederation({
-    primitives: nodePrimitives,
-    rng: systemRng,
-    engine: () => engine,
-    nodes: 3,
-    members: 3,
-    threshold: 2,
-    request,
-    budgetRhoNano: 1_000_000_000,
-    sigma2: 10_000n,
-    sensitivity2: 100n,
-  });
+  const federation = new MemoryFederation(memorySetting(engine, { nodes: 3 }));
   federation.tamper = (what, _party, value) => {
     if (what !== 'sum') return value;
     const length = parameters.lastBlockCoefficients;

@@ -1,8 +1,6 @@
 import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { canonicalBytes, fromUtf8, type Json } from '../../crypto/encoding.ts';
 import type { RingEngine } from '../../crypto/engine.ts';
-import { createKernelEngine } from '../../crypto/engine-kernel.ts';
-import { deriveParameters, ringShape } from '../../crypto/params.ts';
 import { formatPolicy } from '../../crypto/policy.ts';
 import { type AuditInput, audit } from '../../protocols/audit.ts';
 import type { FindingCode } from '../../protocols/checks.ts';
@@ -10,11 +8,9 @@ import { policyOf } from '../../protocols/log-policy.ts';
 import { emptyTranscript } from '../../protocols/patch.ts';
 import type * as Rules from '../../protocols/rules.ts';
 import { takeLeaf } from '../../protocols/rules.ts';
-import { loadKernelModule } from '../../src/platform/kernel.ts';
-import { nodePrimitives } from '../../src/platform/primitives-node.ts';
-import { systemRng } from '../../src/platform/rng.ts';
 import { MemoryFederation } from '../../src/simulate/memory-federation.ts';
 import { FORGERIES } from '../reference/forgeries.ts';
+import { memorySetting, smallEngine } from '../reference/memory-round.ts';
 import { filesOf, PaperLog, p } from '../reference/paper-log.ts';
 
 /**
@@ -41,23 +37,8 @@ beforeEach(() => weakened.clear());
 
 /** Two rounds: one with a node that vanishes, a box that cannot be read and is sealed again; one that is aborted. */
 beforeAll(async () => {
-  const request = { dimension: 300, bits: 16, nodesMax: 16, minCohort: 2, minHonest: 2 };
-  engine = await createKernelEngine(
-    loadKernelModule(),
-    ringShape(deriveParameters({ ...request, members: 3, threshold: 2 })),
-  );
-  const federation = new MemoryFederation({
-    primitives: nodePrimitives,
-    rng: systemRng,
-    engine: () => engine,
-    nodes: 4,
-    members: 3,
-    threshold: 2,
-    request,
-    budgetRhoNano: 1_000_000_000,
-    sigma2: 10_000n,
-    sensitivity2: 100n,
-  });
+  engine = await smallEngine();
+  const federation = new MemoryFederation(memorySetting(engine));
   const updates = new Map(federation.nodeNames.map((name, i) => [name, new Int32Array(300).fill(i)]));
   federation.vanished.set('node-4', 'confirm');
   federation.tamper = (what, party, value) => {

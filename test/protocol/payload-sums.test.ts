@@ -3,18 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RingEngine } from '../../crypto/engine.ts';
-import { createKernelEngine } from '../../crypto/engine-kernel.ts';
-import { deriveParameters, ringShape } from '../../crypto/params.ts';
 import type { Round, Upload } from '../../protocols/transcript.ts';
 import { foldUploads, sumPayloads } from '../../src/party/payload-sums.ts';
-import { loadKernelModule } from '../../src/platform/kernel.ts';
-import { nodePrimitives } from '../../src/platform/primitives-node.ts';
-import { systemRng } from '../../src/platform/rng.ts';
 import { MemoryFederation } from '../../src/simulate/memory-federation.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/port.ts';
+import { memorySetting, REQUEST, smallEngine } from '../reference/memory-round.ts';
 
-const request = { dimension: 300, bits: 16, nodesMax: 32, minCohort: 2, minHonest: 2 };
+const request = { ...REQUEST, nodesMax: 32 };
 const folder = mkdtempSync(join(tmpdir(), 'veilsum-sums-'));
 let kernel: RingEngine;
 let federation: MemoryFederation;
@@ -22,20 +18,8 @@ let round: Extract<Round, { phase: 'released' }>;
 let store: Store;
 
 beforeAll(async () => {
-  const shape = ringShape(deriveParameters({ ...request, members: 3, threshold: 2 }));
-  kernel = await createKernelEngine(loadKernelModule(), shape);
-  federation = new MemoryFederation({
-    primitives: nodePrimitives,
-    rng: systemRng,
-    engine: () => kernel,
-    nodes: 20,
-    members: 3,
-    threshold: 2,
-    request,
-    budgetRhoNano: 1_000_000_000,
-    sigma2: 10_000n,
-    sensitivity2: 100n,
-  });
+  kernel = await smallEngine(request);
+  federation = new MemoryFederation(memorySetting(kernel, { nodes: 20, request }));
   const updates = new Map(federation.nodeNames.map((name, i) => [name, new Int32Array(300).fill(i + 1)]));
   const ended = federation.runRound(1, updates);
   if (ended.phase !== 'released') throw new Error(`the round is ${ended.phase}`);

@@ -1,24 +1,19 @@
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { RingEngine } from '../../crypto/engine.ts';
-import { createKernelEngine } from '../../crypto/engine-kernel.ts';
-import { deriveParameters, ringShape } from '../../crypto/params.ts';
 import * as retry from '../../protocols/retry.ts';
 import type { Round, Upload } from '../../protocols/transcript.ts';
-import { loadKernelModule } from '../../src/platform/kernel.ts';
 import { nodePrimitives } from '../../src/platform/primitives-node.ts';
 import { MemoryFederation } from '../../src/simulate/memory-federation.ts';
+import { memorySetting, REQUEST, smallEngine } from '../reference/memory-round.ts';
 import { PaperLog } from '../reference/paper-log.ts';
 
 vi.mock('../../protocols/retry.ts', async (original) => ({ ...(await original<typeof retry>()) }));
 
-const request = { dimension: 300, bits: 16, nodesMax: 16, minCohort: 3, minHonest: 2 };
+const request = { ...REQUEST, minCohort: 3 };
 let engine: RingEngine;
 
 beforeAll(async () => {
-  engine = await createKernelEngine(
-    loadKernelModule(),
-    ringShape(deriveParameters({ ...request, members: 3, threshold: 2 })),
-  );
+  engine = await smallEngine();
 });
 
 afterEach(() => {
@@ -35,19 +30,9 @@ function countingRng(seed: string): (length: number) => Uint8Array {
 }
 
 function sabotaged(saboteur: string): MemoryFederation {
-  const federation = new MemoryFederation({
-    primitives: nodePrimitives,
-    rng: countingRng(saboteur),
-    engine: () => engine,
-    nodes: 8,
-    members: 3,
-    threshold: 2,
-    request,
-    budgetRhoNano: 1_000_000_000,
-    sigma2: 10_000n,
-    sensitivity2: 100n,
-    window: 'one window',
-  });
+  const federation = new MemoryFederation(
+    memorySetting(engine, { rng: countingRng(saboteur), nodes: 8, request, window: 'one window' }),
+  );
   federation.tamper = (what, party, value) => {
     // Any residues below every prime, other ones each time.
     if (what === 'payload' && party === saboteur) (value as Uint8Array).fill(1, 0, 500);

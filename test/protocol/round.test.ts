@@ -1,63 +1,36 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { RingEngine } from '../../crypto/engine.ts';
-import { createKernelEngine } from '../../crypto/engine-kernel.ts';
 import { createSealEngine } from '../../crypto/engine-seal.ts';
 import { deriveParameters, ringShape } from '../../crypto/params.ts';
-import { loadKernelModule } from '../../src/platform/kernel.ts';
-import { nodePrimitives } from '../../src/platform/primitives-node.ts';
-import { systemRng } from '../../src/platform/rng.ts';
 import { MemoryFederation, type MemorySetting } from '../../src/simulate/memory-federation.ts';
+import { cohortOf, memorySetting, REQUEST, smallEngine, sumOf, updatesOf } from '../reference/memory-round.ts';
 
-const request = { dimension: 300, bits: 16, nodesMax: 16, minCohort: 2, minHonest: 2 };
 let kernel: RingEngine;
 let seal: RingEngine;
 
 beforeAll(async () => {
-  const shape = ringShape(deriveParameters({ ...request, members: 5, threshold: 3 }));
-  kernel = await createKernelEngine(loadKernelModule(), shape);
-  seal = await createSealEngine(shape);
+  kernel = await smallEngine();
+  seal = await createSealEngine(ringShape(deriveParameters({ ...REQUEST, members: 5, threshold: 3 })));
 });
 
 function setting(over: Partial<MemorySetting> = {}): MemorySetting {
-  return {
-    primitives: nodePrimitives,
-    rng: systemRng,
+  return memorySetting(kernel, {
     // Nodes of odd number run node-seal, everybody else the kernel: one wire format.
     engine: (_shape, party) => (/^node-[13579]$/.test(party) ? seal : kernel),
-    nodes: 4,
     members: 5,
     threshold: 3,
-    request,
-    budgetRhoNano: 1_000_000_000,
-    sigma2: 10_000n,
-    sensitivity2: 100n,
     ...over,
-  };
-}
-
-function someUpdates(names: readonly string[]): Map<string, Int32Array> {
-  return new Map(
-    names.map((name, i) => [name, Int32Array.from({ length: 300 }, (_, j) => ((i + 1) * (j * 37 - 5000)) % 32768)]),
-  );
-}
-
-function plainSum(updates: ReadonlyMap<string, Int32Array>, cohort: readonly string[]): Int32Array {
-  return Int32Array.from({ length: 300 }, (_, j) => cohort.reduce((sum, name) => sum + updates.get(name)![j]!, 0));
-}
-
-function cohortOf(round: ReturnType<MemoryFederation['runRound']>): string[] {
-  if (round.phase !== 'released') throw new Error(`the round is ${round.phase}`);
-  return round.decision.attempt.cohort.map((upload) => upload.node);
+  });
 }
 
 describe('a round over the in-memory wire', () => {
   it('opens exactly the integer sum, with nodes on either engine, and keeps no secret', () => {
     const federation = new MemoryFederation(setting());
     expect(federation.refusals).toEqual([]);
-    const updates = someUpdates(federation.nodeNames);
+    const updates = updatesOf(federation.nodeNames);
     const round = federation.runRound(1, updates);
     expect(cohortOf(round)).toHaveLength(4);
-    expect(federation.openings.get(round.id)!.values).toEqual(plainSum(updates, cohortOf(round)));
+    expect(federation.openings.get(round.id)!.values).toEqual(sumOf(updates, cohortOf(round)));
     expect(federation.refusals).toEqual([]);
     expect(federation.heldSecrets).toBe(0);
   });
@@ -68,25 +41,25 @@ describe('a round over the in-memory wire', () => {
     [9, 5],
   ])('works with %i members and threshold %i', (members, threshold) => {
     const federation = new MemoryFederation(setting({ members, threshold }));
-    const updates = someUpdates(federation.nodeNames);
+    const updates = updatesOf(federation.nodeNames);
     const round = federation.runRound(1, updates);
-    expect(federation.openings.get(round.id)!.values).toEqual(plainSum(updates, cohortOf(round)));
+    expect(federation.openings.get(round.id)!.values).toEqual(sumOf(updates, cohortOf(round)));
   });
 
   it('goes on without nodes that vanish before the upload, and between close and confirm', () => {
     const federation = new MemoryFederation(setting({ nodes: 5 }));
     federation.vanished.set('node-2', 'upload').set('node-4', 'confirm');
-    const updates = someUpdates(federation.nodeNames);
+    const updates = updatesOf(federation.nodeNames);
     const round = federation.runRound(1, updates);
     expect(cohortOf(round)).toEqual(['node-1', 'node-3', 'node-5']);
     expect(round.attempts).toHaveLength(2);
-    expect(federation.openings.get(round.id)!.values).toEqual(plainSum(updates, cohortOf(round)));
+    expect(federation.openings.get(round.id)!.values).toEqual(sumOf(updates, cohortOf(round)));
   });
 
   it('aborts by name when the cohort is too small, and frees what was reserved', () => {
     const federation = new MemoryFederation(setting({ nodes: 3 }));
     federation.vanished.set('node-1', 'upload').set('node-2', 'upload');
-    const round = federation.runRound(1, someUpdates(federation.nodeNames));
+    const round = federation.runRound(1, updatesOf(federation.nodeNames));
     expect(round).toMatchObject({ phase: 'aborted', reason: 'COHORT_TOO_SMALL' });
     expect(federation.log.transcript.ledger).toMatchObject({ spentRhoNano: 0, reserved: new Map() });
   });
@@ -95,11 +68,11 @@ describe('a round over the in-memory wire', () => {
     for (const step of ['round-key', 'ready', 'answer'] as const) {
       const federation = new MemoryFederation(setting());
       federation.vanished.set('member-2', step).set('member-5', step);
-      const updates = someUpdates(federation.nodeNames);
+      const updates = updatesOf(federation.nodeNames);
       if (step === 'round-key') federation.vanished.delete('member-5'); // n' >= 2t - 1 must still hold: 5 of 5 here
       const round = step === 'round-key' ? null : federation.runRound(1, updates);
       if (round === null) expect(() => federation.runRound(1, updates)).toThrow('did not end');
-      else expect(federation.openings.get(round.id)!.values).toEqual(plainSum(updates, cohortOf(round)));
+      else expect(federation.openings.get(round.id)!.values).toEqual(sumOf(updates, cohortOf(round)));
     }
   });
 
@@ -112,10 +85,10 @@ describe('a round over the in-memory wire', () => {
       seeds.set(first!, seeds.get(second!)!); // K_T with one node's seeds counted twice and another's left out
       return value;
     };
-    const updates = someUpdates(federation.nodeNames);
+    const updates = updatesOf(federation.nodeNames);
     const round = federation.runRound(1, updates);
     const opening = federation.openings.get(round.id)!;
-    expect(opening.values).toEqual(plainSum(updates, cohortOf(round)));
+    expect(opening.values).toEqual(sumOf(updates, cohortOf(round)));
     expect(opening.liars).toEqual(['member-3']);
   });
 
@@ -127,17 +100,17 @@ describe('a round over the in-memory wire', () => {
       const bytes = value as Uint8Array;
       return new Uint8Array(bytes.length).fill(1) as typeof value;
     };
-    const round = federation.runRound(1, someUpdates(federation.nodeNames));
+    const round = federation.runRound(1, updatesOf(federation.nodeNames));
     expect(round).toMatchObject({ phase: 'aborted', reason: 'KEY_DOES_NOT_FIT' });
     expect(federation.openings.size).toBe(0);
     expect(federation.log.transcript.ledger.spentRhoNano).toBeGreaterThan(0); // charged: the answers went out
   });
 
   it('ends so too when the last block fits and an earlier one does not', async () => {
-    const large = { ...request, dimension: 400_000 };
+    const large = { ...REQUEST, dimension: 400_000 };
     const parameters = deriveParameters({ ...large, members: 5, threshold: 3 });
     expect(parameters.blocks).toBeGreaterThan(1);
-    const engine = await createKernelEngine(loadKernelModule(), ringShape(parameters));
+    const engine = await smallEngine(large);
     const federation = new MemoryFederation(setting({ request: large, engine: () => engine }));
     const updates = new Map(federation.nodeNames.map((name) => [name, new Int32Array(400_000)]));
     const honest = federation.runRound(1, updates);
@@ -154,7 +127,7 @@ describe('a round over the in-memory wire', () => {
 
   it('refuses to open a round beyond the budget', () => {
     const federation = new MemoryFederation(setting({ budgetRhoNano: 4_000_000 }));
-    const updates = someUpdates(federation.nodeNames);
+    const updates = updatesOf(federation.nodeNames);
     const first = federation.runRound(1, updates); // costs 100 / (2 * 2 * 10000) = 0.0025
     expect(first.record.charge.rhoNano).toBe(2_500_000);
     federation.nextModel(first);
@@ -164,10 +137,10 @@ describe('a round over the in-memory wire', () => {
 
   it('trains on: a second round starts from the next model', () => {
     const federation = new MemoryFederation(setting());
-    const updates = someUpdates(federation.nodeNames);
+    const updates = updatesOf(federation.nodeNames);
     federation.nextModel(federation.runRound(1, updates));
     const second = federation.runRound(2, updates);
     expect(second.record.modelNumber).toBe(1);
-    expect(federation.openings.get(second.id)!.values).toEqual(plainSum(updates, cohortOf(second)));
+    expect(federation.openings.get(second.id)!.values).toEqual(sumOf(updates, cohortOf(second)));
   });
 });

@@ -6,16 +6,16 @@ import { nodePrimitives } from '../../src/platform/primitives-node.ts';
 import { systemRng } from '../../src/platform/rng.ts';
 import type { MemoryFederation, MemorySetting } from '../../src/simulate/memory-federation.ts';
 
-/** What the attacks' rounds in memory carry: 300 values in the smallest ring. */
+/** What rounds in memory carry: 300 values in the smallest ring. */
 export const REQUEST = { dimension: 300, bits: 16, nodesMax: 16, minCohort: 2, minHonest: 2 };
 
-/** The engine of those rounds; its shape depends on neither quorum nor cohort. */
-export function attackEngine(request = REQUEST): Promise<RingEngine> {
+/** The engine of such rounds; its shape depends on neither quorum nor cohort. */
+export function smallEngine(request = REQUEST): Promise<RingEngine> {
   return createKernelEngine(loadKernelModule(), ringShape(deriveParameters({ ...request, members: 3, threshold: 2 })));
 }
 
 /** Four nodes, a 2-of-3 quorum, unless told otherwise. */
-export function attackSetting(engine: RingEngine, over: Partial<MemorySetting> = {}): MemorySetting {
+export function memorySetting(engine: RingEngine, over: Partial<MemorySetting> = {}): MemorySetting {
   return {
     primitives: nodePrimitives,
     rng: systemRng,
