@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { parseCheckpoint } from '../../crypto/checkpoint.ts';
 import { bytesEqual } from '../../crypto/encoding.ts';
 import { parseNote } from '../../crypto/note.ts';
-import { TILE_WIDTH, tileFits, tilePath, tilesOf } from '../../crypto/tiles.ts';
+import { TILE_WIDTH, type TileRef, tileFits, tilePath, tilesOf } from '../../crypto/tiles.ts';
 import { nodeDisk } from '../store/disk.ts';
 import { asStoreError, StoreError } from '../store/errors.ts';
 import type { LogStore } from './log-store.ts';
@@ -27,6 +27,7 @@ export async function exportLog(log: LogStore, folder: string): Promise<number> 
     if (published === undefined) throw new StoreError('NOT_FOUND', 'no checkpoint is published yet');
     const exported = await requirePrefix(log, folder, published.checkpoint.size);
     const folders = new Set<string>();
+    const fresh: TileRef[] = [];
     let written = 0;
     for (const ref of tilesOf(published.checkpoint.size)) {
       const path = join(folder, tilePath(ref));
@@ -36,11 +37,13 @@ export async function exportLog(log: LogStore, folder: string): Promise<number> 
       if (bytes === undefined) throw new StoreError('CORRUPT', 'the published log lacks a file');
       if (await writeOnce(path, bytes)) written++;
       folders.add(dirname(path));
-      if (ref.width === TILE_WIDTH) await rm(`${path}.p`, { recursive: true, force: true });
+      fresh.push(ref);
     }
     for (const made of folders) await syncUpTo(made, folder);
     await writeWhole(join(folder, 'checkpoint'), published.note);
     await nodeDisk.syncFolder(folder);
+    // Only now: the checkpoint before may have asked for them.
+    for (const ref of fresh) await removePartial(folder, ref);
     return written + 1;
   } catch (cause) {
     throw (cause as { code?: unknown }).code === undefined ? cause : asStoreError(cause);
@@ -93,6 +96,11 @@ export async function writeWhole(path: string, bytes: Uint8Array): Promise<void>
     await file.close();
   }
   await rename(temporary, path);
+}
+
+/** Removes the partial tiles that a full one takes the place of. */
+export async function removePartial(folder: string, ref: TileRef): Promise<void> {
+  if (ref.width === TILE_WIDTH) await rm(`${join(folder, tilePath(ref))}.p`, { recursive: true, force: true });
 }
 
 /** Makes the names of a folder and its parents durable, up to `root`, which is left to the caller. */

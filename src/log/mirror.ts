@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { openCheckpoint, type VerifiedCheckpoint } from '../../crypto/checkpoint.ts';
 import { bytesEqual } from '../../crypto/encoding.ts';
@@ -9,7 +9,7 @@ import type { Primitives } from '../../crypto/primitives.ts';
 import { parseBundle, TILE_WIDTH, type TileRef, tileBytes, tileFits, tilePath, tilesOf } from '../../crypto/tiles.ts';
 import { nodeDisk } from '../store/disk.ts';
 import { LogError } from './errors.ts';
-import { folderReader, syncUpTo, writeWhole } from './log-folder.ts';
+import { folderReader, removePartial, syncUpTo, writeWhole } from './log-folder.ts';
 import { fromTiles, type LogSource, readRequired, readTile } from './log-source.ts';
 import { keepHeads } from './mirror-evidence.ts';
 
@@ -227,7 +227,6 @@ export class Mirror {
       }
       // Also where it was there: a process that died may have written it without syncing its name.
       made.add(dirname(path));
-      if (ref.width === TILE_WIDTH) await rm(`${path}.p`, { recursive: true, force: true });
     }
     for (const each of made) await syncUpTo(each, folder);
     await nodeDisk.syncFolder(folder);
@@ -236,6 +235,8 @@ export class Mirror {
       await writeWhole(join(folder, 'checkpoint'), head.note);
       await nodeDisk.syncFolder(folder);
     }
+    // Only now: the head before may have asked for them.
+    for (const ref of wanted) await removePartial(folder, ref);
     this.#whole = size;
     progress?.(wanted.length, wanted.length);
     return written;

@@ -230,6 +230,34 @@ describe('exported folder', () => {
     expect(folderReader(folder)('tile/0/000.p/255')).toBeUndefined();
   });
 
+  it('has all files of its checkpoint at every moment, wherever an export is cut off', async () => {
+    const { store, log } = await logOf(300);
+    await using _closed = store;
+    await publish(log);
+    const folder = newFolder();
+    await exportLog(log, folder);
+    await log.append(Array.from({ length: 400 }, (_, i) => entry(300 + i)));
+    await publish(log);
+    for (let allowed = 0; ; allowed++) {
+      let left = allowed;
+      const file = async (path: string) => {
+        if (left-- === 0) throw new Error('cut');
+        return log.file(path);
+      };
+      const cut = { published: log.published, origin: log.origin, root: (size: number) => log.root(size), file };
+      const done = await exportLog(cut as unknown as LogStore, folder).then(
+        () => true,
+        () => false,
+      );
+      const read = folderReader(folder);
+      const { size, root } = openCheckpoint(p, read('checkpoint')!, policy).checkpoint;
+      const files = readLogFiles(p, size, read);
+      expect([size, files.findings, files.root]).toEqual([done ? 700 : 300, [], root]);
+      if (done) break;
+    }
+    expect(folderReader(folder)('tile/0/001.p/44')).toBeUndefined();
+  });
+
   it('refuses a folder of another log, another history or a later state, and leaves it alone', async () => {
     const { store, log, folder } = await logOf(3);
     await using _closed = store;
