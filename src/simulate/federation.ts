@@ -1,0 +1,206 @@
+import { toHex } from '../../crypto/encoding.ts';
+import { leafHash } from '../../crypto/merkle.ts';
+import { isOver, isRunning, isWithdrawn } from '../../protocols/transcript.ts';
+import { AggregatorProcess } from './aggregator-process.ts';
+import { CoordinatorProcess } from './coordinator-process.ts';
+import { Disk } from './disk.ts';
+import type { Founding } from './founding.ts';
+import { judgeLog } from './log-judge.ts';
+import { MemberProcess } from './member-process.ts';
+import { Network } from './network.ts';
+import { NodeProcess } from './node-process.ts';
+import { OfficerProcess } from './officer-process.ts';
+import type { Process } from './process.ts';
+import { ReaderProcess, type Setting } from './reader-process.ts';
+import { RecipientProcess } from './recipient-process.ts';
+import type { Scenario } from './scenario.ts';
+import { Truth, Violation } from './truth.ts';
+import { WitnessProcess } from './witness-process.ts';
+import type { World } from './world.ts';
+
+/** From the end of the faults: what has not ended by then never will. Longer than all patience together. */
+const PATIENCE_MS = 400_000;
+/** From the last round's end: everybody reads it and wipes. */
+const WIPE_MS = 12_000;
+
+/** All parties of one run, the faults that hit them, and what must hold in the end. */
+export class Federation {
+  readonly world: World;
+  readonly founding: Founding;
+  readonly scenario: Scenario;
+  readonly truth: Truth;
+  readonly coordinator: CoordinatorProcess;
+  readonly nodes: readonly NodeProcess[];
+  readonly members: readonly MemberProcess[];
+  readonly recipients: readonly RecipientProcess[];
+  readonly officer: OfficerProcess;
+  readonly #processes = new Map<string, Process>();
+  readonly #network: Network;
+  readonly #backups = new Map<string, ReadonlyMap<string, unknown>>();
+
+  constructor(world: World, founding: Founding, scenario: Scenario) {
+    this.world = world;
+    this.founding = founding;
+    this.scenario = scenario;
+    this.truth = new Truth({ corrupt: new Set(), restored: new Set() });
+    this.#network = new Network(world, world.draw.fork('network'), scenario.faults);
+    const setting: Setting = {
+      world,
+      network: this.#network,
+      processes: this.#processes,
+      founding,
+      truth: this.truth,
+      coordinator: 'coordinator',
+      isLogHonest: true,
+    };
+    this.coordinator = new CoordinatorProcess(setting, 'coordinator');
+    const state = new Disk();
+    for (const name of founding.aggregators) new AggregatorProcess(setting, name, state.shared(), false);
+    for (const name of founding.witnesses) new WitnessProcess(setting, name);
+    this.nodes = founding.nodes.map((name) => new NodeProcess(setting, name));
+    this.members = founding.members.map((name) => new MemberProcess(setting, name));
+    this.recipients = founding.recipients.map((name) => new RecipientProcess(setting, name));
+    this.officer = new OfficerProcess(setting, scenario.requests);
+    for (const process of this.#processes.values()) process.start();
+  }
+
+  /** Runs to the end. @throws Violation */
+  run(): void {
+    const draw = this.world.draw.fork('faults');
+    const { faults } = this.scenario;
+    const endMs = faults.untilMs + PATIENCE_MS;
+    let quietSince: number | null = null;
+    while (this.world.step()) {
+      if (this.#network.isFaulty) this.#harm(draw);
+      if (this.world.steps % 16 !== 0) continue;
+      if (this.world.clock > endMs) throw new Violation('S11', this.#whatRuns());
+      if (this.#isOver()) quietSince ??= this.world.clock;
+      else quietSince = null;
+      if (quietSince !== null && this.world.clock - quietSince > WIPE_MS) break;
+    }
+    this.#judge();
+  }
+
+  #harm(draw: ReturnType<World['draw']['fork']>): void {
+    const { faults } = this.scenario;
+    if (draw.chance(faults.crash)) this.#crash(draw);
+    if (draw.chance(faults.partition)) {
+      const names = [...this.#processes.keys()];
+      this.#network.cut(new Set(draw.some(names, draw.between(1, names.length - 1))), draw.between(200, 8000));
+      this.world.say('network', 'partition');
+    }
+  }
+
+  #crash(draw: ReturnType<World['draw']['fork']>): void {
+    const process = draw.pick([...this.#processes.values()]);
+    if (!process.isUp || process === this.officer) return;
+    const { name } = process;
+    process.say('crashes');
+    process.crash();
+    this.world.counts.crash++;
+    const backup = this.#backups.get(name);
+    if (backup !== undefined && draw.chance(this.scenario.faults.restore) && this.#mayRestore(name)) {
+      process.say('comes back from a backup');
+      process.disk.restore(backup);
+      this.truth.trust.restored.add(name);
+    } else if (draw.chance(0.5)) this.#backups.set(name, process.disk.backup());
+    this.world.schedule(draw.between(50, 4000), 'crash', () => process.start());
+  }
+
+  /** Nodes may always; fewer than t members and f witnesses may, corrupt ones counted in. */
+  #mayRestore(name: string): boolean {
+    const { corrupt, restored } = this.truth.trust;
+    if (this.founding.nodes.includes(name)) return true;
+    if (!this.founding.members.includes(name) && !this.founding.witnesses.includes(name)) return false;
+    const holders = new Set([...corrupt, ...restored].filter((other) => !this.founding.nodes.includes(other)));
+    return holders.add(name).size < this.founding.sizes.threshold;
+  }
+
+  /** Everything asked for has ended, or can never begin. */
+  #isOver(): boolean {
+    if (this.#network.isFaulty || !this.officer.isDone || !this.coordinator.isUp) return false;
+    const t = this.coordinator.transcript;
+    for (const announce of t.announces.values())
+      if (announce.openedAs === null && !isWithdrawn(t, announce)) return false;
+    for (const round of t.rounds.values()) {
+      if (isRunning(round)) return false;
+      if (round.phase === 'released' && round.releasedBy.length < this.founding.recipients.length) {
+        // A second recipient may have nothing to open with: it came back without its key.
+        if (!this.founding.recipients.some((name) => this.truth.trust.restored.has(name))) continue;
+      }
+    }
+    return true;
+  }
+
+  #whatRuns(): string {
+    const t = this.coordinator.transcript;
+    const running = [...t.rounds.values()].filter(isRunning).map((r) => `round ${r.record.number} is ${r.phase}`);
+    const closed = [...t.announces.values()]
+      .filter((a) => a.openedAs === null && !isWithdrawn(t, a))
+      .map((a) => `round ${a.number} never opened`);
+    return [...running, ...closed, this.officer.isDone ? '' : 'an officer waits'].join(', ');
+  }
+
+  #judge(): void {
+    const { primitives: p } = this.founding.kit;
+    const leaves = this.coordinator.durable;
+    for (const [index, hash] of this.truth.acknowledged) {
+      const leaf = leaves[index];
+      if (leaf === undefined || toHex(leafHash(p, leaf)) !== hash) throw new Violation('S7', `leaf ${index} is gone`);
+    }
+    judgeLog(p, this.founding.genesis, leaves);
+    const t = this.coordinator.transcript;
+    const decided = [...t.rounds.values()].filter((round) => 'decision' in round && round.decision !== null);
+    const charged = decided.reduce((sum, round) => sum + round.record.charge.rhoNano, 0);
+    if (t.ledger.spentRhoNano !== charged) {
+      throw new Violation('S9', `${t.ledger.spentRhoNano} of ${charged} nano-rho are in the ledger`);
+    }
+    this.#judgeResults();
+    this.#judgeSecrets();
+  }
+
+  #judgeResults(): void {
+    const { restored } = this.truth.trust;
+    for (const round of this.coordinator.transcript.rounds.values()) {
+      if (round.phase === 'released' && !this.truth.opened.has(round.id)) {
+        throw new Violation('S1', `round ${round.record.number} has a result that nobody opened`);
+      }
+      if (round.phase !== 'aborted' || round.decision === null) continue;
+      const ready = [...round.decision.attempt.ready].filter((name) => !restored.has(name));
+      const cause = this.founding.recipients.some((name) => restored.has(name));
+      if (ready.length >= this.founding.sizes.threshold && !cause) {
+        throw new Violation('S12', `round ${round.record.number} was aborted: ${round.reason}`);
+      }
+    }
+  }
+
+  #judgeSecrets(): void {
+    for (const process of [...this.nodes, ...this.members, ...this.recipients]) {
+      if (!(process instanceof ReaderProcess) || !this.truth.isHonest(process.name)) continue;
+      for (const announce of process.t.announces.values()) {
+        if (isWithdrawn(process.t, announce) && process.holds(announce.hash)) {
+          throw new Violation('S10', `${process.name} still holds its key of round ${announce.number}`);
+        }
+      }
+      for (const round of process.t.rounds.values()) {
+        if (!isOver(process.t, round)) continue;
+        if (process.holds(round.id) || process.holds(round.record.announce)) {
+          throw new Violation('S10', `${process.name} still holds those of round ${round.record.number}`);
+        }
+      }
+    }
+  }
+
+  /** What came of it, in words that do not depend on keys: equal for toy and real primitives. */
+  get outcome(): string[] {
+    return [...this.coordinator.transcript.rounds.values()].map((round) => {
+      const last = round.attempts.at(-1);
+      const cohort = last?.cohort.map((upload) => upload.node).join(' ') ?? '';
+      const opened = this.truth.opened.get(round.id);
+      const values = opened === undefined ? '' : [...opened.values].join('');
+      const why = round.phase === 'aborted' ? round.reason : '';
+      const liars = round.phase === 'released' ? round.liars.join(' ') : '';
+      return `${round.record.number} ${round.phase} ${why} ${round.attempts.length} [${cohort}] ${values} (${liars})`;
+    });
+  }
+}

@@ -1,0 +1,48 @@
+import { toBase64 } from '../../crypto/encoding.ts';
+import { xwingKeyPair } from '../../crypto/hpke.ts';
+import { SecretBytes } from '../../crypto/secret.ts';
+import { boxHashFor } from '../../protocols/member.ts';
+import type { Attempt, Confirm } from '../../protocols/transcript.ts';
+import { ROUNDS } from './disk.ts';
+import { CallFailed } from './network.ts';
+import { asFailure, type Task } from './process.ts';
+import { ReaderProcess } from './reader-process.ts';
+
+/** A member or a recipient: whoever makes a key per round. Mirrors `logRoundKey` of src/party/member.ts and fetch.ts. */
+export abstract class HolderProcess extends ReaderProcess {
+  holds(announce: string): boolean {
+    return this.disk.has(`${ROUNDS}${announce}`);
+  }
+
+  /** The key is durable before its leaf is sent. */
+  protected *logRoundKey(announce: string): Task {
+    const key = `${ROUNDS}${announce}`;
+    if (!this.disk.has(key)) yield* this.write([[key, this.founding.rng(32)]]);
+    using seed = this.roundKey(announce);
+    const kemKey = toBase64(xwingKeyPair(this.primitives, seed).publicKey);
+    yield* this.append(this.leaf('round-key', { announce, kemKey }));
+  }
+
+  protected roundKey(announce: string): SecretBytes {
+    return new SecretBytes('round key', this.disk.get<Uint8Array>(`${ROUNDS}${announce}`)!.slice());
+  }
+
+  protected *forgetRoundKey(announce: string): Task {
+    yield* this.write([[`${ROUNDS}${announce}`, null]]);
+  }
+
+  /** A box, checked against the hash that the log has; null where no replica has it. */
+  protected *fetchBox(attempt: Attempt, confirm: Confirm): Task<Uint8Array | null> {
+    const request = { close: attempt.close, node: confirm.node, holder: this.name };
+    const hash = boxHashFor(attempt, confirm, this.name);
+    const refuse = (sealed: Uint8Array): CallFailed | null =>
+      this.founding.hash(sealed) === hash ? null : new CallFailed('PAYLOAD_HASH');
+    try {
+      return yield* this.askReplicas(this.founding.aggregators, 'fetchBox', request, refuse);
+    } catch (error) {
+      const failure = asFailure(error);
+      if (failure.isElsewhere && failure.code !== 'DEADLINE' && failure.code !== 'UNAVAILABLE') return null;
+      throw failure;
+    }
+  }
+}

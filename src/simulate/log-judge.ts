@@ -1,0 +1,157 @@
+import { toHex } from '../../crypto/encoding.ts';
+import { leafHash } from '../../crypto/merkle.ts';
+import type { Primitives } from '../../crypto/primitives.ts';
+import type { AnyLeaf, Body } from '../../protocols/leaves.ts';
+import { type RoundRecord, roundIdOf } from '../../protocols/record.ts';
+import { Violation } from './truth.ts';
+
+/**
+ * A second implementation of what makes a decision valid (S8) and what it costs (S9). It shares no rule with
+ * `protocols/rules*.ts`, keeps plain lists, and knows only what a person would check by hand: who was in, who confirmed,
+ * who was ready, what was charged. Leaves that lost a race are those that it has no use for.
+ */
+interface JudgedRound {
+  readonly record: RoundRecord;
+  /** First upload of each node before the first close. */
+  readonly uploads: Map<string, number>;
+  readonly closes: JudgedClose[];
+  decided: boolean;
+  answered: Set<string>;
+  ended: boolean;
+}
+
+interface JudgedClose {
+  readonly hash: string;
+  readonly sumHash: string;
+  readonly cohort: readonly string[];
+  /** First confirmation of each node. */
+  readonly confirms: Map<string, number>;
+  readonly ready: Set<string>;
+}
+
+const bad = (index: number, what: string): never => {
+  throw new Violation('S8', `leaf ${index}: ${what}`);
+};
+
+export function judgeLog(p: Primitives, genesis: Body<'genesis'>, leaves: readonly Uint8Array[]): void {
+  const rounds = new Map<string, JudgedRound>();
+  const byClose = new Map<string, JudgedRound>();
+  const byDecide = new Map<string, JudgedRound>();
+  const windows = new Set<string>();
+  const organisations = new Map<string, string>();
+  const revoked = new Set<string>();
+  let spent = 0;
+
+  for (const [index, bytes] of leaves.entries()) {
+    const leaf = JSON.parse(new TextDecoder().decode(bytes)) as AnyLeaf;
+    const hash = toHex(leafHash(p, bytes));
+    const { actor } = leaf;
+    if (leaf.kind === 'enrol') organisations.set(leaf.body.name, leaf.body.organisation);
+    else if (leaf.kind === 'revoke') revoked.add(leaf.body.name);
+    else if (leaf.kind === 'open') {
+      const { record } = leaf.body;
+      const id = roundIdOf(p, record);
+      if (rounds.has(id)) continue;
+      const round = {
+        record,
+        uploads: new Map(),
+        closes: [],
+        decided: false,
+        answered: new Set<string>(),
+        ended: false,
+      };
+      rounds.set(id, round);
+    } else if (leaf.kind === 'upload') {
+      const round = rounds.get(leaf.body.round);
+      if (round?.closes.length === 0 && !round.ended && !round.uploads.has(actor)) round.uploads.set(actor, index);
+    } else if (leaf.kind === 'close') {
+      const round = rounds.get(leaf.body.round);
+      if (round === undefined || round.ended || round.decided) continue;
+      const close = judgeClose(round, leaf.body, hash, index);
+      if (close.cohort.some((node) => revoked.has(node))) bad(index, 'a revoked node is in U');
+      const held = new Set(close.cohort.map((node) => organisations.get(node)));
+      if (held.size < Math.max(genesis.minimums.organisations, round.record.minOrganisations))
+        bad(index, 'too few orgs');
+      if (close.cohort.length < Math.max(genesis.minimums.cohort, round.record.parameters.minCohort))
+        bad(index, 'U is below min_cohort');
+      round.closes.push(close);
+      byClose.set(hash, round);
+    } else if (leaf.kind === 'confirm') {
+      const close = currentClose(byClose.get(leaf.body.close), leaf.body.close);
+      if (close?.cohort.includes(actor) === true && !close.confirms.has(actor)) close.confirms.set(actor, index);
+    } else if (leaf.kind === 'ready') {
+      const round = byClose.get(leaf.body.close);
+      const close = currentClose(round, leaf.body.close);
+      if (close === null || !round!.record.members.some(({ name }) => name === actor)) continue;
+      if (close.confirms.size === close.cohort.length) close.ready.add(actor);
+      else bad(index, `${actor} is ready before all of U confirmed`);
+    } else if (leaf.kind === 'decide') {
+      const round = rounds.get(leaf.body.round);
+      if (round === undefined || round.ended) continue;
+      judgeDecision(round, leaf.body, windows, genesis.threshold, index);
+      byDecide.set(hash, round);
+      spent += leaf.body.rhoNano;
+      if (spent > genesis.budget.rhoNano) throw new Violation('S9', `leaf ${index} spends ${spent} nano-rho`);
+    } else if (leaf.kind === 'answer') {
+      const round = byDecide.get(leaf.body.decide);
+      if (round === undefined) bad(index, 'an answer to no decision');
+      if (!round!.closes.at(-1)!.ready.has(actor)) bad(index, 'an answer of a member that was not ready');
+      if (!round!.ended) round!.answered.add(actor);
+    } else if (leaf.kind === 'release') {
+      const round = byDecide.get(leaf.body.decide);
+      if (round === undefined) bad(index, 'a result of no decision');
+      if (round!.answered.size < genesis.threshold) bad(index, 'a result from fewer than t answers');
+      round!.ended = true;
+    } else if (leaf.kind === 'abort') {
+      const round = rounds.get(leaf.body.round);
+      if (round !== undefined) round.ended = true;
+    }
+  }
+}
+
+function currentClose(round: JudgedRound | undefined, close: string): JudgedClose | null {
+  const last = round?.closes.at(-1);
+  return last !== undefined && last.hash === close && !round!.decided && !round!.ended ? last : null;
+}
+
+function judgeClose(round: JudgedRound, body: Body<'close'>, hash: string, index: number): JudgedClose {
+  const last = round.closes.at(-1);
+  if (body.attempt !== round.closes.length + 1) bad(index, 'attempts do not follow one another');
+  const nodeOf = new Map([...round.uploads].map(([node, at]) => [at, node]));
+  const cohort = body.uploads.map((at) => nodeOf.get(at) ?? bad(index, `${at} is nobody’s first upload`));
+  if (new Set(cohort).size !== cohort.length) bad(index, 'a node is in U twice');
+  if (last === undefined) {
+    if (cohort.length !== round.uploads.size) bad(index, 'an upload before the close is not in U');
+  } else {
+    if (cohort.length >= last.cohort.length) bad(index, 'a new attempt is not smaller');
+    for (const node of cohort) if (!last.confirms.has(node)) bad(index, `${node} had not confirmed`);
+  }
+  return { hash, sumHash: body.sumHash, cohort, confirms: new Map(), ready: new Set() };
+}
+
+function judgeDecision(
+  round: JudgedRound,
+  body: Body<'decide'>,
+  windows: Set<string>,
+  threshold: number,
+  index: number,
+): void {
+  const { record } = round;
+  const last = round.closes.at(-1);
+  if (round.decided) bad(index, 'a second decision of a round');
+  if (last?.hash !== body.close) bad(index, 'a decision of another attempt than the last');
+  const confirms = last!.cohort.map((node) => last!.confirms.get(node));
+  if (
+    confirms.some((at, i) => at === undefined || at !== body.confirms[i]) ||
+    confirms.length !== body.confirms.length
+  ) {
+    bad(index, 'a decision without the first confirmation of all of U');
+  }
+  if (last!.ready.size < threshold) bad(index, `a decision with ${last!.ready.size} ready members`);
+  if (body.sumHash !== last!.sumHash) bad(index, 'a decision over another sum');
+  if (body.rhoNano !== record.charge.rhoNano) bad(index, 'a decision at another price');
+  const window = `${record.taskHash} ${record.modelHash} ${record.window}`;
+  if (windows.has(window)) bad(index, 'a second decision of a task, model and window');
+  windows.add(window);
+  round.decided = true;
+}

@@ -1,0 +1,250 @@
+import { createChecksum } from '../../crypto/checksum.ts';
+import { fromHex } from '../../crypto/encoding.ts';
+import { ringShape } from '../../crypto/params.ts';
+import { createEncryptor, type PayloadContext } from '../../crypto/payload.ts';
+import { SecretBytes } from '../../crypto/secret.ts';
+import { openModel } from '../../protocols/model-box.ts';
+import {
+  type Confirmation,
+  makeConfirmation,
+  mayUpload,
+  type NodeDuty,
+  nodeDuties,
+  RoundSecrets,
+  resealFor,
+  uploadBody,
+} from '../../protocols/node.ts';
+import { type RoundRecord, recordHashOf } from '../../protocols/record.ts';
+import { checkRound } from '../../protocols/site-policy.ts';
+import { type Attempt, newestModel, type Round } from '../../protocols/transcript.ts';
+import { ROUNDS } from './disk.ts';
+import { DIMENSION } from './founding.ts';
+import { splitBlocks } from './memory-world.ts';
+import type { Box } from './messages.ts';
+import { CallFailed } from './network.ts';
+import { accepted, type Services, type Task } from './process.ts';
+import { ReaderProcess } from './reader-process.ts';
+
+const CHARGES = 'charges/';
+const uploadKey = (round: string): string => `${ROUNDS}${round}/upload`;
+const confirmKey = (round: string, close: string): string => `${ROUNDS}${round}/confirm-${close}`;
+
+/** What `writeUpload` of src/party/node.ts keeps in one file. */
+interface KeptUpload {
+  readonly leaf: Uint8Array;
+  readonly payloadHash: string;
+  readonly key: Int16Array;
+  readonly updateHash: Uint8Array;
+  readonly maskSecret: Uint8Array;
+}
+
+interface KeptConfirm {
+  readonly seed: Uint8Array;
+  readonly leaf: Uint8Array;
+  readonly correction: Uint8Array;
+  readonly boxes: readonly Box[];
+}
+
+/** A site's node, whose update is one-hot: 1 at its own coordinate. Mirrors src/party/node.ts, write by write. */
+export class NodeProcess extends ReaderProcess {
+  readonly services: Services = {};
+  /** Duties that this process has done: its leaf may be in the log, but not yet in a cosigned head. */
+  #done = new Set<string>();
+  #isFirst = true;
+
+  protected override begin(): void {
+    this.#done = new Set();
+    this.#isFirst = true;
+    super.begin();
+  }
+
+  /** Whether anything of a round is left. */
+  holds(round: string): boolean {
+    return this.disk.keys(`${ROUNDS}${round}/`).length > 0;
+  }
+
+  protected *act(): Task<boolean> {
+    if (this.#isFirst) yield* this.#removeSpent();
+    this.#isFirst = false;
+    const duties = nodeDuties(this.t, this.name, (id) => this.holds(id));
+    return yield* this.firstPossible(
+      duties.filter((duty) => !this.#done.has(dutyKey(duty))),
+      (duty) => this.perform(duty),
+    );
+  }
+
+  protected *perform(duty: NodeDuty): Task {
+    const { round } = duty;
+    if (duty.duty === 'upload') yield* this.#upload(round);
+    else if (duty.duty === 'confirm') yield* this.#confirm(round, duty.attempt);
+    else if (duty.duty === 'reseal') yield* this.#reseal(round, duty.attempt, duty.holder);
+    else yield* this.#forget(round);
+    this.#done.add(dutyKey(duty));
+  }
+
+  protected context(record: RoundRecord): PayloadContext {
+    const { parameters } = record;
+    const engine = this.founding.engine(ringShape(parameters));
+    return { parameters, recordHash: recordHashOf(this.primitives, record), engine, primitives: this.primitives };
+  }
+
+  /** One-hot: nobody else's coordinate, and another one in each of four rounds in turn. */
+  protected values(round: Round): Int32Array {
+    const values = new Int32Array(DIMENSION);
+    values[(round.record.number % 4) * 8 + this.founding.nodes.indexOf(this.name)] = 1;
+    return values;
+  }
+
+  #charged(except = ''): number {
+    let spent = 0;
+    for (const key of this.disk.keys(CHARGES)) if (key !== CHARGES + except) spent += this.disk.get<number>(key)!;
+    return spent;
+  }
+
+  *#upload(round: Round): Task {
+    if (!this.disk.has(uploadKey(round.id))) {
+      const refusal = mayUpload(this.founding.sitePolicy, this.t, round, this.name, this.#charged());
+      if (refusal !== null) return this.say(`round refused: ${refusal.rejected}`);
+      yield* this.#fetchModel(round.record.modelHash);
+      yield* this.#prepare(round, this.values(round));
+    }
+    const { leaf, payloadHash } = this.disk.get<KeptUpload>(uploadKey(round.id))!;
+    const payload = this.disk.get<Uint8Array>(`blobs/${payloadHash}`)!;
+    yield* this.askReplicas(this.founding.aggregators, 'upload', { leaf, payload });
+  }
+
+  *#fetchModel(modelHash: string): Task<Uint8Array> {
+    const entry = this.t.models.findLast((model) => model.modelHash === modelHash);
+    if (entry === undefined) throw new CallFailed('UNKNOWN_MODEL');
+    const key = `blobs/${entry.sealedHash}`;
+    if (!this.disk.has(key)) {
+      const fetched = yield* this.call(this.setting.coordinator, 'getModel', entry.sealedHash);
+      if (this.founding.hash(fetched) !== entry.sealedHash) throw new CallFailed('MODEL_MISMATCH');
+      yield* this.write([[key, fetched]]);
+    }
+    const kem = this.founding.secret(`${this.name} kem`);
+    const sealed = this.disk.get<Uint8Array>(key)!;
+    return accepted(openModel(this.primitives, kem, this.t.logId, this.name, sealed, modelHash));
+  }
+
+  /** The payload first; last the file that says that the rest is complete. */
+  *#prepare(round: Round, values: Int32Array): Task {
+    const { rng } = this.founding;
+    const context = this.context(round.record);
+    using seed = new SecretBytes('upload seed', rng(32));
+    using encryptor = createEncryptor(context, values, seed);
+    const payload = this.tamperPayload(round, encryptor.block(0));
+    const payloadHash = this.founding.hash(payload);
+    this.setting.truth.plain.set(payloadHash, values.slice());
+    yield* this.write([[`blobs/${payloadHash}`, payload]]);
+    using secrets = new RoundSecrets(
+      encryptor.key.slice(),
+      new SecretBytes('update hash', encryptor.updateHash.bytes.slice()),
+      new SecretBytes('mask key', rng(32)),
+    );
+    const header = { hash: payloadHash, bytes: payload.length };
+    const body = uploadBody(this.primitives, rng, round, secrets, header, this.head);
+    const kept: KeptUpload = {
+      leaf: this.leaf('upload', body),
+      payloadHash,
+      key: secrets.key.slice(),
+      updateHash: secrets.updateHash.bytes.slice(),
+      maskSecret: secrets.maskSecret.bytes.slice(),
+    };
+    yield* this.write([[uploadKey(round.id), kept]]);
+  }
+
+  #secrets(round: Round): RoundSecrets {
+    const kept = this.disk.get<KeptUpload>(uploadKey(round.id));
+    if (kept === undefined) throw new CallFailed('KEY_LOST');
+    return new RoundSecrets(
+      this.tamperKey(round, kept.key.slice()),
+      new SecretBytes('update hash', kept.updateHash.slice()),
+      new SecretBytes('mask key', kept.maskSecret.slice()),
+    );
+  }
+
+  *#confirm(round: Round, attempt: Attempt): Task {
+    const { kit, rng, sitePolicy, aggregators } = this.founding;
+    const p = kit.primitives;
+    const key = confirmKey(round.id, attempt.close);
+    if (!this.disk.has(key)) {
+      const charged = this.#charged(round.id);
+      const refusal = checkRound(sitePolicy, this.t, round.record, this.name, charged);
+      if (refusal !== null) return this.say(`round refused: ${refusal.rejected}`);
+      using secrets = this.#secrets(round);
+      const context = this.context(round.record);
+      const own = attempt.cohort.find((upload) => upload.node === this.name)!;
+      const payload = this.disk.get<Uint8Array>(`blobs/${own.body.payloadHash}`);
+      if (payload === undefined) throw new CallFailed('NOT_FOUND');
+      using checksum = createChecksum(context, fromHex(attempt.close, 32));
+      for (const [block, wire] of splitBlocks(context, payload)) checksum.add(block, wire);
+      using fresh = new SecretBytes('attempt seed', rng(32));
+      const place = { round, attempt, node: this.name };
+      const value = checksum.value();
+      const confirmation = makeConfirmation(p, rng, this.t, sitePolicy, place, secrets, fresh, value);
+      if ('rejected' in confirmation) return this.say(`set refused: ${confirmation.rejected}`);
+      const made = this.tamperConfirmation(round, confirmation);
+      const seed = fresh.bytes.slice();
+      yield* this.write([[CHARGES + round.id, round.record.charge.rhoNano]]);
+      const kept: KeptConfirm = {
+        seed,
+        leaf: this.leaf('confirm', made.body),
+        correction: made.correction,
+        boxes: made.boxes,
+      };
+      yield* this.write([[key, kept]]);
+    }
+    const { leaf, correction, boxes } = this.disk.get<KeptConfirm>(key)!;
+    this.setting.truth.confirmed(this.name, round, attempt, this.founding.hash(leaf));
+    yield* this.askReplicas(aggregators, 'confirm', { leaf, correction, boxes });
+  }
+
+  *#reseal(round: Round, attempt: Attempt, holder: string): Task {
+    const { kit, rng, aggregators } = this.founding;
+    using secrets = this.#secrets(round);
+    const kept = this.disk.get<KeptConfirm>(confirmKey(round.id, attempt.close));
+    if (kept === undefined) throw new CallFailed('KEY_LOST');
+    using fresh = new SecretBytes('attempt seed', kept.seed.slice());
+    const place = { round, attempt, node: this.name };
+    const again = resealFor(kit.primitives, rng, this.t, place, secrets, fresh, holder);
+    const box = { holder, sealed: this.tamperReseal(again.sealed) };
+    const body = { ...again.body, hash: this.founding.hash(box.sealed) };
+    yield* this.askReplicas(aggregators, 'reseal', { leaf: this.leaf('reseal', body), box });
+  }
+
+  /** Blobs that are neither the payload of a round under way nor the newest model. */
+  *#removeSpent(): Task {
+    const uploads = this.disk.keys(ROUNDS).filter((key) => key.endsWith('/upload'));
+    const wanted = new Set(uploads.map((key) => `blobs/${this.disk.get<KeptUpload>(key)!.payloadHash}`));
+    wanted.add(`blobs/${newestModel(this.t)?.sealedHash}`);
+    const spent = this.disk.keys('blobs/').filter((key) => !wanted.has(key));
+    if (spent.length > 0) yield* this.write(spent.map((key) => [key, null]));
+  }
+
+  *#forget(round: Round): Task {
+    yield* this.write(this.disk.keys(`${ROUNDS}${round.id}/`).map((key) => [key, null]));
+    yield* this.#removeSpent();
+    const isDecided = 'decision' in round && round.decision !== null;
+    if (!isDecided) yield* this.write([[CHARGES + round.id, null]]);
+  }
+
+  /** An honest node sends what it made. Corrupt ones override these. */
+  protected tamperPayload(_round: Round, payload: Uint8Array): Uint8Array {
+    return payload;
+  }
+  protected tamperKey(_round: Round, key: Int16Array): Int16Array {
+    return key;
+  }
+  protected tamperConfirmation(_round: Round, made: Confirmation): Confirmation {
+    return made;
+  }
+  protected tamperReseal(sealed: Uint8Array): Uint8Array {
+    return sealed;
+  }
+}
+
+function dutyKey(duty: NodeDuty): string {
+  const attempt = duty.duty === 'confirm' || duty.duty === 'reseal' ? duty.attempt.close : '';
+  return `${duty.duty} ${duty.round.id} ${attempt} ${duty.duty === 'reseal' ? duty.holder : ''}`;
+}
