@@ -14,6 +14,7 @@ import { memberCommand } from './member.ts';
 import { nodeCommand } from './node.ts';
 import { policyCommand } from './policy.ts';
 import { privacyCommand } from './privacy.ts';
+import { quorumCommand } from './quorum.ts';
 import { recipientCommand } from './recipient.ts';
 import { resultCommand } from './result.ts';
 import { revokeCommand } from './revoke.ts';
@@ -25,7 +26,17 @@ const GROUPS: readonly (readonly [string, readonly (() => Command)[]])[] = [
   ['Try it:', [demoCommand]],
   [
     'Found a federation:',
-    [initCommand, keysCommand, privacyCommand, taskCommand, policyCommand, inviteCommand, enrolCommand, revokeCommand],
+    [
+      initCommand,
+      keysCommand,
+      privacyCommand,
+      taskCommand,
+      policyCommand,
+      inviteCommand,
+      enrolCommand,
+      revokeCommand,
+      quorumCommand,
+    ],
   ],
   [
     'Run a party:',

@@ -73,7 +73,7 @@ export async function foundLocally(request: LocalFederationRequest): Promise<Loc
   for (const card of cards) {
     installCertificate(path(card.name), await certify(authority, card, now), federation.authority);
     const joined = joinFederation(p, path(card.name), federation);
-    if (joined.possession === null || card.role === 'witness') continue;
+    if (joined.possession === null || card.role === 'witness' || card.role === 'member') continue;
     enrolments.push(enrolLeaf(p, founders, federation, joined, now.getTime()));
   }
   await issueOfficer(founders, authority, 'officer', 'founders', now);

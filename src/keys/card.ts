@@ -43,7 +43,7 @@ export function checkpointSeed(p: Primitives, identity: SecretBytes): SecretByte
 
 /** Signs for the card's own keys in one log: what an enrol leaf carries. */
 export function signPossession(p: Primitives, card: Card, identity: SecretBytes, log: string): Card {
-  if (card.role === 'coordinator' || card.role === 'member') return card;
+  if (card.role === 'coordinator') return card;
   const { name, role, organisation, region, key, kemKey, tlsKeySha256 } = card;
   const bytes = possessionBytes(log, { name, role, organisation, region, key, kemKey, tlsKeySha256 });
   return { ...card, possession: toBase64(sign(p, identity, DOMAIN.enrolment, bytes)) };
