@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Federation, readFederation } from '../config/federation.ts';
+import { readRequired } from '../config/files.ts';
 import type { Card } from '../keys/card.ts';
 import { issueOfficer, readAuthority } from '../keys/found.ts';
 import { readCard } from '../keys/party-folder.ts';
@@ -37,7 +37,8 @@ export async function renewCards(
 /** A fresh key and certificate for the officer: nobody pins it. */
 export async function renewOfficer(folder: string, say: (line: string) => void): Promise<void> {
   const path = join(folder, 'officer', 'tls.crt');
-  const { name, organisation } = identityOf(readFileSync(path, 'utf8'));
+  const read = (): string => readRequired(path, "the officer's certificate").toString('utf8');
+  const { name, organisation } = identityOf(read());
   await issueOfficer(folder, await readAuthority(folder), name, organisation, new Date());
-  say(`${name}: renewed with a fresh key, good until ${dateOf(readFileSync(path, 'utf8'))}`);
+  say(`${name}: renewed with a fresh key, good until ${dateOf(read())}`);
 }

@@ -153,6 +153,7 @@ describe('in a federation', () => {
   });
 
   it("an officer's is renewed by the founders alone", async () => {
+    expect(await codeOf(renewOfficer(lab.path('witness-1'), () => {}))).toBe('FILE_MISSING');
     await expire(join(founders, 'officer'));
     expect(await codeOf(openCaller(founders))).toBe('CERTIFICATE_EXPIRED');
     await renewOfficer(founders, (line) => said.push(line));
