@@ -90,7 +90,7 @@ export function createHttpApp(options: HttpOptions): Express {
   app.get('/checkpoint', async (_request, response) => {
     const note = await log.file('checkpoint');
     if (note === undefined) return sendProblem(response, 'NOT_FOUND');
-    return void response.set('Cache-Control', 'no-cache').type('text/plain; charset=utf-8').send(Buffer.from(note));
+    return void response.set('Cache-Control', 'no-store').type('text/plain; charset=utf-8').send(Buffer.from(note));
   });
   app.get('/tile/*path', async (request, response) => {
     const tile = await log.file(request.path.slice(1));

@@ -5,14 +5,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { cosign } from '../../crypto/checkpoint.ts';
+import { leafHash } from '../../crypto/merkle.ts';
 import { formatSignatures, makeSigner, parseVkey } from '../../crypto/note.ts';
 import { SecretBytes } from '../../crypto/secret.ts';
+import { parseProof, verifyProof } from '../../crypto/tlog-proof.ts';
 import { auditFolder } from '../../src/audit/audit-folder.ts';
+import { serveHttp } from '../../src/http/serve.ts';
 import { parseOutsideWitness } from '../../src/keys/outside-witness.ts';
-import { exportLog } from '../../src/log/log-folder.ts';
+import { logSource } from '../../src/log/log-source.ts';
+import { Mirror } from '../../src/log/mirror.ts';
+import { proveLeaf } from '../../src/log/prove.ts';
 import { httpWitness } from '../../src/party/ask-witness.ts';
 import type { RunningCoordinator } from '../../src/party/coordinator.ts';
 import { makeWitnessKey, runLogWitness, witnessVkey } from '../../src/party/log-witness.ts';
+import { freePort } from '../../src/platform/free-port.ts';
 import { nodePrimitives as p } from '../../src/platform/primitives-node.ts';
 import { witnesses } from '../faults/log-fixture.ts';
 import { TileLog } from '../reference/tile-log.ts';
@@ -38,10 +44,8 @@ describe('a federation with a witness of other people', () => {
   const [name, keyFile] = ['witness.example/w1', join(scratch, 'witness.key')];
 
   it('runs a round whose heads need its cosignature over HTTP; a stranger’s policy verifies the log', async () => {
-    // A port that is free now; the witness is told of the log only after the log was founded.
-    const probe = await serve(() => {});
-    const { port } = new URL(probe.url);
-    await probe[Symbol.asyncDispose]();
+    // The witness is told of the log only after the log was founded.
+    const port = await freePort(new Set());
     makeWitnessKey(keyFile);
     const text = `outside ${witnessVkey(name, keyFile)} http://127.0.0.1:${port}/`;
     // W = 7, w = 5: with two witnesses of the federation gone, five are left, the stranger's among them.
@@ -52,7 +56,7 @@ describe('a federation with a witness of other people', () => {
     });
     expect(lab.logPolicy.quorum).toBe('quorum');
     const setting = {
-      ...{ host: '127.0.0.1', port: Number(port), name, keyFile, stateFolder: join(scratch, 'state') },
+      ...{ host: '127.0.0.1', port, name, keyFile, stateFolder: join(scratch, 'state') },
       logs: lab.logPolicy.logs.map(({ verifier }) => verifier),
     };
     const coordinator = (await lab.run('coordinator')) as RunningCoordinator;
@@ -75,13 +79,21 @@ describe('a federation with a witness of other people', () => {
     );
     await lab.log.until((t) => t.size > before.checkpoint.size, AbortSignal.timeout(30_000));
     await witness.stop();
-    await exportLog(coordinator.keeper.log, join(scratch, 'log'));
+    // A stranger copies the log over HTTP, proves a leaf of it, and audits the copy.
+    await using http = await serveHttp({ log: coordinator.keeper.log, rounds: async () => [] }, '127.0.0.1', 0);
+    const source = logSource(http.url);
+    const options = { primitives: p, source, policy: lab.logPolicy, folder: join(scratch, 'log') };
+    const { size } = await (await Mirror.open(options)).step();
+    expect(size).toBe(coordinator.keeper.log.published!.checkpoint.size);
+    const proven = await proveLeaf(p, source, size - 1, lab.logPolicy);
+    const leaf = leafHash(p, proven.entry);
+    expect(verifyProof(p, parseProof(proven.proof), leaf, lab.logPolicy).checkpoint.size).toBe(size);
     const { exitCode, text: report } = await auditFolder({
       folder: join(scratch, 'log'),
       policyFile: join(lab.folder, 'founders', 'policy.txt'),
     });
     expect([exitCode, report]).toEqual([0, expect.stringContaining('cosigned by outside at ')]);
-  }, 60_000);
+  }, 180_000);
 });
 
 describe('a witness that lies or fails', () => {

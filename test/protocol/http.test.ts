@@ -80,7 +80,7 @@ describe('log files over HTTP', () => {
   it('give a stranger the whole log: checkpoint, tiles and entries verify', async () => {
     const response = await get('/checkpoint');
     expect(response.headers.get('content-type')).toBe('text/plain; charset=utf-8');
-    expect(response.headers.get('cache-control')).toBe('no-cache');
+    expect(response.headers.get('cache-control')).toBe('no-store');
     const opened = openCheckpoint(p, new Uint8Array(await response.arrayBuffer()), policy);
     expect([opened.checkpoint.size, opened.quorum]).toEqual([SIZE, true]);
     const files = new Map<string, Uint8Array>();
