@@ -16,7 +16,7 @@ import { hashWithLabel } from './signature.ts';
  * (Schwartz-Zippel), six rows with (2/q)^6. Six, because whoever writes the close leaf can grind it.
  */
 
-export const CHECKSUM_ROWS = 6;
+const CHECKSUM_ROWS = 6;
 
 export interface PayloadChecksum extends Disposable {
   /**

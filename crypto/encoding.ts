@@ -208,11 +208,9 @@ function integerBytes(value: number | bigint, bytes: number, littleEndian: boole
 }
 
 /** Fixed-width unsigned integers. @throws CryptoError OUT_OF_RANGE for a fraction, a negative or a wider value. */
-export const u16le = (value: number): Uint8Array => integerBytes(value, 2, true);
 export const u16be = (value: number): Uint8Array => integerBytes(value, 2, false);
 export const u32le = (value: number): Uint8Array => integerBytes(value, 4, true);
 export const u32be = (value: number): Uint8Array => integerBytes(value, 4, false);
-export const u64le = (value: number | bigint): Uint8Array => integerBytes(value, 8, true);
 export const u64be = (value: number | bigint): Uint8Array => integerBytes(value, 8, false);
 
 /** @throws CryptoError `code` unless `bytes` has exactly that length. */

@@ -21,7 +21,7 @@ export interface GaussianTable {
   readonly largestMagnitude: number;
 }
 
-export const TABLE_BITS = 128;
+const TABLE_BITS = 128;
 /** The base distribution is cut where less than 2^-TAIL_BITS of it is left. */
 const TAIL_BITS = 112;
 const MAX_SHIFT = 22;

@@ -7,7 +7,7 @@ import { SecretBytes, wipe } from './secret.ts';
 /** Lengths in bytes: of ML-KEM-768 (FIPS 203), of X-Wing, and what a sealed message has more than its plaintext. */
 const ML_KEM_PUBLIC_BYTES = 1184;
 const ML_KEM_CIPHERTEXT_BYTES = 1088;
-export const XWING_SEED_BYTES = 32;
+const XWING_SEED_BYTES = 32;
 export const XWING_PUBLIC_BYTES = ML_KEM_PUBLIC_BYTES + 32;
 export const XWING_ENC_BYTES = ML_KEM_CIPHERTEXT_BYTES + 32;
 export const SEAL_OVERHEAD_BYTES = XWING_ENC_BYTES + 16;

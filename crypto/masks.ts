@@ -8,7 +8,7 @@ import { SecretBytes, wipe } from './secret.ts';
 import { infoWithLabel } from './signature.ts';
 
 /** The complete graph's limit; beyond it the sparse graph of Bell et al. (ia.cr/2020/704) is needed. */
-export const MAX_MASKED_NODES = 1024;
+const MAX_MASKED_NODES = 1024;
 
 /** What a mask is bound to: two nodes that differ in any of it get masks that do not cancel. */
 export interface MaskContext {

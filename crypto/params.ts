@@ -49,14 +49,14 @@ export interface RoundParameters extends RoundRequest {
 }
 
 /** Standard deviation of k_i and e_ij: 6.4 (docs/parameters.md says why), in tenths to stay with integers. */
-export const SIGMA_TENTHS = 64;
+const SIGMA_TENTHS = 64;
 /** Coefficients per group of the wire format. */
 export const GROUP = 128;
 /**
  * Fewest coefficients sent per block: each refuses a wrong key with probability 3/4, and a key that is wrong on purpose
  * has to satisfy all of them (docs/parameters.md).
  */
-export const MIN_COEFFICIENTS = 512;
+const MIN_COEFFICIENTS = 512;
 const MAX_SETS = 256;
 const MAX_DIMENSION = 2 ** 30;
 

@@ -7,7 +7,7 @@ import { wipe } from './secret.ts';
  * Vectors over Z_M, M a power of two of at most 2^16, one coefficient per 16-bit word. All arithmetic is modulo 2^16,
  * which typed arrays do for free, and is brought below M once at the end: M divides 2^16.
  */
-export const MAX_MODULUS_BITS = 16;
+const MAX_MODULUS_BITS = 16;
 
 if (new Uint8Array(new Uint16Array([1]).buffer)[0] !== 1) {
   throw new CryptoError('BAD_VALUE', 'the wire format is little-endian and so must be the machine');
@@ -55,21 +55,12 @@ function expandWords(p: Primitives, seed: SecretBytes, length: number): Uint16Ar
 }
 
 /**
- * PRG(seed): AES-256-CTR from counter block zero, little-endian words of 16 bits, the low log2 M bits of each.
- * Deterministic; one seed is used for one vector only.
+ * target += PRG(seed) or target -= PRG(seed), modulo 2^16; the expansion is wiped. PRG(seed): AES-256-CTR from counter block
+ * zero, little-endian words of 16 bits. Deterministic; one seed is used for one vector only.
  *
  * @param seed - 32 secret bytes, already bound to what they are for. Not wiped here.
- * @param modulusBits - log2 M, at most 16.
- * @param length - coefficients: N of the payload's ring.
- * @returns coefficients uniform in [0, M); secret, the caller's to wipe.
- * @throws CryptoError BAD_LENGTH if the seed is not 32 bytes, BAD_VALUE
+ * @throws CryptoError BAD_LENGTH if the seed is not 32 bytes.
  */
-export function expandMask(p: Primitives, seed: SecretBytes, modulusBits: number, length: number): Uint16Array {
-  requireModulusBits(modulusBits);
-  return reduceResidues(expandWords(p, seed, length), modulusBits);
-}
-
-/** target += PRG(seed) or target -= PRG(seed), modulo 2^16; the expansion is wiped. */
 export function applyExpanded(p: Primitives, target: Uint16Array, seed: SecretBytes, sign: 1 | -1): void {
   const words = expandWords(p, seed, target.length);
   if (sign === 1) addResidues(target, words);

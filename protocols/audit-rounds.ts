@@ -35,7 +35,7 @@ export function decisionOf(round: Round): Decision | null {
 }
 
 /** Sets whose holders logged different hashes of K_T, with the members that did. */
-export function shareDisputes(round: Round, decision: Decision): { readonly sets: number; readonly members: string[] } {
+function shareDisputes(round: Round, decision: Decision): { readonly sets: number; readonly members: string[] } {
   const { members, threshold } = round.record.parameters;
   const sets = subsets(members, threshold);
   const names = round.record.members.map(({ name }) => name);

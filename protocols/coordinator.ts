@@ -49,7 +49,7 @@ function openDuty(t: Transcript, announce: Announce, patience: Patience): Coordi
 }
 
 /** Nodes that may still upload: not revoked, and enrolled before the round's model was logged, so that it is sealed to them. */
-export function expectedNodes(t: Transcript, { record }: Round): string[] {
+function expectedNodes(t: Transcript, { record }: Round): string[] {
   const model = t.models[record.modelNumber]!;
   const nodes = [...t.parties.values()].filter((party) => party.role === 'node' && !party.revoked);
   return nodes.filter((party) => party.index < model.index).map((party) => party.name);

@@ -1,7 +1,7 @@
 import { setCount } from '../crypto/params.ts';
 
 /** Most sets of n-t+1 members that a round can carry: each costs every node a seed and every member an expansion. */
-export const MAX_SHARING_SETS = 256;
+const MAX_SHARING_SETS = 256;
 
 /**
  * Whether replicated secret sharing t of n can be carried (DESIGN 5).

@@ -7,7 +7,7 @@ import { chargeRhoNano } from './accountant.ts';
 import { bigField, countField, hashField, labelField, nameField } from './fields.ts';
 
 /** Payload parameters, as `deriveParameters` gives them; everybody derives them again and compares. */
-export const parametersField = z.strictObject({
+const parametersField = z.strictObject({
   dimension: countField,
   bits: countField,
   nodesMax: countField,

@@ -7,7 +7,7 @@ import { logChoose, logErfc, logSumExp } from './special-functions.ts';
  */
 
 /** Orders that cover epsilon 0.1 to 20 at usual deltas; the ones that the published values were computed with. */
-export const ORDERS: readonly number[] = [
+const ORDERS: readonly number[] = [
   ...Array.from({ length: 99 }, (_, i) => 1 + (i + 1) / 10),
   ...Array.from({ length: 52 }, (_, i) => 12 + i),
 ];
@@ -67,12 +67,7 @@ export type Conversion = 'mironov' | 'tight';
  * Epsilon of order alpha. 'mironov': R + ln(1/delta) / (alpha-1) (arXiv 1702.07476, Proposition 3). 'tight': R + ln(1 - 1/alpha)
  * - (ln delta + ln alpha) / (alpha-1) (Canonne, Kamath, Steinke, Proposition 12; Balle et al. 2020, Theorem 21).
  */
-export function epsilonOfRenyi(
-  divergence: number,
-  order: number,
-  delta: number,
-  conversion: Conversion = 'tight',
-): number {
+function epsilonOfRenyi(divergence: number, order: number, delta: number, conversion: Conversion = 'tight'): number {
   const epsilon =
     conversion === 'mironov'
       ? divergence - Math.log(delta) / (order - 1)

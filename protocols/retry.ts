@@ -22,7 +22,7 @@ const RETRIED: ReadonlySet<string> = new Set([
 type Window = Pick<Round['record'], 'taskHash' | 'modelHash' | 'window'>;
 
 /** Whether a round may be named by a retry: it was decided, and ended because it could not be opened. */
-export function isFailed(round: Round): boolean {
+function isFailed(round: Round): boolean {
   return round.phase === 'aborted' && round.decision !== null && RETRIED.has(round.reason);
 }
 

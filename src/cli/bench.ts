@@ -1,7 +1,7 @@
 import { Argument, Command } from 'commander';
 import { examples } from './settings.ts';
 
-export const BENCHES = ['payload', 'noise', 'aggregate', 'quorum', 'masks', 'round', 'tables'] as const;
+const BENCHES = ['payload', 'noise', 'aggregate', 'quorum', 'masks', 'round', 'tables'] as const;
 
 export function benchCommand(): Command {
   return new Command('bench')

@@ -4,7 +4,7 @@ import type { Round } from '../../protocols/transcript.ts';
 import { writeDurably } from '../config/files.ts';
 
 /** Where a node writes its plain integers when a round asks for it and the site allows it. Private, never sent. */
-export function checkSumPath(folder: string, roundId: string): string {
+function checkSumPath(folder: string, roundId: string): string {
   return join(folder, 'check-sums', `${roundId}.i32`);
 }
 

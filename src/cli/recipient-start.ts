@@ -8,7 +8,7 @@ import { type RecipientSetting, runRecipient } from '../party/recipient.ts';
 import { createModelMaker } from '../training/model-maker.ts';
 
 /** `recipient.yaml` of a recipient's folder. Paths are relative to the folder. */
-export const recipientConfigField = z.strictObject({
+const recipientConfigField = z.strictObject({
   tasks: z.array(z.string().min(1)).min(1),
   engine: z.enum(['auto', 'kernel', 'node-seal']).default('auto'),
   /** host:port to bind where that is not the card's address. */

@@ -21,7 +21,7 @@ export function splitAddress(address: string): { readonly host: string; readonly
 }
 
 /** Where a party's server is, and the SHA-256 of its certificate's public key that clients pin (64 hex digits). */
-export const endpointField = z.strictObject({ name: nameField, address: addressField, tlsKeySha256: hashField });
+const endpointField = z.strictObject({ name: nameField, address: addressField, tlsKeySha256: hashField });
 export type Endpoint = z.infer<typeof endpointField>;
 
 /** Prefix of a service over HTTP. */

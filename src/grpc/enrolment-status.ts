@@ -3,7 +3,7 @@ import type { StatusName } from './errors.ts';
 import { errorLayer } from './status.ts';
 
 /** What a caller is told when a request to enrol is refused. */
-export const ENROLMENT_STATUS = {
+const ENROLMENT_STATUS = {
   NOT_INVITED: 'PERMISSION_DENIED',
   WRONG_TOKEN: 'UNAUTHENTICATED',
   INVITATION_EXPIRED: 'FAILED_PRECONDITION',

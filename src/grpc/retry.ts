@@ -34,7 +34,7 @@ export interface RetryOptions {
 }
 
 /** How long a call and its repetitions may take together where the caller says nothing, in ms. */
-export const DEFAULT_DEADLINE_MS = 30_000;
+const DEFAULT_DEADLINE_MS = 30_000;
 
 /**
  * Repeats an attempt while it fails with a retryable error and time is left. Requests must be such that doing them

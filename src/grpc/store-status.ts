@@ -3,7 +3,7 @@ import type { StatusName } from './errors.ts';
 import { errorLayer } from './status.ts';
 
 /** What a caller is told when a party's store refuses. */
-export const STORE_STATUS = {
+const STORE_STATUS = {
   NOT_FOUND: 'NOT_FOUND',
   CONFLICT: 'ABORTED',
   CORRUPT: 'DATA_LOSS',

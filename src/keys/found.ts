@@ -46,7 +46,7 @@ export function partyFields({ name, role, organisation, region, key, kemKey, tls
 }
 
 /** Smallest w with 2w > W + f. */
-export function cosignaturesNeeded(witnesses: number, faulty: number): number {
+function cosignaturesNeeded(witnesses: number, faulty: number): number {
   return Math.floor((witnesses + faulty) / 2) + 1;
 }
 

@@ -8,10 +8,10 @@ import { ProtocolError } from '../../protocols/errors.ts';
 import { countField, hashField, keyField, labelField, nameField, signatureField } from '../../protocols/fields.ts';
 
 /** Longest invitation, in bytes. */
-export const MAX_INVITATION_BYTES = 4096;
+const MAX_INVITATION_BYTES = 4096;
 
 /** Roles that an enrol leaf can give. Members and the coordinator are fixed in genesis. */
-export const invitedRoles = ['node', 'recipient', 'aggregator', 'witness'] as const;
+const invitedRoles = ['node', 'recipient', 'aggregator', 'witness'] as const;
 export type InvitedRole = (typeof invitedRoles)[number];
 
 const invitationFields = {

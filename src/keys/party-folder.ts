@@ -59,7 +59,7 @@ export async function createPartyFolder(p: Primitives, rng: Rng, folder: string,
   return card;
 }
 
-export function writeCard(folder: string, card: Card): void {
+function writeCard(folder: string, card: Card): void {
   writeDurably(join(folder, FOLDER.card), `${JSON.stringify(card, null, 2)}\n`);
 }
 

@@ -3,7 +3,7 @@ import { type Feature, type FeatureSchema, featureNames, levelName, normaliseCel
 import { column, type Table } from './table.ts';
 
 /** Name of the first column of every design matrix, always 1. */
-export const INTERCEPT = '(intercept)';
+const INTERCEPT = '(intercept)';
 
 /** Features are rounded to multiples of 2^-10, so that gradients can be added without rounding (gradients.ts). */
 export const FEATURE_STEP = 2 ** -10;

@@ -6,7 +6,7 @@ import { parse } from 'csv-parse/sync';
 import { LearningError } from './errors.ts';
 
 /** Largest table file that is read, after decompression. */
-export const TABLE_BYTES_MAX = 256 * 1024 * 1024;
+const TABLE_BYTES_MAX = 256 * 1024 * 1024;
 
 /** A table as its owner wrote it: named columns of text cells. Cells become numbers only under a public schema. */
 export interface Table {

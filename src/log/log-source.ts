@@ -18,7 +18,7 @@ export interface LogSource {
 }
 
 /** A folder that `exportLog` or a mirror wrote. */
-export function folderSource(folder: string): LogSource {
+function folderSource(folder: string): LogSource {
   const read = folderReader(folder);
   return { name: folder, read: async (path) => read(path) };
 }

@@ -12,7 +12,7 @@ import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
 import type { Running } from './running.ts';
 import { witnessing } from './witnessing.ts';
 
-export const ROUND_KEY = 'round.key';
+const ROUND_KEY = 'round.key';
 const ANSWERS = 'answers';
 
 type Seeds = Map<string, readonly SecretBytes[]>;

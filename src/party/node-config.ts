@@ -21,8 +21,6 @@ export const nodeConfigField = z.strictObject({
   listen: addressField.optional(),
 });
 
-export type NodeConfig = z.infer<typeof nodeConfigField>;
-
 /** A node's configuration with the files that it names. @throws ConfigError */
 export function readNodeConfig(folder: string) {
   const config = readValidated(join(folder, 'node.yaml'), "the node's configuration", nodeConfigField);

@@ -3,7 +3,7 @@ import { TlsError } from './errors.ts';
 
 const DAY_MS = 86_400_000;
 /** A party says that its certificate expires from so many days before, each day. */
-export const WARN_DAYS = 30;
+const WARN_DAYS = 30;
 
 /** End of validity of a chain's first certificate, in ms since 1970. @param certificates - PEM, unverified. */
 export function expiryOf(certificates: string): number {

@@ -64,11 +64,10 @@ const nodePlan = z.strictObject({
   }),
 });
 
-export const learningPlanField = z.discriminatedUnion('unit', [recordPlan, nodePlan]);
+const learningPlanField = z.discriminatedUnion('unit', [recordPlan, nodePlan]);
 
 export type LearningPlan = z.infer<typeof learningPlanField>;
 export type RecordPlan = z.infer<typeof recordPlan>;
-export type NodePlan = z.infer<typeof nodePlan>;
 
 /**
  * Reads a task's plan.

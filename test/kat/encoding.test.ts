@@ -11,11 +11,9 @@ import {
   toBase64,
   toHex,
   u16be,
-  u16le,
   u32be,
   u32le,
   u64be,
-  u64le,
   utf8,
 } from '../../crypto/encoding.ts';
 import { CryptoError } from '../../crypto/errors.ts';
@@ -139,10 +137,10 @@ describe('byte encodings', () => {
   });
 
   it('integers of fixed width', () => {
-    expect(toHex(u16le(0x1234)) + toHex(u16be(0x1234))).toBe('34121234');
+    expect(toHex(u16be(0x1234))).toBe('1234');
     expect(toHex(u32le(0x12345678)) + toHex(u32be(0x12345678))).toBe('7856341212345678');
-    expect(toHex(u64le(1)) + toHex(u64be(2n ** 64n - 2n))).toBe('0100000000000000fffffffffffffffe');
-    for (const call of [() => u16le(65_536), () => u32be(-1), () => u32le(0.5), () => u64be(2n ** 64n)]) {
+    expect(toHex(u64be(2n ** 64n - 2n))).toBe('fffffffffffffffe');
+    for (const call of [() => u16be(65_536), () => u32be(-1), () => u32le(0.5), () => u64be(2n ** 64n)]) {
       expect(code(call)).toBe('OUT_OF_RANGE');
     }
     expect(compareBytes(utf8('a'), utf8('ab'))).toBeLessThan(0);

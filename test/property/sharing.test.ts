@@ -5,7 +5,7 @@ import { CryptoError } from '../../crypto/errors.ts';
 import { xwingKeyPair } from '../../crypto/hpke.ts';
 import type { Rng } from '../../crypto/primitives.ts';
 import { noblePrimitives } from '../../crypto/primitives-noble.ts';
-import { addResidues, expandMask, reduceResidues } from '../../crypto/residues.ts';
+import { addResidues, applyExpanded, reduceResidues } from '../../crypto/residues.ts';
 import { SecretBytes } from '../../crypto/secret.ts';
 import { type Holder, openAnswer, openSeeds, sealAnswer, sealSeeds, shareSumHash } from '../../crypto/share-box.ts';
 import { candidates, disputes, liars } from '../../crypto/share-claims.ts';
@@ -185,7 +185,7 @@ describe('sharing', () => {
     for (const length of [1, 99, 100]) {
       for (const count of [0, 1, 3, 4, 5]) {
         const slow = new Uint16Array(length);
-        for (const seed of seeds.slice(0, count)) addResidues(slow, expandMask(noblePrimitives, seed, 16, length));
+        for (const seed of seeds.slice(0, count)) applyExpanded(noblePrimitives, slow, seed, 1);
         expect(shareSum(p, seeds.slice(0, count), 16, length)).toEqual(slow);
         expect(shareSum(p, seeds.slice(0, count), BITS, length)).toEqual(reduceResidues(slow, BITS));
       }
@@ -197,7 +197,7 @@ describe('sharing', () => {
     const words = [0x95dc, 0x78c0, 0x40a2, 0x8989, 0x48ad, 0x14a2, 0x8492, 0x8720];
     for (const primitives of [p, noblePrimitives]) {
       using zero = new SecretBytes('zero', new Uint8Array(32));
-      expect([...expandMask(primitives, zero, BITS, 8)]).toEqual(words.map((word) => word & 0x7ff));
+      expect([...shareSum(primitives, [zero], BITS, 8)]).toEqual(words.map((word) => word & 0x7ff));
     }
   });
 
@@ -270,7 +270,7 @@ describe('boxes', () => {
 
   it('carries an answer, bound to decision, member and recipient, and refuses a malformed one', () => {
     const answer = { decideHash: p.sha256(utf8('decide')), bucket: 0, member: 1, recipient: 0 };
-    const sums = new Map([0, 2].map((t) => [t, expandMask(p, seeds[t / 2]!, BITS, 100)]));
+    const sums = new Map([0, 2].map((t) => [t, shareSum(p, [seeds[t / 2]!], BITS, 100)]));
     const sealed = sealAnswer(p, rng, answer, publicKey, new Map([...sums].reverse()), BITS);
     expect(openAnswer(p, key, answer, sealed, BITS, 100)).toEqual({ sums });
     for (const change of [{ decideHash: new Uint8Array(32) }, { bucket: 1 }, { member: 0 }, { recipient: 1 }]) {
