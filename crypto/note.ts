@@ -52,7 +52,11 @@ const bad = (message: string): CryptoError => new CryptoError('BAD_ENCODING', me
 
 /** U+0000..U+001F but newline: C2SP signed-note refuses them. */
 function hasControl(text: string): boolean {
-  return Array.prototype.some.call(text, (character: string) => character < ' ' && character !== '\n');
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit < 0x20 && unit !== 0x0a) return true;
+  }
+  return false;
 }
 
 function requireName(name: string): void {
