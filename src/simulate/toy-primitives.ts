@@ -1,3 +1,4 @@
+import { bytesEqual } from '../../crypto/encoding.ts';
 import { CryptoError } from '../../crypto/errors.ts';
 import type { Primitives } from '../../crypto/primitives.ts';
 import { ToyHash } from './toy-hash.ts';
@@ -75,7 +76,7 @@ export function toyPrimitives(): Primitives {
     aes256GcmOpen(key, nonce, aad, sealed) {
       const body = sealed.subarray(0, sealed.length - 16);
       const tag = tagOf(key, nonce, aad, body);
-      if (sealed.length < 16 || tag.some((byte, i) => byte !== sealed[body.length + i])) {
+      if (sealed.length < 16 || !bytesEqual(tag, sealed.subarray(body.length))) {
         throw new CryptoError('BAD_CIPHERTEXT', 'the tag does not fit');
       }
       return xor(body, keystream(key, body.length));
@@ -89,8 +90,7 @@ export function toyPrimitives(): Primitives {
     ed25519Verify(publicKey, message, signature) {
       const seed = signers.get(idOf(publicKey));
       if (seed === undefined || signature.length !== 64) return false;
-      const genuine = signatureOf(seed, message);
-      return genuine.every((byte, i) => byte === signature[i]);
+      return bytesEqual(signatureOf(seed, message), signature);
     },
     x25519PublicKey,
     x25519Agree(secret, publicKey) {
@@ -105,9 +105,12 @@ export function toyPrimitives(): Primitives {
       if (publicKey.length !== 1184) throw new CryptoError('BAD_KEY', 'malformed key');
       const ciphertext = new Uint8Array(1088);
       new DataView(ciphertext.buffer).setUint32(0, ++encapsulations);
-      return { ciphertext, sharedSecret: hash(USE.kem, publicKey, ciphertext.subarray(0, 4)).bytes(32) };
+      return {
+        ciphertext,
+        sharedSecret: hash(USE.kem, publicKey.subarray(0, 32), ciphertext.subarray(0, 4)).bytes(32),
+      };
     },
     mlKem768Decapsulate: (seed, ciphertext) =>
-      hash(USE.kem, hash(USE.kemKey, seed).bytes(1184), ciphertext.subarray(0, 4)).bytes(32),
+      hash(USE.kem, hash(USE.kemKey, seed).bytes(32), ciphertext.subarray(0, 4)).bytes(32),
   };
 }

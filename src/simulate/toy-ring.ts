@@ -13,6 +13,7 @@ import { GROUP } from '../../crypto/params.ts';
  * 2^-60), checksums are linear. Nothing is hidden from whoever solves 32 equations.
  */
 const WORDS = 32;
+const FOLDED = 512;
 const ROTATION = 127;
 const LOG_DELTA = 11;
 const BOUND = 200;
@@ -25,17 +26,19 @@ export function toyRing(shape: RingShape): RingEngine {
     shape.primes.reduce((sum, prime) => sum + (coefficients / GROUP) * 16 * (32 - Math.clz32(prime - 1)), 0);
   const limit = Math.floor(q / 2 ** (LOG_DELTA + 1));
 
-  /** <a_j, k> mod q. Words are cut to 20 bits: 4096 products with |k| < 2^20 stay exact in a double. */
+  /**
+   * <a_j, k> mod q. The key is folded to FOLDED public odd combinations of its coefficients first; all sums stay exact in
+   * a double: |k| < 2^10, 8-bit multipliers, 8 terms, then 20-bit words.
+   */
   const products = (a: PublicStream, key: ArrayLike<number>): Float64Array => {
-    const stream = a(0, 4 * degree);
-    const words = new Uint32Array(stream.slice().buffer);
-    for (let i = 0; i < degree; i++) words[i]! >>>= 12;
+    const stream = a(0, degree + 4 * FOLDED);
+    const words = new Uint32Array(stream.slice(degree).buffer);
+    const folded = new Float64Array(FOLDED);
+    for (let i = 0; i < degree; i++) folded[i & (FOLDED - 1)]! += (stream[i]! | 1) * key[i]!;
     const out = new Float64Array(WORDS);
     for (let j = 0; j < WORDS; j++) {
-      const shift = j * ROTATION;
       let sum = 0;
-      for (let i = 0; i < degree - shift; i++) sum += words[i + shift]! * key[i]!;
-      for (let i = degree - shift; i < degree; i++) sum += words[i + shift - degree]! * key[i]!;
+      for (let i = 0; i < FOLDED; i++) sum += (words[(i + j * ROTATION) & (FOLDED - 1)]! >>> 12) * folded[i]!;
       out[j] = sum % q;
     }
     return out;
