@@ -1,6 +1,7 @@
+import { DigestSet } from './digest-set.ts';
 import type { Body } from './leaves.ts';
 import { newLedger } from './ledger.ts';
-import type { Announce, ModelEntry, Party, Round, Transcript } from './transcript.ts';
+import type { Announce, ModelEntry, Party, Round, Seen, Transcript } from './transcript.ts';
 import { NO_LOG } from './verified.ts';
 
 /** What one counted leaf changes. Rules return it; `applyPatch` alone writes, so a rejected leaf cannot have changed anything. */
@@ -28,9 +29,9 @@ export function emptyTranscript(): Transcript {
     size: 0,
     quorum: { number: 0, members: [], threshold: 0 },
     parties: new Map(),
-    keys: new Set(),
-    nonces: new Set(),
-    leaves: new Set(),
+    keys: new DigestSet(),
+    nonces: new DigestSet(),
+    leaves: new DigestSet(),
     announces: new Map(),
     rounds: new Map(),
     roundOfClose: new Map(),
@@ -76,5 +77,7 @@ type Writable<T> =
       ? Set<V>
       : T extends readonly (infer V)[]
         ? V[]
-        : T;
+        : T extends Seen
+          ? DigestSet
+          : T;
 type Mutable = { -readonly [K in keyof Transcript]: Writable<Transcript[K]> };

@@ -1,3 +1,4 @@
+import type { DigestSet } from './digest-set.ts';
 import type { Body, Role } from './leaves.ts';
 import type { Ledger } from './ledger.ts';
 import type { RoundRecord } from './record.ts';
@@ -16,11 +17,11 @@ export interface Transcript {
   readonly quorum: { readonly number: number; readonly members: readonly string[]; readonly threshold: number };
   readonly parties: ReadonlyMap<string, Party>;
   /** Every public key ever logged, of whatever kind, and the hashes of TLS keys: none is used twice. */
-  readonly keys: ReadonlySet<string>;
+  readonly keys: Seen;
   /** Nonces and payload hashes of uploads, seed commitments of confirmations: none occurs twice. */
-  readonly nonces: ReadonlySet<string>;
+  readonly nonces: Seen;
   /** Hash of every leaf. The same bytes twice are never two acts. */
-  readonly leaves: ReadonlySet<string>;
+  readonly leaves: Seen;
   readonly announces: ReadonlyMap<string, Announce>;
   /** By round id. */
   readonly rounds: ReadonlyMap<string, Round>;
@@ -31,6 +32,9 @@ export interface Transcript {
   readonly models: readonly ModelEntry[];
   readonly ledger: Ledger;
 }
+
+/** What may not occur a second time in a log. */
+export type Seen = Pick<DigestSet, 'has' | 'size'>;
 
 export interface Party {
   readonly name: string;
