@@ -2,7 +2,7 @@ import { addSignatures, openCheckpoint, signCheckpoint, type VerifiedCheckpoint 
 import { bytesEqual, concat, toHex, u64be } from '../../crypto/encoding.ts';
 import { CryptoError } from '../../crypto/errors.ts';
 import { HashTree } from '../../crypto/hash-tree.ts';
-import { consistencyProof, Frontier, type HashReader, inclusionProof, leafHash } from '../../crypto/merkle.ts';
+import { consistencyProof, Frontier, type HashReader, leafHash } from '../../crypto/merkle.ts';
 import { isBy, type NoteSignature, type Signer, verifySignature } from '../../crypto/note.ts';
 import type { Policy } from '../../crypto/policy.ts';
 import type { Primitives } from '../../crypto/primitives.ts';
@@ -85,10 +85,6 @@ export class LogStore {
   /** Hashes of complete subtrees: for proofs and tiles. */
   get read(): HashReader {
     return this.#tree.read;
-  }
-
-  inclusion(index: number, size: number): Uint8Array[] {
-    return inclusionProof(this.#options.primitives, this.read, index, size);
   }
 
   consistency(from: number, to: number): Uint8Array[] {

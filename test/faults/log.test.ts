@@ -7,7 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { cosign, openCheckpoint } from '../../crypto/checkpoint.ts';
 import { utf8 } from '../../crypto/encoding.ts';
 import { readLogFiles } from '../../crypto/log-files.ts';
-import { leafHash, verifyConsistency, verifyInclusion } from '../../crypto/merkle.ts';
+import { inclusionProof, leafHash, verifyConsistency, verifyInclusion } from '../../crypto/merkle.ts';
 import { tilePath, tilesOf } from '../../crypto/tiles.ts';
 import { exportLog, folderReader } from '../../src/log/log-folder.ts';
 import type { LogStore } from '../../src/log/log-store.ts';
@@ -62,7 +62,7 @@ describe('log', () => {
     await expect(log.append([new Uint8Array(65_536)])).rejects.toThrow(code('TOO_LARGE'));
     expect(log.size).toBe(11);
     const claim = { index: 7, size: 9, leaf: leafHash(p, entry(7)), root: log.root(9) };
-    expect(verifyInclusion(p, claim, log.inclusion(7, 9))).toBe(true);
+    expect(verifyInclusion(p, claim, inclusionProof(p, log.read, 7, 9))).toBe(true);
     const heads = { from: 4, to: 11, fromRoot: log.root(4), toRoot: log.root() };
     expect(verifyConsistency(p, heads, log.consistency(4, 11))).toBe(true);
     expect(await log.entries(9, 99)).toEqual([entry(9), entry(10)]);
