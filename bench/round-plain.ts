@@ -141,6 +141,7 @@ export async function runPlainAggregator(folder: string, stateFolder: string, ke
     reseal: unused,
     fetchBox: unused,
     fetchMaskSum: unused,
+    fetchCorrection: unused,
   });
   await serve(
     party,

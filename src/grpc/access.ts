@@ -31,6 +31,7 @@ export const ACCESS = {
   '/veilsum.v1.AggregationService/Sum': ['coordinator'],
   '/veilsum.v1.AggregationService/FetchSum': ['recipient'],
   '/veilsum.v1.AggregationService/FetchMaskSum': ['coordinator', 'recipient'],
+  '/veilsum.v1.AggregationService/FetchCorrection': ['recipient'],
   '/veilsum.v1.QuorumService/PutAnswer': ['member'],
   '/veilsum.v1.QuorumService/FetchAnswers': ['recipient'],
   '/veilsum.v1.ModelService/Put': ['recipient'],

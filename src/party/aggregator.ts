@@ -160,6 +160,12 @@ function aggregation(party: Party, log: LogReader) {
       await store.blobs.put([correctionSum]);
       return { correctionSum };
     },
+    fetchCorrection: async ({ closeHash, node }) => {
+      const { attempt } = await attemptOf(closeHash);
+      const confirm = attempt.confirms.get(node);
+      if (confirm === undefined) throw new ProtocolError('UNKNOWN_CONFIRM', 'the node has not confirmed');
+      return { correction: await store.blobs.get(confirm.body.correctionHash) };
+    },
   });
 }
 

@@ -1,7 +1,9 @@
 import { fromHex, toHex } from '../../crypto/encoding.ts';
+import { CryptoError } from '../../crypto/errors.ts';
 import { blockBytes, type PayloadContext } from '../../crypto/payload.ts';
+import { addCorrections } from '../../protocols/aggregator.ts';
 import { ProtocolError } from '../../protocols/errors.ts';
-import type { Decision, Round } from '../../protocols/transcript.ts';
+import type { Confirm, Decision, Round } from '../../protocols/transcript.ts';
 import type { Connection } from '../grpc/connection.ts';
 import { download } from '../grpc/download.ts';
 import { AggregationService, QuorumService } from '../grpc/services.ts';
@@ -54,6 +56,30 @@ async function fetchCorrectionSum(party: Party, decision: Decision): Promise<Uin
     if (toHex(primitives.sha256(correctionSum)) === decision.body.correctionSumHash) return correctionSum;
     throw new ProtocolError('SUM_MISMATCH', 'not the sum of corrections that was decided over');
   });
+}
+
+/**
+ * The corrections added up by the recipient itself, each checked against its node's leaf: what an aggregator added wrongly,
+ * and the coordinator decided over, then still opens.
+ *
+ * @returns null where it comes to what was decided over, or where a correction is nowhere to be had.
+ */
+export async function addUpAgain(party: Party, round: Round, decision: Decision): Promise<Uint8Array | null> {
+  const { close, confirms } = decision.attempt;
+  const fetchOne = ({ node, body }: Confirm): Promise<Uint8Array> =>
+    askReplicas(party.aggregators, async (replica) => {
+      const request = { closeHash: fromHex(close, 32), node };
+      const { correction } = await replica.callOnce(AggregationService.fetchCorrection, request, REPLICA_MS);
+      if (toHex(primitives.sha256(correction)) === body.correctionHash) return correction;
+      throw new ProtocolError('PAYLOAD_HASH', 'not the correction that the log names');
+    });
+  try {
+    const sum = addCorrections(round.record, await Promise.all([...confirms.values()].map(fetchOne)));
+    return toHex(primitives.sha256(sum)) === decision.body.correctionSumHash ? null : sum;
+  } catch (error) {
+    if (isWithoutBytes(error) || error instanceof CryptoError) return null;
+    throw error;
+  }
 }
 
 /** Fetches the sum into the store, and the rest into memory, while the members work on their answers. */

@@ -17,7 +17,7 @@ import { type EngineChoice, warmEngines } from './engines.ts';
 import { isWithoutBytes } from './fetch.ts';
 import type { LogReader } from './log-reader.ts';
 import { logRoundKey, roundKeyOf } from './member.ts';
-import { fetchAnswers, type Gathered, gather, readBlocks } from './opening-input.ts';
+import { addUpAgain, fetchAnswers, type Gathered, gather, readBlocks } from './opening-input.ts';
 import { decodeParts, encodeParts } from './parts.ts';
 import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
 import { keepResult, resultHashFor, results } from './results.ts';
@@ -66,17 +66,15 @@ async function openGathered(
   const blocks = await readBlocks(party, context, decision.body.sumHash);
   using roundKey = roundKeyOf(party, record.announce)!;
   const block = (j: number): Uint8Array => blocks[j]!;
-  const opened = openSum(primitives, {
-    context,
-    round,
-    decision,
-    recipient: party.name,
-    roundKey,
-    correctionSum,
-    boxes,
-    answers,
-    block,
-  });
+  const input = { context, round, decision, recipient: party.name, roundKey, correctionSum, boxes, answers, block };
+  let opened = openSum(primitives, input);
+  if (isRejection(opened) && (opened.rejected === 'KEY_DOES_NOT_FIT' || opened.rejected === 'SUM_MALFORMED')) {
+    const again = await addUpAgain(party, round, decision);
+    if (again !== null) {
+      party.say('corrections were added up wrongly', { round: record.number });
+      opened = openSum(primitives, { ...input, correctionSum: again });
+    }
+  }
   return { opened, isFinal: isRejection(opened) && isBeyondMending(opened, decision, boxes.size, answers.size) };
 }
 

@@ -184,6 +184,20 @@ export interface FetchMaskSumResponse {
   correctionSum: Uint8Array;
 }
 
+/** Whose correction. */
+export interface FetchCorrectionRequest {
+  /** Hash of the close leaf, 32 bytes. */
+  closeHash: Uint8Array;
+  /** The node's name, at most 63 characters. */
+  node: string;
+}
+
+/** What the node sent. */
+export interface FetchCorrectionResponse {
+  /** The correction z_i, packed as in `ConfirmRequest`; its hash is in the confirm leaf. */
+  correction: Uint8Array;
+}
+
 function createBaseUploadStatusRequest(): UploadStatusRequest {
   return { roundId: new Uint8Array(0), node: "" };
 }
@@ -1267,6 +1281,109 @@ export const FetchMaskSumResponse: MessageFns<FetchMaskSumResponse> = {
   },
 };
 
+function createBaseFetchCorrectionRequest(): FetchCorrectionRequest {
+  return { closeHash: new Uint8Array(0), node: "" };
+}
+
+export const FetchCorrectionRequest: MessageFns<FetchCorrectionRequest> = {
+  encode(message: FetchCorrectionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.closeHash.length !== 0) {
+      writer.uint32(10).bytes(message.closeHash);
+    }
+    if (message.node !== "") {
+      writer.uint32(18).string(message.node);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchCorrectionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFetchCorrectionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.closeHash = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseFetchCorrectionResponse(): FetchCorrectionResponse {
+  return { correction: new Uint8Array(0) };
+}
+
+export const FetchCorrectionResponse: MessageFns<FetchCorrectionResponse> = {
+  encode(message: FetchCorrectionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.correction.length !== 0) {
+      writer.uint32(10).bytes(message.correction);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchCorrectionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFetchCorrectionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.correction = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 /**
  * What any aggregator replica offers. Replicas share a store and hold no state of their own: a caller may turn to
  * another one at any moment. Everything acknowledged here is durable.
@@ -1359,6 +1476,18 @@ export const AggregationServiceService = {
       Buffer.from(FetchMaskSumResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): FetchMaskSumResponse => FetchMaskSumResponse.decode(value),
   },
+  /** One node's correction: asked for only when an opening fails, to add them up again. */
+  fetchCorrection: {
+    path: "/veilsum.v1.AggregationService/FetchCorrection" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: FetchCorrectionRequest): Buffer =>
+      Buffer.from(FetchCorrectionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FetchCorrectionRequest => FetchCorrectionRequest.decode(value),
+    responseSerialize: (value: FetchCorrectionResponse): Buffer =>
+      Buffer.from(FetchCorrectionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): FetchCorrectionResponse => FetchCorrectionResponse.decode(value),
+  },
 } as const;
 
 export interface AggregationServiceServer extends UntypedServiceImplementation {
@@ -1382,6 +1511,8 @@ export interface AggregationServiceServer extends UntypedServiceImplementation {
   fetchSum: handleServerStreamingCall<FetchSumRequest, FetchSumResponse>;
   /** The sum of the corrections of all nodes of a close leaf. */
   fetchMaskSum: handleUnaryCall<FetchMaskSumRequest, FetchMaskSumResponse>;
+  /** One node's correction: asked for only when an opening fails, to add them up again. */
+  fetchCorrection: handleUnaryCall<FetchCorrectionRequest, FetchCorrectionResponse>;
 }
 
 export interface MessageFns<T> {
