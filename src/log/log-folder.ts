@@ -1,10 +1,11 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parseCheckpoint } from '../../crypto/checkpoint.ts';
 import { bytesEqual } from '../../crypto/encoding.ts';
 import { parseNote } from '../../crypto/note.ts';
 import { TILE_WIDTH, type TileRef, tileFits, tilePath, tilesOf } from '../../crypto/tiles.ts';
+import { makeFolders } from '../platform/make-folders.ts';
 import { nodeDisk } from '../store/disk.ts';
 import { asStoreError, StoreError } from '../store/errors.ts';
 import type { LogStore } from './log-store.ts';
@@ -52,7 +53,7 @@ export async function exportLog(log: LogStore, folder: string): Promise<number> 
 
 /** Size of the checkpoint that is there, which must be a prefix of the log; 0 where there is none. */
 async function requirePrefix(log: LogStore, folder: string, size: number): Promise<number> {
-  await mkdir(folder, { recursive: true });
+  makeFolders(folder);
   if (!(await exists(join(folder, 'checkpoint')))) return 0;
   const conflict = (message: string, cause?: unknown): StoreError => new StoreError('CONFLICT', message, { cause });
   let there: ReturnType<typeof parseCheckpoint>;
@@ -80,7 +81,7 @@ async function writeOnce(path: string, bytes: Uint8Array): Promise<boolean> {
     if (bytesEqual(await readFile(path), bytes)) return false;
     throw new StoreError('CONFLICT', 'a tile of the folder differs from the log');
   }
-  await mkdir(dirname(path), { recursive: true });
+  makeFolders(dirname(path));
   await writeWhole(path, bytes);
   return true;
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatWitnessRequest } from '../../crypto/witness-request.ts';
+import { makeFolders } from '../platform/make-folders.ts';
 import { nodeDisk } from '../store/disk.ts';
 import { syncUpTo, writeWhole } from './log-folder.ts';
 
@@ -23,7 +23,7 @@ export async function keepHeads(
 ): Promise<string> {
   const name = createHash('sha256').update(held).update(offered).digest('hex').slice(0, 16);
   const path = join(folder, 'evidence', name);
-  await mkdir(path, { recursive: true });
+  makeFolders(path);
   await writeWhole(join(path, 'held'), held);
   await writeWhole(join(path, 'offered'), offered);
   await writeWhole(join(path, 'proof'), formatWitnessRequest({ oldSize: heldSize, proof, note: offered }));

@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { openCheckpoint, type VerifiedCheckpoint } from '../../crypto/checkpoint.ts';
 import { bytesEqual } from '../../crypto/encoding.ts';
@@ -7,6 +6,7 @@ import { consistencyProof, Frontier, HASH_BYTES, leafHash, rootOf, verifyConsist
 import type { Policy } from '../../crypto/policy.ts';
 import type { Primitives } from '../../crypto/primitives.ts';
 import { parseBundle, TILE_WIDTH, type TileRef, tileBytes, tileFits, tilePath, tilesOf } from '../../crypto/tiles.ts';
+import { makeFolders } from '../platform/make-folders.ts';
 import { nodeDisk } from '../store/disk.ts';
 import { LogError } from './errors.ts';
 import { folderReader, removePartial, syncUpTo, writeWhole } from './log-folder.ts';
@@ -68,7 +68,7 @@ export class Mirror {
    */
   static async open(options: MirrorOptions): Promise<Mirror> {
     const mirror = new Mirror(options);
-    await mkdir(options.folder, { recursive: true });
+    makeFolders(options.folder);
     const note = mirror.#read('checkpoint');
     if (note !== undefined) mirror.#take(mirror.#verified(note, 'the copy'));
     return mirror;
@@ -221,7 +221,7 @@ export class Mirror {
         if (!this.#isFile(ref, bytes)) {
           throw new LogError('BAD_FILES', `${source.name}: ${tilePath(ref)} is not the one of its checkpoint`);
         }
-        await mkdir(dirname(path), { recursive: true });
+        makeFolders(dirname(path));
         await writeWhole(path, bytes);
         written++;
       }
