@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { addSignatures, cosign, signCheckpoint } from '../../crypto/checkpoint.ts';
 import { utf8 } from '../../crypto/encoding.ts';
 import { HashTree } from '../../crypto/hash-tree.ts';
-import { consistencyProof, leafHash } from '../../crypto/merkle.ts';
+import { consistencyProof, inclusionProof, leafHash } from '../../crypto/merkle.ts';
 import type { Signer } from '../../crypto/note.ts';
 import { bundleBytes, parseTilePath, TILE_WIDTH, tileBytes, tileFits } from '../../crypto/tiles.ts';
 import { nodePrimitives as p } from '../../src/platform/primitives-node.ts';
@@ -46,6 +46,10 @@ export class TileLog {
 
   consistency(from: number, to = this.entries.length): Uint8Array[] {
     return consistencyProof(p, this.tree.read, from, to);
+  }
+
+  inclusion(index: number, size = this.entries.length): Uint8Array[] {
+    return inclusionProof(p, this.tree.read, index, size);
   }
 
   /** Shows a head of this size from now on. */
