@@ -124,7 +124,7 @@ describe('the golden transcript', () => {
       if (taken.outcome !== 'counted') throw new Error('the golden transcript does not stand');
       transcript = taken.next;
     }
-    console.log('test/attacks/transcript-changes: changed fields, by code', Object.fromEntries(codes));
+    console.log('test/attacks/p02-transcript-changes: changed fields, by code', Object.fromEntries(codes));
     expect([...codes.values()].reduce((sum, count) => sum + count, 0)).toBeGreaterThan(500);
     expect([...codes.keys()]).toContain('BAD_SIGNATURE');
   });
