@@ -3,7 +3,7 @@ import type { BlobAudit } from '../../protocols/audit-blobs.ts';
 import type { RoundSummary } from '../../protocols/audit-rounds.ts';
 import { checkOfRemark } from '../../protocols/checks.ts';
 import type { Body } from '../../protocols/leaves.ts';
-import { printable } from './printable.ts';
+import { printable, utcTime } from './printable.ts';
 import {
   allFindings,
   blobWords,
@@ -22,7 +22,7 @@ function rho(nano: number): string {
 
 function headLines(title: string, head: Head): string[] {
   const cosigners = head.cosigners.map(({ name, timestamp }) => {
-    return `  cosigned by ${printable(name)} at ${new Date(timestamp * 1000).toISOString()}`;
+    return `  cosigned by ${printable(name)} at ${utcTime(timestamp)}`;
   });
   return [`${title}: ${printable(head.origin)}, ${head.size} leaves, root ${head.root}`, ...cosigners];
 }

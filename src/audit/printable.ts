@@ -10,3 +10,11 @@ export function printable(text: string): string {
     })
     .join('');
 }
+
+/** Last second that a Date can tell (ECMA-262, section 21.4.1.1). */
+const LAST_SECOND = 8_640_000_000_000;
+
+/** POSIX seconds of a stranger's as UTC; as they stand where no calendar reaches, so that no time stops a report. */
+export function utcTime(seconds: number): string {
+  return seconds <= LAST_SECOND ? new Date(seconds * 1000).toISOString() : `${seconds} s after 1970`;
+}
