@@ -5,6 +5,7 @@ import {
   concat,
   fromBase64,
   fromHex,
+  type Json,
   parseCanonical,
   toBase64,
   toHex,
@@ -70,8 +71,9 @@ export function openModel(
     const length = new DataView(sealed.buffer, sealed.byteOffset, 4).getUint32(0);
     if (length > MAX_HEADER_BYTES || 4 + length > sealed.length) return mismatch;
     const header = sealed.subarray(4, 4 + length);
-    const { keys } = parseCanonical(header, MAX_HEADER_BYTES) as { keys?: Record<string, unknown> };
-    const box = keys !== undefined && Object.hasOwn(keys, name) ? keys[name] : undefined;
+    const keys = fieldOf(parseCanonical(header, MAX_HEADER_BYTES), 'keys');
+    if (typeof keys !== 'object') return mismatch;
+    const box = fieldOf(keys, name);
     if (box === undefined) return reject('UNKNOWN_MODEL', 'the model was sealed before this party was enrolled');
     if (typeof box !== 'string') return mismatch;
     const opened = open(p, kem, keyInfo(log, expectedHash, name), new Uint8Array(0), fromBase64(box));
@@ -82,4 +84,10 @@ export function openModel(
     if (error instanceof CryptoError) return mismatch;
     throw error;
   }
+}
+
+/** A field of what the file's sender wrote: any JSON at all. Undefined where there is none, or no object. */
+function fieldOf(json: Json, name: string): Json | undefined {
+  if (typeof json !== 'object' || json === null || !Object.hasOwn(json, name)) return undefined;
+  return (json as { readonly [key: string]: Json })[name];
 }
