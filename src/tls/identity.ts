@@ -50,9 +50,14 @@ export function subjectUri(subject: Subject): string {
   return `veilsum:${subject.role}/${subject.name}`;
 }
 
-/** SPKI pin of a certificate: SHA-256 of its SubjectPublicKeyInfo, lower-case hex. @param certificate - PEM or DER. */
+/**
+ * SPKI pin of a certificate: SHA-256 of its SubjectPublicKeyInfo, lower-case hex.
+ *
+ * @param certificate - PEM or DER.
+ * @throws TlsError BAD_CERTIFICATE
+ */
 export function spkiPin(certificate: string | Uint8Array): string {
-  return sha256Hex(parse(certificate).publicKey.rawData);
+  return sha256Hex(fieldsOf(parse(certificate)).publicKey);
 }
 
 /**
@@ -66,12 +71,8 @@ export function spkiPin(certificate: string | Uint8Array): string {
  */
 export function identityOf(certificate: string | Uint8Array): PeerIdentity {
   const parsed = parse(certificate);
-  const uris = (parsed.getExtension(x509.SubjectAlternativeNameExtension)?.names.toJSON() ?? [])
-    .filter((name) => name.type === 'url')
-    .map((name) => String(name.value));
+  const { uris, commonNames, organisations, publicKey } = fieldsOf(parsed);
   const match = uris.length === 1 ? /^veilsum:([a-z]+)\/([a-z0-9-]+)$/.exec(uris[0]!) : null;
-  const commonNames = parsed.subjectName.getField('CN');
-  const organisations = parsed.subjectName.getField('O');
   const subject = { role: match?.[1] as TlsRole, name: match?.[2] ?? '', organisation: organisations[0] ?? '' };
   if (commonNames.length !== 1 || commonNames[0] !== subject.name || organisations.length !== 1) {
     throw new TlsError('BAD_CERTIFICATE', 'the certificate does not name one party');
@@ -83,9 +84,32 @@ export function identityOf(certificate: string | Uint8Array): PeerIdentity {
   }
   return {
     ...subject,
-    spkiSha256: sha256Hex(parsed.publicKey.rawData),
+    spkiSha256: sha256Hex(publicKey),
     certSha256: sha256Hex(parsed.rawData),
   };
+}
+
+interface Fields {
+  readonly uris: readonly string[];
+  readonly commonNames: readonly string[];
+  readonly organisations: readonly string[];
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKey: ArrayBuffer;
+}
+
+/** The library parses names and key only when it is asked for them: what is malformed inside shows here. */
+function fieldsOf(parsed: x509.X509Certificate): Fields {
+  try {
+    const names = parsed.getExtension(x509.SubjectAlternativeNameExtension)?.names.toJSON() ?? [];
+    return {
+      uris: names.filter((name) => name.type === 'url').map((name) => String(name.value)),
+      commonNames: parsed.subjectName.getField('CN'),
+      organisations: parsed.subjectName.getField('O'),
+      publicKey: parsed.publicKey.rawData,
+    };
+  } catch (cause) {
+    throw new TlsError('BAD_CERTIFICATE', 'the certificate holds a malformed name or key', { cause });
+  }
 }
 
 function parse(certificate: string | Uint8Array): x509.X509Certificate {
