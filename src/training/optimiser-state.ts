@@ -3,6 +3,7 @@ import { fromUtf8, utf8 } from '../../crypto/encoding.ts';
 import type { Model } from '../learning/model.ts';
 import type { ServerState } from '../learning/server-step.ts';
 import { decodeParts, encodeParts } from '../party/parts.ts';
+import { StoreError } from '../store/errors.ts';
 import type { RecordStore } from '../store/port.ts';
 
 /** The optimiser as it stands after a model was made. Released values only. */
@@ -16,7 +17,12 @@ const TABLE = 'optimiser';
 
 const metaField = z.strictObject({ round: z.int(), meanCount: z.number(), from: z.string() });
 
-/** The state kept for a model. @returns null where there is none, as for a first model. */
+/**
+ * The state kept for a model.
+ *
+ * @returns null where there is none, as for a first model.
+ * @throws StoreError CORRUPT
+ */
 export async function readOptimiser(
   records: Pick<RecordStore, 'get'>,
   task: string,
@@ -25,9 +31,22 @@ export async function readOptimiser(
 ): Promise<OptimiserState | null> {
   const kept = await records.get(TABLE, keyOf(task, modelHash));
   if (kept === undefined) return null;
-  const [meta, velocity] = decodeParts(kept);
-  const { round, meanCount, from } = metaField.parse(JSON.parse(fromUtf8(meta!)));
-  return { state: { model, velocity: new Float32Array(velocity!.slice().buffer), round, meanCount }, from };
+  const [meta, velocity, ...rest] = decodeParts(kept);
+  const parsed = metaField.safeParse(jsonOf(meta ?? new Uint8Array(0)));
+  if (!parsed.success || velocity?.length !== 4 * model.values.length || rest.length > 0) {
+    throw new StoreError('CORRUPT', 'the record of an optimiser is not one');
+  }
+  const { round, meanCount, from } = parsed.data;
+  return { state: { model, velocity: new Float32Array(velocity.slice().buffer), round, meanCount }, from };
+}
+
+/** Undefined, which no schema takes, for bytes that are no JSON. */
+function jsonOf(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(fromUtf8(bytes));
+  } catch {
+    return undefined;
+  }
 }
 
 /**
