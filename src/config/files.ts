@@ -10,7 +10,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { parse as parseYaml } from 'yaml';
+import { isScalar, parseDocument, visit } from 'yaml';
 import type { z } from 'zod';
 import { SecretBytes } from '../../crypto/secret.ts';
 import { makeFolders } from '../platform/make-folders.ts';
@@ -57,14 +57,45 @@ export function readRequired(path: string, what: string): Buffer {
  * @throws ConfigError INVALID with one line per wrong field: its path and what is expected.
  */
 export function readValidated<S extends z.ZodType>(path: string, what: string, schema: S): z.output<S> {
-  const text = readRequired(path, what).toString('utf8');
+  return parseValidated(readRequired(path, what).toString('utf8'), `${what} (${path})`, schema);
+}
+
+/** Longest file that is parsed, in characters: JSON, which others hand over, and YAML, which people write here. */
+const MAX_JSON_LENGTH = 1 << 20;
+const MAX_YAML_LENGTH = 1 << 14;
+/** Most characters that may open something in YAML: the parser's time and stack grow with nesting. */
+const MAX_YAML_INDICATORS = 1000;
+
+/** The same for a text. @throws ConfigError INVALID */
+export function parseValidated<S extends z.ZodType>(text: string, what: string, schema: S): z.output<S> {
+  if (text.length > MAX_JSON_LENGTH) throw new ConfigError('INVALID', `${what} is longer than any such file`);
   let value: unknown;
   try {
-    value = parseYaml(text, { maxAliasCount: 0 });
-  } catch (cause) {
-    throw new ConfigError('INVALID', `${what} is not valid YAML or JSON: ${path}`, { cause });
+    value = /^\s*\{/.test(text) ? JSON.parse(text) : parseYaml(text);
+  } catch {
+    // A flow mapping of YAML looks like JSON at first.
+    try {
+      value = parseYaml(text);
+    } catch (cause) {
+      throw new ConfigError('INVALID', `${what} is not valid YAML or JSON`, { cause });
+    }
   }
-  return validate(schema, value, `${what} (${path})`);
+  return validate(schema, value, what);
+}
+
+/** YAML without aliases and without equal keys; the library looks for those in quadratic time. */
+function parseYaml(text: string): unknown {
+  if (text.length > MAX_YAML_LENGTH) throw new RangeError('longer than any file that people write');
+  if (text.replaceAll(/[^[{?&*!|>-]/g, '').length > MAX_YAML_INDICATORS) throw new RangeError('nested too deep');
+  const document = parseDocument(text, { uniqueKeys: false });
+  if (document.errors.length > 0) throw document.errors[0]!;
+  visit(document, {
+    Map: (_, map) => {
+      const keys = map.items.map(({ key }) => (isScalar(key) ? String(key.value) : ''));
+      if (new Set(keys).size !== keys.length) throw new SyntaxError('a mapping has a key twice');
+    },
+  });
+  return document.toJS({ maxAliasCount: 0 });
 }
 
 /** @throws ConfigError INVALID */
