@@ -46,45 +46,61 @@ function writeArray(bytes: Uint8Array, offset: number, polynomials: readonly Uin
   words.fill(0);
 }
 
+/** A ciphertext of scale 1 up to its words; the total length is still zero. */
+function ciphertextHead(level: SealLevel, ntt: boolean, polynomials: number): Uint8Array {
+  const bytes = new Uint8Array(CIPHERTEXT_BYTES);
+  bytes.set(level.parmsId, HEADER_BYTES);
+  let at = HEADER_BYTES + PARMS_ID_BYTES;
+  bytes[at++] = ntt ? 1 : 0;
+  for (const field of [polynomials, level.degree, level.primes]) {
+    writeWord(bytes, at, field);
+    at += 8;
+  }
+  new DataView(bytes.buffer).setFloat64(at, 1, true);
+  writeWord(bytes, at + 8, 1);
+  return bytes;
+}
+
+/** A plaintext of scale 1 up to its words; the total length is still zero. */
+function plaintextHead(level: SealLevel, count: number): Uint8Array {
+  const bytes = new Uint8Array(PLAINTEXT_BYTES);
+  bytes.set(level.parmsId, HEADER_BYTES);
+  writeWord(bytes, HEADER_BYTES + PARMS_ID_BYTES, count);
+  new DataView(bytes.buffer).setFloat64(HEADER_BYTES + PARMS_ID_BYTES + 8, 1, true);
+  return bytes;
+}
+
+function writeObject(head: Uint8Array, polynomials: readonly Uint32Array[]): Uint8Array {
+  const count = polynomials.reduce((sum, polynomial) => sum + polynomial.length, 0);
+  const bytes = new Uint8Array(head.length + ARRAY_BYTES + 8 * count);
+  bytes.set(head);
+  writeHeader(bytes, 0, bytes.length);
+  writeArray(bytes, head.length, polynomials);
+  return bytes;
+}
+
 /**
  * A ciphertext of scale 1.
  *
  * @param polynomials - each `primes` runs of `degree` residues.
  */
 export function ciphertextBytes(level: SealLevel, ntt: boolean, polynomials: readonly Uint32Array[]): Uint8Array {
-  const count = polynomials.length * level.degree * level.primes;
-  const bytes = new Uint8Array(CIPHERTEXT_BYTES + ARRAY_BYTES + 8 * count);
-  writeHeader(bytes, 0, bytes.length);
-  bytes.set(level.parmsId, HEADER_BYTES);
-  let at = HEADER_BYTES + PARMS_ID_BYTES;
-  bytes[at++] = ntt ? 1 : 0;
-  for (const field of [polynomials.length, level.degree, level.primes]) {
-    writeWord(bytes, at, field);
-    at += 8;
-  }
-  new DataView(bytes.buffer).setFloat64(at, 1, true);
-  writeWord(bytes, at + 8, 1);
-  writeArray(bytes, CIPHERTEXT_BYTES, polynomials);
-  return bytes;
+  return writeObject(ciphertextHead(level, ntt, polynomials.length), polynomials);
 }
 
 /** A plaintext in NTT form, scale 1; a secret key is one at SEAL's key level. */
 export function plaintextBytes(level: SealLevel, residues: Uint32Array): Uint8Array {
-  const bytes = new Uint8Array(PLAINTEXT_BYTES + ARRAY_BYTES + 8 * residues.length);
-  writeHeader(bytes, 0, bytes.length);
-  bytes.set(level.parmsId, HEADER_BYTES);
-  writeWord(bytes, HEADER_BYTES + PARMS_ID_BYTES, residues.length);
-  new DataView(bytes.buffer).setFloat64(HEADER_BYTES + PARMS_ID_BYTES + 8, 1, true);
-  writeArray(bytes, PLAINTEXT_BYTES, [residues]);
-  return bytes;
+  return writeObject(plaintextHead(level, residues.length), [residues]);
 }
 
 function check(condition: boolean): void {
   if (!condition) throw new CryptoError('ENGINE_FAILED', 'not a SEAL 4.1 object of the expected shape');
 }
 
-function readArray(bytes: Uint8Array, offset: number, count: number): Uint32Array {
+/** @param head - the object as we would write it, without its words; they begin at the nested array. */
+function readArray(bytes: Uint8Array, head: Uint8Array, offset: number, count: number): Uint32Array {
   check(bytes.length === offset + ARRAY_BYTES + 8 * count);
+  for (let i = HEADER_BYTES; i < offset; i++) check(bytes[i] === head[i]);
   for (const start of [0, offset]) {
     const view = new DataView(bytes.buffer, bytes.byteOffset + start);
     check(MAGIC_AND_VERSION.every((byte, i) => bytes[start + i] === byte));
@@ -103,14 +119,21 @@ function readArray(bytes: Uint8Array, offset: number, count: number): Uint32Arra
   return residues;
 }
 
-/** The polynomials of a ciphertext, one after another. @throws CryptoError ENGINE_FAILED */
+/**
+ * The polynomials of a ciphertext of this level and scale 1, one after another. Law: written again, in the form that the
+ * object says it has, they are the same bytes.
+ *
+ * @throws CryptoError ENGINE_FAILED
+ */
 export function parseCiphertext(bytes: Uint8Array, level: SealLevel, polynomials: number): Uint32Array {
-  return readArray(bytes, CIPHERTEXT_BYTES, polynomials * level.degree * level.primes);
+  const head = ciphertextHead(level, bytes[HEADER_BYTES + PARMS_ID_BYTES] === 1, polynomials);
+  return readArray(bytes, head, CIPHERTEXT_BYTES, polynomials * level.degree * level.primes);
 }
 
-/** The residues of a plaintext in NTT form. @throws CryptoError ENGINE_FAILED */
+/** The residues of a plaintext in NTT form, by the same law. @throws CryptoError ENGINE_FAILED */
 export function parsePlaintext(bytes: Uint8Array, level: SealLevel): Uint32Array {
-  return readArray(bytes, PLAINTEXT_BYTES, level.degree * level.primes);
+  const count = level.degree * level.primes;
+  return readArray(bytes, plaintextHead(level, count), PLAINTEXT_BYTES, count);
 }
 
 /** The parms_id in a saved ciphertext or secret key: how SEAL is asked for it. */
