@@ -1,0 +1,2 @@
+// Fuzzes decoders for longer than `npm test` does. npm run fuzz -- --help
+await import('../test/fuzz/main.ts');

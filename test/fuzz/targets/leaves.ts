@@ -1,0 +1,241 @@
+import { DOMAIN } from '../../../crypto/domain.ts';
+import {
+  bytesEqual,
+  canonicalBytes,
+  fromUtf8,
+  type Json,
+  parseCanonical,
+  toBase64,
+  utf8,
+} from '../../../crypto/encoding.ts';
+import { CryptoError } from '../../../crypto/errors.ts';
+import { deriveParameters } from '../../../crypto/params.ts';
+import { SecretBytes } from '../../../crypto/secret.ts';
+import { sign } from '../../../crypto/signature.ts';
+import { isRejection, type Rejection } from '../../../protocols/errors.ts';
+import { parseVerifiedGenesis } from '../../../protocols/genesis.ts';
+import { policyOf } from '../../../protocols/log-policy.ts';
+import { recordField, roundIdOf } from '../../../protocols/record.ts';
+import { judge, verifyNext } from '../../../protocols/rules.ts';
+import { checkRound } from '../../../protocols/site-policy.ts';
+import { chargeOfTask, type Task, taskHashOf } from '../../../protocols/task.ts';
+import type { Transcript } from '../../../protocols/transcript.ts';
+import { decodeLeaf, verifyLeaf } from '../../../protocols/verified.ts';
+import { encodeParts } from '../../../src/party/parts.ts';
+import { parseTask } from '../../../src/party/round-desk.ts';
+import { nodePrimitives as p } from '../../../src/platform/primitives-node.ts';
+import { parseLearningPlan } from '../../../src/training/learning-plan.ts';
+import { PaperLog } from '../../reference/paper-log.ts';
+import { law, partsOf, type Target } from '../target.ts';
+
+/** A log with a leaf of every kind. */
+export function everyKind(): PaperLog {
+  const log = PaperLog.founded();
+  log.until('confirms');
+  const { hash } = log.attempt.confirms.get('node-1')!;
+  log.post('member-1', 'complaint', { confirm: hash, code: 'SEED_MISMATCH' });
+  log.post('node-1', 'reseal', { confirm: hash, holder: 'member-1', hash: log.attempt.close });
+  for (const member of log.members) log.post(member, 'ready', { close: log.attempt.close });
+  log.post('coordinator', 'decide', log.decide());
+  for (const member of log.members) log.post(member, 'answer', log.answer(member));
+  log.post('recipient-1', 'release', log.release());
+  log.post('root', 'revoke', { name: 'node-4', reason: 'lost' });
+  log.open(log.announced(2), { window: 'another' });
+  log.post('coordinator', 'abort', { round: log.round.id, reason: 'OPERATOR' });
+  return log;
+}
+
+const golden = everyKind();
+const shapes = golden.leaves.map((bytes) => JSON.parse(fromUtf8(bytes)) as { kind: string; actor: string });
+/** The last leaf of each kind, by index. */
+const samples = [...new Map(shapes.map(({ kind }, i) => [kind, i])).values()];
+const unsignedLeaf = (i: number): Uint8Array => {
+  const { sig, ...core } = JSON.parse(fromUtf8(golden.leaves[i]!));
+  return canonicalBytes(core);
+};
+
+/** The state before each leaf, and after the last. Rules extend the state they are given, so each is read for itself. */
+const before: Transcript[] = golden.leaves.map((_, i) => {
+  const replay = new PaperLog();
+  for (const bytes of golden.leaves.slice(1, Math.max(1, i))) replay.take(bytes);
+  return replay.transcript;
+});
+before.push(golden.transcript);
+
+const SIGNERS = ['root', 'coordinator', 'member-1', 'member-2', 'member-3', 'node-1', 'node-2', 'node-3', 'node-4'];
+const seeds = new Map(
+  [...SIGNERS, 'recipient-1'].map((name) => [name, new SecretBytes(name, p.sha256(utf8(`seed ${name}`)))]),
+);
+
+/** Signs canonical JSON as whoever it names; null where it is no canonical JSON or nobody we know. */
+export function signAs(core: Uint8Array): Uint8Array | null {
+  try {
+    const leaf = JSON.parse(fromUtf8(core)) as { actor?: unknown; kind?: unknown; body?: unknown } | null;
+    const signer = leaf?.kind === 'genesis' ? 'root' : leaf?.actor;
+    const seed = typeof signer === 'string' ? seeds.get(signer) : undefined;
+    if (leaf === null || Array.isArray(leaf) || seed === undefined) return null;
+    const { v, kind, log, actor, time, body } = leaf as Record<string, Json>;
+    const signed = canonicalBytes({ v, kind, log, actor, time, body } as Json);
+    return canonicalBytes({ ...leaf, sig: toBase64(sign(p, seed, DOMAIN.leaf, signed)) } as Json);
+  } catch (error) {
+    if (error instanceof CryptoError || error instanceof SyntaxError || error instanceof TypeError) return null;
+    throw error;
+  }
+}
+
+/** How much a state holds: a refusal must not change it. */
+const weight = (t: Transcript): string =>
+  [t.size, t.logId, t.parties.size, t.announces.size, t.rounds.size, t.roundOfClose.size, t.models.length].join();
+
+function taskSample(): Task {
+  return {
+    version: 1,
+    task: 'lead-scoring',
+    window: '2026-Q4',
+    unit: 'record',
+    recipients: ['recipient-1'],
+    dimension: 300,
+    bits: 16,
+    nodesMax: 16,
+    minCohort: 2,
+    minHonest: 2,
+    minOrganisations: 1,
+    noise: { sigma2Numerator: '10000', sigma2Denominator: '1' },
+    sensitivity2: '100',
+    clipMicro: 1_000_000,
+    scale: 10,
+    maxAttempts: 4,
+    maxLeaves: 10_000,
+    uploadMs: 1000,
+    confirmMs: 1000,
+    checkSums: false,
+    learning: {
+      version: 1,
+      unit: 'record',
+      schema: { name: 'leads', hash: '0'.repeat(64) },
+      model: { kind: 'logistic', inputs: 299 },
+      server: { learningRateMicro: 1_000_000, momentumMicro: 0, weightDecayMicro: 0 },
+      countShareMicro: 100_000,
+      bins: null,
+      recordsMax: 1000,
+    },
+  };
+}
+
+export const leaves: readonly Target[] = [
+  {
+    name: 'leaf',
+    reads: 'leaves: form',
+    form: 'json',
+    seeds: () => samples.map((i) => golden.leaves[i]!),
+    refusals: {},
+    run(input) {
+      const leaf = decodeLeaf(input);
+      if (isRejection(leaf)) return false;
+      law(bytesEqual(canonicalBytes(leaf as unknown as Json), input), 'what is accepted re-encodes equal');
+      return true;
+    },
+  },
+  {
+    name: 'signed-leaf',
+    reads: 'leaves: signature',
+    form: 'json',
+    seeds: () => samples.map((i) => golden.leaves[i]!),
+    refusals: {},
+    run(input) {
+      const known = golden.leaves.some((leaf) => bytesEqual(leaf, input));
+      const { publicKey } = { publicKey: p.ed25519PublicKey(seeds.get('coordinator')!.bytes) };
+      const verified = verifyLeaf(p, input, (leaf) => {
+        const seed = seeds.get(leaf.kind === 'genesis' ? 'root' : leaf.actor);
+        return seed === undefined ? publicKey : p.ed25519PublicKey(seed.bytes);
+      });
+      law(isRejection(verified) || known, 'only what was signed verifies');
+      return !isRejection(verified);
+    },
+  },
+  {
+    name: 'rules',
+    reads: 'leaves against the state they come to, signed by whom they name',
+    slowdown: 5,
+    form: ['bytes', 'json'],
+    seeds: () => samples.map((i) => encodeParts([Uint8Array.of(i), unsignedLeaf(i)])),
+    refusals: {},
+    run(input) {
+      const [position, core] = partsOf(input) ?? [];
+      const state = before[position?.[0] ?? -1] ?? before.at(-1)!;
+      if (core !== undefined && position?.[0] === 0) return acceptsGenesis(core);
+      const bytes = core === undefined ? null : signAs(core);
+      if (bytes === null) return false;
+      const held = weight(state);
+      const signed = verifyNext(p, state, bytes);
+      if (isRejection(signed)) return named(signed);
+      const patch = judge(p, state, signed);
+      law(weight(state) === held, 'judging changes nothing');
+      return isRejection(patch) ? named(patch) : true;
+    },
+  },
+  {
+    name: 'record',
+    reads: 'round records',
+    form: 'json',
+    seeds: () => [canonicalBytes(golden.round.record as unknown as Json)],
+    refusals: { CryptoError: ['BAD_ENCODING'] },
+    run(input) {
+      const parsed = recordField.safeParse(parseCanonical(input, 65_535));
+      if (!parsed.success) return false;
+      roundIdOf(p, parsed.data);
+      const policy = {
+        genesis: golden.transcript.logId,
+        tasks: ['lead-scoring'],
+        recipients: ['recipient-1'],
+        minCohort: 2,
+        minOrganisations: 1,
+        minHonest: 2,
+        largestSharePercent: 100,
+        budgetRhoNano: 1_000_000_000,
+        allowCheckSums: true,
+      };
+      return checkRound(policy, golden.transcript, parsed.data, 'node-1', 0) === null;
+    },
+  },
+  {
+    name: 'task',
+    reads: 'task files, their charge, parameters and learning plan',
+    form: 'json',
+    seeds: () => [canonicalBytes(taskSample() as unknown as Json)],
+    refusals: {
+      ProtocolError: ['MALFORMED'],
+      AccountingError: ['BAD_RELEASE'],
+      CryptoError: ['OUT_OF_RANGE', 'UNSAFE_PARAMETERS'],
+      TrainingError: ['BAD_PLAN'],
+      LearningError: ['BAD_SETTING'],
+    },
+    run(input) {
+      const task = parseTask(input);
+      law(bytesEqual(canonicalBytes(task as unknown as Json), input), 'what is accepted re-encodes equal');
+      taskHashOf(p, task);
+      chargeOfTask(task);
+      deriveParameters({ ...task, members: 3, threshold: 2 });
+      if (task.learning !== null) parseLearningPlan(task);
+      return true;
+    },
+  },
+];
+
+/** A first leaf, signed by the key it names, as a stranger's log would start. */
+function acceptsGenesis(core: Uint8Array): boolean {
+  const bytes = signAs(core);
+  if (bytes === null) return false;
+  const genesis = parseVerifiedGenesis(p, bytes);
+  if (isRejection(genesis)) return named(genesis);
+  policyOf(p, genesis);
+  return true;
+}
+
+const named = ({ rejected, why }: Rejection): false => {
+  law(
+    /^[A-Z_]+$/.test(rejected) && /^[\x20-\x7e\u2019]*$/.test(why),
+    `a refusal has a code and printable words: ${rejected} ${why}`,
+  );
+  return false;
+};
