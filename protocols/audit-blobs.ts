@@ -3,8 +3,8 @@ import { fromHex, toHex } from '../crypto/encoding.ts';
 import { CryptoError } from '../crypto/errors.ts';
 import { blockBytes, createSum, type PayloadContext } from '../crypto/payload.ts';
 import { addCorrections, checkCorrection } from './aggregator.ts';
-import { type Finding, finding } from './audit.ts';
 import { decisionOf } from './audit-rounds.ts';
+import { type Finding, finding } from './findings.ts';
 import type { RoundRecord } from './record.ts';
 import type { Attempt, Round, Transcript, Upload } from './transcript.ts';
 

@@ -44,29 +44,50 @@ function shareDisputes(round: Round, decision: Decision): { readonly sets: numbe
   return { sets: found.length, members: [...involved].sort((a, b) => a - b).map((index) => names[index]!) };
 }
 
+/** What an audit still says about a round once its uploads, confirmations and answers are dropped. */
+export interface RoundFacts {
+  readonly uploads: number;
+  readonly cohort: number | null;
+  readonly attempts: number;
+  /** Leaf index of the decision. */
+  readonly decided: number | null;
+  readonly disputes: ReturnType<typeof shareDisputes> | null;
+}
+
+export function factsOf(round: Round): RoundFacts {
+  const decision = decisionOf(round);
+  return {
+    uploads: round.uploads.size,
+    cohort: decision?.attempt.cohort.length ?? null,
+    attempts: round.attempts.length,
+    decided: decision?.index ?? null,
+    disputes: decision === null ? null : shareDisputes(round, decision),
+  };
+}
+
 /** One line per opened round, in the order of their open leaves. */
-export function summarise(t: Transcript): RoundSummary[] {
+export function summarise(t: Transcript, facts: (round: Round) => RoundFacts = factsOf): RoundSummary[] {
   const budget = t.ledger.budgetRhoNano;
-  const decided = [...t.rounds.values()]
-    .flatMap((round) => {
-      const decision = decisionOf(round);
-      return decision === null ? [] : [{ id: round.id, index: decision.index, cost: round.record.charge.rhoNano }];
-    })
-    .sort((a, b) => a.index - b.index);
-  return [...t.rounds.values()].map((round) => {
-    const decision = decisionOf(round);
-    const until = decision?.index ?? t.size;
-    const spent = decided.filter(({ index }) => index <= until).reduce((sum, { cost }) => sum + cost, 0);
+  const rounds = [...t.rounds.values()].map((round) => ({ round, ...facts(round) }));
+  // Charges in the order of their decisions, each with what was spent up to and with it.
+  const spentAt: { readonly index: number; readonly spent: number }[] = [];
+  for (const { round, decided } of rounds.toSorted((a, b) => (a.decided ?? 0) - (b.decided ?? 0))) {
+    if (decided === null) continue;
+    spentAt.push({ index: decided, spent: (spentAt.at(-1)?.spent ?? 0) + round.record.charge.rhoNano });
+  }
+  return rounds.map(({ round, uploads, cohort, attempts, decided }) => {
+    const until = decided ?? t.size;
+    const spent = spentAt.findLast(({ index }) => index <= until)?.spent ?? 0;
     return {
       number: round.record.number,
       task: round.record.task,
       round: round.id,
-      uploads: round.uploads.size,
-      cohort: decision?.attempt.cohort.length ?? null,
-      attempts: round.attempts.length,
-      oneAttempt: round.attempts.length <= 1,
+      uploads,
+      cohort,
+      attempts,
+      oneAttempt: attempts <= 1,
       chargeRhoNano: round.record.charge.rhoNano,
-      charged: decision !== null,
+      charged: decided !== null,
       spentRhoNano: spent,
       leftRhoNano: budget - spent,
       outcome: round.phase === 'released' || round.phase === 'aborted' ? round.phase : 'running',
@@ -88,7 +109,7 @@ export interface Remark {
 }
 
 /** Checks 11, 16 and 21: what rounds show that is no violation. */
-export function remarkRounds(t: Transcript): Remark[] {
+export function remarkRounds(t: Transcript, facts: (round: Round) => RoundFacts = factsOf): Remark[] {
   const remarks: Remark[] = [];
   for (const announce of t.announces.values()) {
     if (announce.openedAs !== null || isWithdrawn(t, announce)) continue;
@@ -106,12 +127,10 @@ export function remarkRounds(t: Transcript): Remark[] {
       const text = `round ${number} of ${task} lets nodes keep their plain updates in a private folder (check-sums)`;
       remarks.push({ code: 'PLAIN_UPDATES_KEPT', index, text });
     }
-    const decision = decisionOf(round);
-    if (decision === null) continue;
-    const differ = shareDisputes(round, decision);
-    if (differ.sets > 0) {
+    const { decided, disputes: differ } = facts(round);
+    if (differ !== null && differ.sets > 0) {
       const text = `round ${number} of ${task}: ${differ.members.join(', ')} logged different hashes for ${differ.sets} shares`;
-      remarks.push({ code: 'SHARES_DIFFER', index: decision.index, text });
+      remarks.push({ code: 'SHARES_DIFFER', index: decided, text });
     }
   }
   return remarks;

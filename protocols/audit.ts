@@ -3,13 +3,12 @@ import { bytesEqual, toHex } from '../crypto/encoding.ts';
 import { readLogFiles } from '../crypto/log-files.ts';
 import { type Policy, parsePolicy } from '../crypto/policy.ts';
 import type { Primitives } from '../crypto/primitives.ts';
+import { LeafReader } from './audit-leaves.ts';
 import { leastGenesisWitnesses, namesLogKey, witnessKeysOf } from './audit-policy.ts';
 import { type Remark, type RoundSummary, remarkRounds, summarise } from './audit-rounds.ts';
-import { CHECKS, checkOf, type FindingCode } from './checks.ts';
-import { emptyTranscript } from './patch.ts';
-import { takeLeaf } from './rules.ts';
+import { CHECKS } from './checks.ts';
+import { type Finding, finding } from './findings.ts';
 import type { Transcript } from './transcript.ts';
-import type { SignedLeaf, Verified } from './verified.ts';
 
 /** What an auditor has: files, a policy, perhaps a pin and an earlier head. No network, no trust in anybody's word. */
 export interface AuditInput {
@@ -21,19 +20,8 @@ export interface AuditInput {
   readonly genesisPin: string | null;
   /** A checkpoint the auditor saw earlier; null for none. */
   readonly since: Uint8Array | null;
-}
-
-/** A violation: what was found, where, and which rule it breaks. */
-export interface Finding {
-  /** Number of the check; null never occurs for codes of this version's rules. */
-  readonly check: number | null;
-  readonly code: FindingCode;
-  /** Leaf index; null for findings about files. */
-  readonly index: number | null;
-  /** The rule. */
-  readonly sentence: string;
-  /** What is wrong here. May hold a file's path. */
-  readonly why: string;
+  /** Keeps uploads, confirmations and answers of ended rounds in the transcript, which audit-blobs.ts reads. Costs memory. */
+  readonly keepRounds?: boolean;
 }
 
 /** A log's head as evidence: what it claims, for printing next to another one. */
@@ -61,12 +49,6 @@ export interface AuditResult {
   readonly notChecked: readonly { readonly check: number; readonly why: string }[];
   /** The state after the last good leaf. */
   readonly transcript: Transcript;
-}
-
-/** Makes a finding: the check it belongs to gives the sentence of the rule. */
-export function finding(code: FindingCode, index: number | null, why: string): Finding {
-  const check = checkOf(code);
-  return { check: check?.id ?? null, code, index, sentence: check?.sentence ?? '', why };
 }
 
 function headOf({ checkpoint, cosignatures }: VerifiedCheckpoint): Head {
@@ -127,36 +109,6 @@ function checkPolicy(policy: Policy, transcript: Transcript): Finding[] {
   return findings;
 }
 
-/** Clocks decide nothing. Differences above this are worth a line, in ms. */
-const SKEW_MS = 60_000;
-
-/** Check 22: the largest step back between a leaf's clock and the latest one before it. */
-class Clocks {
-  #latest = 0;
-  #worst: { readonly ms: number; readonly index: number; readonly actor: string } | null = null;
-
-  see({ leaf }: Verified<SignedLeaf>, index: number): void {
-    const behind = this.#latest - leaf.time;
-    if (behind > (this.#worst?.ms ?? SKEW_MS)) this.#worst = { ms: behind, index, actor: leaf.actor };
-    this.#latest = Math.max(this.#latest, leaf.time);
-  }
-
-  remarks(head: Head): Remark[] {
-    const remarks: Remark[] = [];
-    if (this.#worst !== null) {
-      const { ms, index, actor } = this.#worst;
-      const text = `the clock of ${actor} is ${Math.round(ms / 1000)} s behind one that signed before it (the largest step back)`;
-      remarks.push({ code: 'CLOCK_SKEW', index, text });
-    }
-    const cosigned = Math.max(0, ...head.cosigners.map(({ timestamp }) => timestamp)) * 1000;
-    if (cosigned > 0 && this.#latest - cosigned > SKEW_MS) {
-      const text = `a leaf is dated ${Math.round((this.#latest - cosigned) / 1000)} s after every cosignature over it`;
-      remarks.push({ code: 'CLOCK_SKEW', index: null, text });
-    }
-    return remarks;
-  }
-}
-
 function notChecked(input: AuditInput): AuditResult['notChecked'] {
   const list = CHECKS.flatMap(({ id, notClaimed }) =>
     notClaimed === undefined ? [] : [{ check: id, why: `not claimed: ${notClaimed}` }],
@@ -173,65 +125,20 @@ function notChecked(input: AuditInput): AuditResult['notChecked'] {
   return list.sort((a, b) => a.check - b.check);
 }
 
-/** Reads the leaves one by one. Stops at the first that may not stand where it stands. */
-class LeafReader {
-  readonly findings: Finding[] = [];
-  readonly remarks: Remark[] = [];
-  readonly clocks = new Clocks();
-  transcript = emptyTranscript();
-  leaves = 0;
-  readonly #p: Primitives;
-  readonly #pin: string | null;
-
-  constructor(p: Primitives, pin: string | null) {
-    this.#p = p;
-    this.#pin = pin;
-  }
-
-  take(bytes: Uint8Array, index: number, rootAt: (size: number) => Uint8Array): void {
-    // What follows a bad leaf would be judged against a state that the log itself contradicts.
-    if (this.leaves < index) return;
-    const taken = takeLeaf(this.#p, this.transcript, bytes);
-    if (taken.outcome === 'refused') {
-      this.findings.push(finding(taken.rejection.rejected, index, taken.rejection.why));
-      return;
-    }
-    this.leaves++;
-    if (taken.outcome === 'void') {
-      const { rejected, why } = taken.rejection;
-      this.remarks.push({ code: 'VOID_LEAF', index, text: `counts for nothing: ${why} (${rejected})` });
-    }
-    this.transcript = taken.next;
-    this.clocks.see(taken.signed, index);
-    if (index === 0 && this.#pin !== null && this.transcript.logId !== this.#pin) {
-      this.findings.push(finding('GENESIS_PIN', 0, 'this is not the log whose genesis was pinned'));
-    }
-    const { leaf } = taken.signed;
-    if (leaf.kind === 'upload') this.#checkSeen(leaf.body.seen, index, rootAt);
-  }
-
-  /** Check 6: a node signs the head it last saw. Another root there is a fork that a node was shown. */
-  #checkSeen(seen: { size: number; root: string }, index: number, rootAt: (size: number) => Uint8Array): void {
-    if (seen.size > index || toHex(rootAt(seen.size)) !== seen.root) {
-      this.findings.push(finding('SPLIT_VIEW', index, 'the node that signed this upload had seen another head'));
-    }
-  }
-}
-
 /**
- * Audits a log's files. Pure and offline; reads every byte of every file of the head's tree, bundle by bundle: what it
- * keeps is 64 bytes per leaf and the transcript.
+ * Audits a log's files. Pure and offline; reads every byte of every file of the head's tree, bundle by bundle. What it
+ * keeps: 64 bytes per leaf for the tree, about 40 for every hash and key that may not occur twice, running rounds.
  *
  * @returns `verified` when nothing was found, `violation` when something was, `undecided` when files are missing.
  */
 export function audit(p: Primitives, input: AuditInput): AuditResult {
-  const reader = new LeafReader(p, input.genesisPin);
+  const reader = new LeafReader(p, input.genesisPin, input.keepRounds === true);
   const findings: Finding[] = [];
   const result = (head: Head | null, since: Head | null): AuditResult => {
     const { transcript, leaves } = reader;
     const all = [...findings, ...reader.findings];
     const onlyMissing = all.length > 0 && all.every(({ code }) => code === 'FILE_MISSING');
-    const remarks = [...reader.remarks, ...remarkRounds(transcript)];
+    const remarks = [...reader.remarks, ...remarkRounds(transcript, reader.facts)];
     if (head !== null) remarks.push(...reader.clocks.remarks(head));
     if (head !== null && since !== null) remarks.push(...remarkTimes(since, head));
     return {
@@ -242,7 +149,7 @@ export function audit(p: Primitives, input: AuditInput): AuditResult {
       leaves,
       findings: all,
       remarks,
-      rounds: summarise(transcript),
+      rounds: summarise(transcript, reader.facts),
       notChecked: notChecked(input),
       transcript,
     };

@@ -1,7 +1,7 @@
 import { DigestSet } from './digest-set.ts';
 import type { Body } from './leaves.ts';
 import { newLedger } from './ledger.ts';
-import type { Announce, ModelEntry, Party, Round, Seen, Transcript } from './transcript.ts';
+import type { Announce, Decision, ModelEntry, Party, Round, Seen, Transcript } from './transcript.ts';
 import { NO_LOG } from './verified.ts';
 
 /** What one counted leaf changes. Rules return it; `applyPatch` alone writes, so a rejected leaf cannot have changed anything. */
@@ -67,6 +67,41 @@ export function applyPatch(transcript: Transcript, patch: Patch): Transcript {
     ...(patch.genesis === undefined ? {} : { genesis: patch.genesis.body, logId: patch.genesis.logId }),
     ...(patch.quorum === undefined ? {} : { quorum: patch.quorum }),
     ...(patch.ledger === undefined ? {} : { ledger: patch.ledger }),
+  };
+}
+
+/**
+ * Drops what no rule reads of a round that has its result or was aborted: uploads, attempts, answers and the announced
+ * keys. For who reads a log once and keeps facts of his own; parties have duties that look back.
+ *
+ * Law: `takeLeaf` says the same to every later leaf.
+ */
+export function dropDetail(transcript: Transcript, id: string): void {
+  const { rounds, announces } = transcript as Mutable;
+  const round = rounds.get(id);
+  if (round?.phase !== 'released' && round?.phase !== 'aborted') return;
+  // Field by field: a spread would keep what earlier phases left in the object.
+  const { openHash, openIndex, openTime, record } = round;
+  const base = { id, openHash, openIndex, openTime, record, uploads: new Map(), attempts: [] };
+  if (round.phase === 'released') {
+    const { resultHash, releasedBy, liars } = round;
+    const decision = bareDecision(round.decision);
+    rounds.set(id, { ...base, phase: 'released', decision, resultHash, releasedBy, liars });
+  } else {
+    const decision = round.decision === null ? null : bareDecision(round.decision);
+    rounds.set(id, { ...base, phase: 'aborted', reason: round.reason, decision });
+  }
+  const announce = announces.get(round.record.announce);
+  if (announce !== undefined) announces.set(announce.hash, { ...announce, roundKeys: new Map() });
+}
+
+function bareDecision(decision: Decision): Decision {
+  const none = { cohort: [], confirms: new Map(), complaints: new Map(), ready: new Set<string>() };
+  return {
+    ...decision,
+    attempt: { ...decision.attempt, ...none },
+    body: { ...decision.body, confirms: [] },
+    answers: new Map(),
   };
 }
 

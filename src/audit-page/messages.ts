@@ -1,5 +1,6 @@
-import type { Finding, Head } from '../../protocols/audit.ts';
+import type { Head } from '../../protocols/audit.ts';
 import type { Remark } from '../../protocols/audit-rounds.ts';
+import type { Finding } from '../../protocols/findings.ts';
 import type { CheckRow } from '../audit/report.ts';
 
 /** What a person chose. Handles to files, not their bytes: the worker reads what it needs, when it needs it. */

@@ -1,4 +1,6 @@
-import type { Finding, Head } from '../../protocols/audit.ts';
+import type { Head } from '../../protocols/audit.ts';
+import type { Finding } from '../../protocols/findings.ts';
+import { utcTime } from '../audit/printable.ts';
 import { element, stranger } from './elements.ts';
 import type { PageReport, RoundRow } from './messages.ts';
 
@@ -24,7 +26,7 @@ export function failure(message: string): HTMLElement {
 
 function headFacts(title: string, head: Head): HTMLElement[] {
   const cosigners = head.cosigners.map(({ name, timestamp }) => {
-    return `${stranger(name)} (${new Date(timestamp * 1000).toISOString()})`;
+    return `${stranger(name)} (${utcTime(timestamp)})`;
   });
   return [
     element('dt', {}, title),

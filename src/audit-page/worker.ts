@@ -36,7 +36,7 @@ function leavesIn(log: ReadonlyMap<string, File>): number {
   return ends.reduce((most, end) => Math.max(most, end), 1);
 }
 
-function auditLog({ log, policy, since, genesis }: Request): AuditResult | string {
+function auditLog({ log, policy, since, genesis, blobs }: Request): AuditResult | string {
   const checkpoint = readSmall(log.get('checkpoint'));
   if (checkpoint === undefined) return 'the folder holds no checkpoint';
   const policyFile = readSmall(policy);
@@ -50,7 +50,14 @@ function auditLog({ log, policy, since, genesis }: Request): AuditResult | strin
     progress(`Leaf ${at} of ${leaves}`, at / leaves);
     return readSmall(log.get(path));
   };
-  return audit(noblePrimitives, { policyFile, checkpoint, readFile, genesisPin: genesis, since: earlier });
+  return audit(noblePrimitives, {
+    policyFile,
+    checkpoint,
+    readFile,
+    genesisPin: genesis,
+    since: earlier,
+    keepRounds: blobs !== null,
+  });
 }
 
 async function recompute(log: AuditResult, files: ReadonlyMap<string, File>, kernel: string): Promise<BlobAudit> {

@@ -67,7 +67,14 @@ export async function auditFolder(request: AuditRequest): Promise<AuditOutcome> 
     const text = 'verdict: cannot decide (the folder holds no checkpoint)\n';
     return { exitCode: 2, text, json: { verdict: 'undecided', message: 'no checkpoint' } };
   }
-  const log = audit(nodePrimitives, { policyFile, checkpoint, readFile, genesisPin: genesis, since });
+  const log = audit(nodePrimitives, {
+    policyFile,
+    checkpoint,
+    readFile,
+    genesisPin: genesis,
+    since,
+    keepRounds: blobsPath !== null,
+  });
   const blobs = blobsPath === null ? null : await recompute(log, blobsPath);
   const report = reportOf(log, blobs);
   return { exitCode: EXIT_CODE[report.verdict], text: reportText(report), json: reportJson(report) };

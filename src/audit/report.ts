@@ -1,8 +1,9 @@
 import { epsilonOfRhoNano } from '../../protocols/accountant.ts';
-import type { AuditResult, Finding } from '../../protocols/audit.ts';
+import type { AuditResult } from '../../protocols/audit.ts';
 import type { BlobAudit, RoundBlobs } from '../../protocols/audit-blobs.ts';
 import type { RoundSummary } from '../../protocols/audit-rounds.ts';
 import { CHECKS, type Check } from '../../protocols/checks.ts';
+import type { Finding } from '../../protocols/findings.ts';
 
 /** A whole audit: the log's files, and the blobs where they were given. Pure: the page in a browser shows the same. */
 export interface Report {
