@@ -42,6 +42,7 @@ export async function mirrorLog(flags: MirrorFlags): Promise<void> {
   if (every === undefined) return step();
   const stopping = new AbortController();
   void stopSignal().then(() => stopping.abort());
+  print(`following ${log} every ${every} s (pid ${process.pid}; stop with Ctrl-C)`);
   while (!stopping.signal.aborted) {
     await step().catch((error: unknown) => {
       if (!(error instanceof LogError) || FINAL.has(error.code)) throw error;
@@ -49,4 +50,5 @@ export async function mirrorLog(flags: MirrorFlags): Promise<void> {
     });
     await sleep(every * 1000, undefined, { signal: stopping.signal }).catch(() => {});
   }
+  print('stopped');
 }
