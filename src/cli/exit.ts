@@ -1,4 +1,5 @@
 import { CommanderError } from 'commander';
+import { inert } from '../platform/inert-text.ts';
 
 /** Exit codes of every command. `undecided` is the audit's: files are missing, so neither verified nor refuted. */
 export const EXIT = { ok: 0, refused: 1, undecided: 2, usage: 3 } as const;
@@ -28,9 +29,10 @@ export function exitCodeOf(error: unknown): number {
 
 /** Prints `veilsum: CODE: message`; with `debug` the stack and its causes after it. Commander has printed its own. */
 export function reportError(error: unknown, write: (line: string) => void, debug: boolean): void {
-  if (!(error instanceof CommanderError)) write(`veilsum: ${codeOf(error)}: ${messageOf(error)}\n`);
+  if (!(error instanceof CommanderError)) write(`veilsum: ${codeOf(error)}: ${inert(messageOf(error))}\n`);
   if (!debug || (error instanceof CommanderError && error.exitCode === 0)) return;
-  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) write(`${cause.stack ?? cause}\n`);
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause)
+    write(`${inert(String(cause.stack ?? cause))}\n`);
 }
 
 function codeOf(error: unknown): string {

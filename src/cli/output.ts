@@ -1,6 +1,8 @@
+import { inert } from '../platform/inert-text.ts';
+
 /** Prints one line on standard output. JSON events and errors go to standard error. */
 export function print(line = ''): void {
-  process.stdout.write(`${line}\n`);
+  process.stdout.write(`${inert(line)}\n`);
 }
 
 /** Columns padded to their widest cell; numbers to the right. */

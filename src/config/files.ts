@@ -13,6 +13,7 @@ import { dirname } from 'node:path';
 import { isScalar, parseDocument, visit } from 'yaml';
 import type { z } from 'zod';
 import { SecretBytes } from '../../crypto/secret.ts';
+import { inertLine } from '../platform/inert-text.ts';
 import { makeFolders } from '../platform/make-folders.ts';
 import { ConfigError } from './errors.ts';
 
@@ -98,11 +99,13 @@ function parseYaml(text: string): unknown {
   return document.toJS({ maxAliasCount: 0 });
 }
 
-/** @throws ConfigError INVALID */
+/** @throws ConfigError INVALID; names of unknown fields, which may be a stranger's, are spelt out. */
 export function validate<S extends z.ZodType>(schema: S, value: unknown, what: string): z.output<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const lines = result.error.issues.map((issue) => `  ${issue.path.join('.') || '(top level)'}: ${issue.message}`);
+  const lines = result.error.issues.map((issue) =>
+    inertLine(`  ${issue.path.join('.') || '(top level)'}: ${issue.message}`),
+  );
   throw new ConfigError('INVALID', `${what} is not valid:\n${lines.join('\n')}`);
 }
 

@@ -15,7 +15,7 @@ const NAME = /^[\w.\-/]{1,128}$/;
 
 /** Writes F32 tensors back to back in the order given, the header padded with blanks to a multiple of 8. */
 export function encodeSafetensors(tensors: readonly NamedTensor[]): Uint8Array {
-  const header: Record<string, unknown> = {};
+  const header: Record<string, unknown> = Object.create(null);
   let end = 0;
   for (const { name, shape, values } of tensors) {
     if (!NAME.test(name) || name in header) throw bad(`a tensor's name is unusable or appears twice`);

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync } from 'node:fs';
 import { open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parseCheckpoint } from '../../crypto/checkpoint.ts';
@@ -112,13 +112,24 @@ export async function syncUpTo(folder: string, root: string): Promise<void> {
 }
 
 /**
- * Reads a log's folder that a stranger gave: regular files only, of bounded size, no symlinks as files, and only paths
- * that `tilePath` writes (which hold no `..`). Undefined where there is no such file.
+ * Reads a log's folder that a stranger gave: regular files only, of bounded size, no symlinks as files or as folders on
+ * the way, and only paths that `tilePath` writes (which hold no `..`). Undefined where there is no such file.
+ *
+ * @param folder - may itself be a symlink, for a person named it; empty for files that a person names one by one.
  */
 export function folderReader(folder: string): (path: string) => Uint8Array | undefined {
+  const inside = new Set<string>();
+  const leadsElsewhere = (path: string): boolean => {
+    const within = dirname(path);
+    if (folder === '' || inside.has(within)) return false;
+    if (realpathSync(join(folder, within)) !== join(realpathSync(folder), within)) return true;
+    inside.add(within);
+    return false;
+  };
   return (path) => {
     let descriptor: number;
     try {
+      if (leadsElsewhere(path)) return undefined;
       descriptor = openSync(join(folder, path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     } catch {
       return undefined;
