@@ -129,6 +129,27 @@ describe('the golden transcript', () => {
     expect([...codes.keys()]).toContain('BAD_SIGNATURE');
   });
 
+  it('shows changed bytes of every leaf at its place', () => {
+    let transcript = emptyTranscript();
+    const codes = new Map<string, number>();
+    for (const [index, bytes] of golden.leaves.entries()) {
+      // One in seven, others in every leaf; all of them, and of all other files: scripts/flip-transcript.ts.
+      for (let i = index % 7; i < bytes.length; i += 7) {
+        const changed = bytes.slice();
+        changed[i]! ^= 1 << (i % 8);
+        const taken = takeLeaf(p, transcript, changed);
+        const code = taken.outcome === 'refused' ? taken.rejection.rejected : taken.outcome;
+        codes.set(code, (codes.get(code) ?? 0) + 1);
+      }
+      const taken = takeLeaf(p, transcript, bytes);
+      if (taken.outcome !== 'counted') throw new Error('the golden transcript does not stand');
+      transcript = taken.next;
+    }
+    console.log('test/attacks/p02-transcript-changes: changed bytes, by code', Object.fromEntries(codes));
+    expect([...codes.keys()]).not.toContain('counted');
+    expect([...codes.keys()]).not.toContain('void');
+  });
+
   it('shows a changed field of any kind of leaf also when the log signs a new head over it', () => {
     const seen = new Set<string>();
     for (const [index, bytes] of golden.leaves.entries()) {
