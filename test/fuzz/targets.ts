@@ -5,6 +5,7 @@ const GROUPS: Readonly<Record<string, () => Promise<readonly Target[]>>> = {
   encodings: async () => (await import('./targets/encodings.ts')).encodings,
   notes: async () => (await import('./targets/notes.ts')).notes,
   trees: async () => (await import('./targets/trees.ts')).trees,
+  logsOfOthers: async () => (await import('./targets/logs-of-others.ts')).logsOfOthers,
   leaves: async () => (await import('./targets/leaves.ts')).leaves,
   audits: async () => (await import('./targets/audits.ts')).audits,
   boxes: async () => (await import('./targets/boxes.ts')).boxes,
