@@ -40,7 +40,7 @@ function shiftedRound() {
   return { round, opening: federation.openings.get(round.id) };
 }
 
-it('is refused: the nodes’ signed checksums are those of another sum', () => {
+it('P6 is refused: the nodes’ signed checksums are those of another sum', () => {
   const { round, opening } = shiftedRound();
   expect(round).toMatchObject({ phase: 'aborted', reason: 'CHECKSUM_MISMATCH' });
   expect(opening).toBeUndefined();
