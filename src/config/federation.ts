@@ -24,8 +24,11 @@ export function splitAddress(address: string): { readonly host: string; readonly
 const endpointField = z.strictObject({ name: nameField, address: addressField, tlsKeySha256: hashField });
 export type Endpoint = z.infer<typeof endpointField>;
 
-/** Prefix of a service over HTTP. */
-export const urlField = z.url({ protocol: /^https?$/ }).max(300);
+/** Prefix of a service over HTTP. Printable ASCII: zod's own check overlooks white space around it, which no URL has. */
+export const urlField = z
+  .url({ protocol: /^https?$/ })
+  .max(300)
+  .regex(/^[!-~]+$/, 'must be a URL of printable ASCII');
 
 /** The public description of a federation: what every party is given at enrolment. Holds no secret. */
 export const federationField = z.strictObject({
