@@ -7,6 +7,8 @@ import {
   signCheckpoint,
 } from '../../../crypto/checkpoint.ts';
 import { bytesEqual, fromUtf8, utf8 } from '../../../crypto/encoding.ts';
+import { HashTree } from '../../../crypto/hash-tree.ts';
+import { consistencyProof, inclusionProof, leafHash } from '../../../crypto/merkle.ts';
 import {
   formatNote,
   formatSignatures,
@@ -19,6 +21,9 @@ import {
 } from '../../../crypto/note.ts';
 import { flatPolicy, formatPolicy, parsePolicy, satisfies } from '../../../crypto/policy.ts';
 import { SecretBytes } from '../../../crypto/secret.ts';
+import { formatProof, parseProof, verifyProof } from '../../../crypto/tlog-proof.ts';
+import { formatWitnessRequest, parseWitnessRequest } from '../../../crypto/witness-request.ts';
+import { parseOutsideWitness } from '../../../src/keys/outside-witness.ts';
 import { nodePrimitives as p } from '../../../src/platform/primitives-node.ts';
 import { law, type Target } from '../target.ts';
 
@@ -44,7 +49,61 @@ const cosigned = (size: number): Uint8Array => {
   );
 };
 
+const frontier = new HashTree(p);
+for (let i = 0; i < 9; i++) frontier.append(leafHash(p, utf8(`entry ${i}`)));
+const treeHead = signCheckpoint(p, log, { origin: ORIGIN, size: 9, root: frontier.root() });
+const treeNote = addSignatures(
+  treeHead,
+  witnesses.map((witness) => cosign(p, witness, treeHead, 1_700_000_000)),
+);
+
 export const notes: readonly Target[] = [
+  {
+    name: 'witness-request',
+    reads: 'requests to a witness (C2SP tlog-witness)',
+    form: 'text',
+    seeds: () => [
+      formatWitnessRequest({ oldSize: 0, proof: [], note: head(1) }),
+      formatWitnessRequest({ oldSize: 5, proof: consistencyProof(p, frontier.read, 5, 9), note: treeNote }),
+    ],
+    words: ['old ', '\n\n', '\u2014 '],
+    refusals: BAD_ENCODING,
+    run(input) {
+      law(bytesEqual(formatWitnessRequest(parseWitnessRequest(input)), input), 'what is accepted re-encodes equal');
+      return true;
+    },
+  },
+  {
+    name: 'tlog-proof',
+    reads: 'proofs of a leaf (C2SP tlog-proof)',
+    form: 'text',
+    seeds: () =>
+      [null, utf8('extra')].map((extra) =>
+        formatProof({ extra, index: 4, hashes: inclusionProof(p, frontier.read, 4, 9), checkpoint: treeNote }),
+      ),
+    words: ['extra ', 'index ', '\n\n', '\u2014 '],
+    refusals: { CryptoError: ['BAD_ENCODING', 'BAD_SIGNATURE', 'BAD_VALUE'] },
+    run(input) {
+      const proof = parseProof(input);
+      law(bytesEqual(formatProof(proof), input), 'formatProof(parseProof(b)) = b');
+      verifyProof(p, proof, frontier.read(0, 4), policy);
+      law(proof.index === 4, 'a leaf is proven where it stands');
+      return true;
+    },
+  },
+  {
+    name: 'outside-witness',
+    reads: 'witnesses of other people, as a person types them',
+    form: 'text',
+    seeds: () => [utf8(`other ${formatVkey(witnesses[0]!.verifier)} https://w1.example/prefix`)],
+    words: ['http://', 'https://', '[', ']', '@', ':', '%', '+', ' '],
+    refusals: { ConfigError: ['INVALID'] },
+    run(input) {
+      const { name, organisation, verifier } = parseOutsideWitness(p, Buffer.from(input).toString('utf8'));
+      law(/^[\x20-\x7e]+$/.test(name + organisation + verifier.name), 'names are printable');
+      return true;
+    },
+  },
   {
     name: 'note',
     reads: 'signed notes (C2SP signed-note)',
