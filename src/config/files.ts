@@ -92,7 +92,10 @@ function parseYaml(text: string): unknown {
   if (document.errors.length > 0) throw document.errors[0]!;
   visit(document, {
     Map: (_, map) => {
-      const keys = map.items.map(({ key }) => (isScalar(key) ? String(key.value) : ''));
+      const keys = map.items.map(({ key }) => {
+        if (!isScalar(key)) throw new SyntaxError('a mapping has a key that is no scalar');
+        return String(key.value);
+      });
       if (new Set(keys).size !== keys.length) throw new SyntaxError('a mapping has a key twice');
     },
   });
