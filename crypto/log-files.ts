@@ -32,13 +32,13 @@ export interface LogFiles {
  *   keeps the partial tiles of its current checkpoint; a reader of an older one may cut the full tile to the width.)
  * @param take - where given, sees every entry in order, at most one bundle after it was read, and nothing is kept: memory
  *   is then 64 bytes per leaf. `rootAt` answers for every size up to and including that entry. What it sees is not yet
- *   known to be in the tree of the checkpoint.
+ *   known to be in the tree of the checkpoint. `hash` is the entry's leaf hash.
  */
 export function readLogFiles(
   p: Primitives,
   size: number,
   readFile: (path: string) => Uint8Array | undefined,
-  take?: (entry: Uint8Array, index: number, rootAt: (size: number) => Uint8Array) => void,
+  take?: (entry: Uint8Array, index: number, rootAt: (size: number) => Uint8Array, hash: Uint8Array) => void,
 ): LogFiles {
   if (!Number.isSafeInteger(size) || size < 0) throw new CryptoError('BAD_VALUE', 'a tree size is a safe integer');
   const tree = new HashTree(p);
@@ -53,9 +53,10 @@ export function readLogFiles(
       return 'MALFORMED';
     }
     const first = tree.size;
-    for (const entry of bundle) tree.append(leafHash(p, entry));
+    const hashes = bundle.map((entry) => leafHash(p, entry));
+    for (const hash of hashes) tree.append(hash);
     if (take === undefined) entries.push(...bundle);
-    else for (const [i, entry] of bundle.entries()) take(entry, first + i, rootAt);
+    else for (const [i, entry] of bundle.entries()) take(entry, first + i, rootAt, hashes[i]!);
     return undefined;
   };
   const compare = (file: Uint8Array, ref: TileRef): 'MISMATCH' | undefined => {

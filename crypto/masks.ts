@@ -102,6 +102,4 @@ export function pairwiseMask(
 }
 
 /** Checked when an upload arrives, since one bad key in U would stop every node of U from making its mask. */
-export function isMaskKey(_: Primitives, publicKey: Uint8Array): boolean {
-  return isAgreementKey(publicKey);
-}
+export const isMaskKey = isAgreementKey;

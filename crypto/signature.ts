@@ -7,7 +7,18 @@ const SEPARATOR = new Uint8Array(1);
 
 /** `label || 0x00 || bytes`: injective, since a label holds no NUL. */
 function labelled(label: string, bytes: Uint8Array): Uint8Array {
-  return concat(labelBytes(label), SEPARATOR, bytes);
+  return concat(prefixOf(label), bytes);
+}
+
+/** Labels are few; encoding and checking one takes as long as copying a leaf. */
+const prefixes = new Map<string, Uint8Array>();
+
+function prefixOf(label: string): Uint8Array {
+  const known = prefixes.get(label);
+  if (known !== undefined) return known;
+  const prefix = concat(labelBytes(label), SEPARATOR);
+  if (prefixes.size < 64) prefixes.set(label, prefix);
+  return prefix;
 }
 
 /**

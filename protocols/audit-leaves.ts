@@ -64,10 +64,11 @@ export class LeafReader {
 
   readonly facts = (round: Round): RoundFacts => this.#facts.get(round.id) ?? factsOf(round);
 
-  take(bytes: Uint8Array, index: number, rootAt: (size: number) => Uint8Array): void {
+  /** @param hash - the leaf's RFC 6962 hash. */
+  take(bytes: Uint8Array, index: number, rootAt: (size: number) => Uint8Array, hash: Uint8Array): void {
     // What follows a bad leaf would be judged against a state that the log itself contradicts.
     if (this.leaves < index) return;
-    const taken = takeLeaf(this.#p, this.transcript, bytes);
+    const taken = takeLeaf(this.#p, this.transcript, bytes, hash);
     if (taken.outcome === 'refused') {
       this.findings.push(finding(taken.rejection.rejected, index, taken.rejection.why));
       return;
@@ -91,7 +92,9 @@ export class LeafReader {
 
   /** Nothing but its facts is needed of a round that has ended: memory does not grow with the rounds of a log. */
   #end(id: string): void {
-    if (!this.#facts.has(id)) this.#facts.set(id, factsOf(this.transcript.rounds.get(id)!));
+    const round = this.transcript.rounds.get(id);
+    if (round === undefined) return; // an abort that withdraws an announcement
+    if (!this.#facts.has(id)) this.#facts.set(id, factsOf(round));
     dropDetail(this.transcript, id);
   }
 

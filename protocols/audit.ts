@@ -169,7 +169,7 @@ export function audit(p: Primitives, input: AuditInput): AuditResult {
   if (!head.quorum) findings.push(finding('NOT_COSIGNED', null, 'fewer witnesses than the policy asks for'));
   const { size, root } = head.checkpoint;
   if (size === 0) findings.push(finding('GENESIS_NOT_FIRST', null, 'the log is empty'));
-  const files = readLogFiles(p, size, input.readFile, (bytes, index, rootAt) => reader.take(bytes, index, rootAt));
+  const files = readLogFiles(p, size, input.readFile, (...entry) => reader.take(...entry));
   for (const { path, reason } of files.findings) {
     const code = reason === 'MISSING' ? 'FILE_MISSING' : reason === 'MALFORMED' ? 'FILE_MALFORMED' : 'TILE_MISMATCH';
     findings.push(finding(code, null, path));

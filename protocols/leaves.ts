@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import {
-  base64Field,
   countField,
+  digestsField,
+  hashesField,
   hashField,
-  indexField,
+  integersField,
   kemKeyField,
   keyField,
   keyNameField,
@@ -105,7 +106,7 @@ const bodies = {
   close: z.strictObject({
     round: hashField,
     attempt: z.int().min(1).max(16),
-    uploads: z.array(indexField).min(1).max(1024),
+    uploads: integersField(Number.MAX_SAFE_INTEGER, 1, 1024),
     /** Hash over the leaf hashes of these uploads: indices alone would mean other nodes in another view of the log. */
     cohortHash: hashField,
     sumHash: hashField,
@@ -119,17 +120,9 @@ const bodies = {
       .min(1)
       .max(72),
     /** Commitments to the seeds, one per set of the sharing in its canonical order, then one per recipient. */
-    seeds: z.array(base64Field(32)).min(1).max(264),
+    seeds: digestsField(1, 264),
     /** Checksum: six residues for each prime, in the order of the primes. */
-    checksum: z
-      .array(
-        z
-          .int()
-          .min(0)
-          .max(2 ** 30),
-      )
-      .min(6)
-      .max(96),
+    checksum: integersField(2 ** 30, 6, 96),
   }),
   ready: z.strictObject({ close: hashField }),
   complaint: z.strictObject({ confirm: hashField, code: z.enum(['BOX_UNREADABLE', 'SEED_MISMATCH']) }),
@@ -138,7 +131,7 @@ const bodies = {
     round: hashField,
     attempt: z.int().min(1).max(16),
     close: hashField,
-    confirms: z.array(indexField).min(1).max(1024),
+    confirms: integersField(Number.MAX_SAFE_INTEGER, 1, 1024),
     sumHash: hashField,
     correctionSumHash: hashField,
     rhoNano: countField,
@@ -146,7 +139,7 @@ const bodies = {
   answer: z.strictObject({
     decide: hashField,
     /** Hashes of K_T for every set T that contains the member, in canonical order. */
-    shares: z.array(hashField).min(1).max(256),
+    shares: hashesField(1, 256),
     sealed: z
       .array(z.strictObject({ recipient: nameField, hash: hashField }))
       .min(1)

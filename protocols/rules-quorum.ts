@@ -2,6 +2,7 @@ import { setCount } from '../crypto/params.ts';
 import { candidates } from '../crypto/share-claims.ts';
 import { subsets } from '../crypto/sharing.ts';
 import { type Rejection, reject } from './errors.ts';
+import { GrowingMap } from './growing-map.ts';
 import type { Patch } from './patch.ts';
 import { checkHolders, runningRound } from './rules-round.ts';
 import { shareClaims } from './share-agreement.ts';
@@ -60,7 +61,7 @@ export function confirmRule(t: Transcript, { leaf, hash }: Signed<'confirm'>): P
     return reject('MALFORMED', 'six checksum residues for each prime');
   }
   const confirm: Confirm = { index: t.size, hash, node: leaf.actor, body };
-  const confirms = new Map(attempt.confirms).set(leaf.actor, confirm);
+  const confirms = GrowingMap.extend(attempt.confirms, leaf.actor, confirm);
   return { round: withAttempt(round, { ...attempt, confirms }), nonces: body.seeds };
 }
 

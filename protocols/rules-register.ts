@@ -45,7 +45,7 @@ export function genesisRule(p: Primitives, t: Transcript, { leaf }: Signed<'gene
   if (!isBudgetHonest(body.budget)) {
     return reject('GENESIS_INVALID', 'the budget in rho is worth more epsilon at this delta than genesis says');
   }
-  if (all.some((party) => party.kemKey !== null && !isSealingKey(p, fromBase64(party.kemKey)))) {
+  if (all.some((party) => party.kemKey !== null && !isSealingKey(fromBase64(party.kemKey)))) {
     return reject('BAD_KEY', 'a key that nothing can be sealed to');
   }
   const keys = [
@@ -110,7 +110,7 @@ export function checkEnrolBody(p: Primitives, t: Transcript, body: Body<'enrol'>
   if ((body.role === 'node' || body.role === 'recipient') && body.kemKey === null) {
     return reject('BAD_KEY', 'nodes and recipients need a key that models are sealed to');
   }
-  if (body.kemKey !== null && !isSealingKey(p, fromBase64(body.kemKey))) {
+  if (body.kemKey !== null && !isSealingKey(fromBase64(body.kemKey))) {
     return reject('BAD_KEY', 'a key that nothing can be sealed to');
   }
   const proof = possessionBytes(t.logId, body);
@@ -154,7 +154,7 @@ export function announceRule(t: Transcript, { leaf, hash }: Signed<'announce'>):
 }
 
 /** A member's or recipient's key for one round: one per announcement, in time, and never a key seen before. */
-export function roundKeyRule(p: Primitives, t: Transcript, { leaf, hash }: Signed<'round-key'>): Patch | Rejection {
+export function roundKeyRule(_: Primitives, t: Transcript, { leaf, hash }: Signed<'round-key'>): Patch | Rejection {
   const { body } = leaf;
   const announce = t.announces.get(body.announce);
   if (announce === undefined) return reject('UNKNOWN_ANNOUNCE', 'no such announcement');
@@ -167,7 +167,7 @@ export function roundKeyRule(p: Primitives, t: Transcript, { leaf, hash }: Signe
     return reject('DUPLICATE_ROUND_KEY', 'a second key for one round is evidence');
   if (t.keys.has(body.kemKey)) return reject('ROUND_KEY_REUSED', 'this key was logged before');
   // One such key in the record would stop every node of the round from sealing its shares.
-  if (!isSealingKey(p, fromBase64(body.kemKey))) return reject('BAD_KEY', 'a key that nothing can be sealed to');
+  if (!isSealingKey(fromBase64(body.kemKey))) return reject('BAD_KEY', 'a key that nothing can be sealed to');
   const roundKeys = new Map(announce.roundKeys).set(leaf.actor, { hash, kemKey: body.kemKey });
   return { announce: { ...announce, roundKeys }, keys: [body.kemKey] };
 }

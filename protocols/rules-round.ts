@@ -5,6 +5,7 @@ import type { Primitives } from '../crypto/primitives.ts';
 import { hashWithLabel } from '../crypto/signature.ts';
 import { AccountingError } from './accountant.ts';
 import { type Rejection, reject } from './errors.ts';
+import { GrowingMap } from './growing-map.ts';
 import { reserve } from './ledger.ts';
 import type { Patch } from './patch.ts';
 import { checkQuorumSize } from './quorum-size.ts';
@@ -124,7 +125,7 @@ export function runningRound(t: Transcript, id: string | undefined): Round | Rej
 }
 
 /** One upload per node and round, before the first close. */
-export function uploadRule(p: Primitives, t: Transcript, { leaf, hash }: Signed<'upload'>): Patch | Rejection {
+export function uploadRule(_: Primitives, t: Transcript, { leaf, hash }: Signed<'upload'>): Patch | Rejection {
   const { body } = leaf;
   const round = runningRound(t, body.round);
   if ('rejected' in round) return round;
@@ -138,11 +139,11 @@ export function uploadRule(p: Primitives, t: Transcript, { leaf, hash }: Signed<
     return reject('NONCE_REUSED', 'the nonce or the payload was logged before');
   }
   if (t.keys.has(body.key)) return reject('DUPLICATE_KEY', 'the mask key was used before');
-  if (!isMaskKey(p, fromBase64(body.key, 32)))
+  if (!isMaskKey(fromBase64(body.key, 32)))
     return reject('BAD_KEY', 'a mask key of small order or of another spelling');
   const upload: Upload = { index: t.size, hash, node: leaf.actor, body };
   return {
-    round: { ...round, uploads: new Map(round.uploads).set(leaf.actor, upload) },
+    round: { ...round, uploads: GrowingMap.extend(round.uploads, leaf.actor, upload) },
     nonces: [body.nonce, body.payloadHash],
     keys: [body.key],
   };

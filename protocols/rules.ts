@@ -44,9 +44,14 @@ function keyOf(t: Transcript, leaf: AnyLeaf): Uint8Array | Rejection {
 }
 
 /** Checks form and signature of a leaf against the state it would be appended to. */
-export function verifyNext(p: Primitives, t: Transcript, bytes: Uint8Array): Verified<SignedLeaf> | Rejection {
+export function verifyNext(
+  p: Primitives,
+  t: Transcript,
+  bytes: Uint8Array,
+  hash?: Uint8Array,
+): Verified<SignedLeaf> | Rejection {
   try {
-    return verifyLeaf(p, bytes, (leaf) => keyOf(t, leaf));
+    return verifyLeaf(p, bytes, (leaf) => keyOf(t, leaf), hash);
   } catch {
     return reject('BAD_KEY', 'a key is not canonical base64 of 32 bytes');
   }
@@ -94,9 +99,10 @@ export type Taken =
  * Takes the next leaf of a log in. Everybody who reads the log runs this and nothing else.
  *
  * @param t - taken over; use `next` afterwards. Unchanged when the leaf is refused.
+ * @param hash - the leaf's RFC 6962 hash, for who has computed it already.
  */
-export function takeLeaf(p: Primitives, t: Transcript, bytes: Uint8Array): Taken {
-  const signed = verifyNext(p, t, bytes);
+export function takeLeaf(p: Primitives, t: Transcript, bytes: Uint8Array, hash?: Uint8Array): Taken {
+  const signed = verifyNext(p, t, bytes, hash);
   if (isRejection(signed)) return { outcome: 'refused', rejection: signed };
   // No log holds the same bytes twice: it gives a leaf that comes again its old index. Void or not, this was done to it.
   if (t.leaves.has(signed.hash)) {

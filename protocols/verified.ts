@@ -68,6 +68,7 @@ export function decodeLeaf(bytes: Uint8Array): AnyLeaf | Rejection {
  * Checks form and signature of a leaf.
  *
  * @param keyOf - the actor's Ed25519 public key at this point of the log, or why it has none.
+ * @param hash - RFC 6962 leaf hash of these very bytes, where the caller has it.
  * @returns the leaf, its bytes and hash, or a rejection: MALFORMED, TOO_LARGE, UNKNOWN_KIND, UNKNOWN_VERSION,
  * BAD_SIGNATURE, or what `keyOf` says.
  */
@@ -75,6 +76,7 @@ export function verifyLeaf(
   p: Primitives,
   bytes: Uint8Array,
   keyOf: (leaf: AnyLeaf) => Uint8Array | Rejection,
+  hash: Uint8Array = leafHash(p, bytes),
 ): Verified<SignedLeaf> | Rejection {
   const leaf = decodeLeaf(bytes);
   if (isRejection(leaf)) return leaf;
@@ -89,7 +91,7 @@ export function verifyLeaf(
   if (!verify(p, key, DOMAIN.leaf, signedBytes(leaf, bytes), signature)) {
     return reject('BAD_SIGNATURE', 'the signature does not fit the leaf and its actor');
   }
-  return { leaf, bytes, hash: toHex(leafHash(p, bytes)) } as unknown as Verified<SignedLeaf>;
+  return { leaf, bytes, hash: toHex(hash) } as unknown as Verified<SignedLeaf>;
 }
 
 /** Narrows a verified leaf by its kind. */

@@ -116,11 +116,9 @@ describe('refusals', () => {
   it('a small-order key: unchecked, everybody would know the pairwise seed', () => {
     const zeroKey = { ...b, publicKey: new Uint8Array(32) };
     expect(code(() => maskOf(a, [a, zeroKey], contextOf('x')))).toBe('BAD_KEY');
-    expect(isMaskKey(p, zeroKey.publicKey)).toBe(false);
-    expect(isMaskKey(noblePrimitives, zeroKey.publicKey)).toBe(false);
-    expect(isMaskKey(p, new Uint8Array(31))).toBe(false);
-    expect(isMaskKey(p, b.publicKey)).toBe(true);
-    expect(isMaskKey(noblePrimitives, b.publicKey)).toBe(true);
+    expect(isMaskKey(zeroKey.publicKey)).toBe(false);
+    expect(isMaskKey(new Uint8Array(31))).toBe(false);
+    expect(isMaskKey(b.publicKey)).toBe(true);
     // Control: primitives that let the all-zero secret through give two victims one and the same mask.
     const careless: Primitives = { ...p, x25519Agree: () => new Uint8Array(32) };
     const mask = maskOf(a, [a, zeroKey], contextOf('x'), careless);
