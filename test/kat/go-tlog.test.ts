@@ -39,15 +39,28 @@ function caseOf(tree: HashTree, seed: string, size: number, index: number, from:
 }
 
 describe.skipIf(!hasGo)('golang.org/x/mod/sumdb', () => {
-  it('accepts our heads and proofs, and refuses a changed one', () => {
+  it('P1 accepts heads and proofs of a thousand of our logs, and refuses a changed one', () => {
     const tree = new HashTree(p);
     for (let i = 0; i < 70_000; i++) tree.append(leafHash(p, utf8(`go ${i}`)));
     const sizes = [0, 1, 2, 3, 254, 255, 256, 257, 511, 512, 513, 1000, 65_535, 65_536, 65_537, 70_000];
     const cases = sizes.map((size) => {
       return caseOf(tree, 'go', size, Math.floor((size * 2) / 3), size === 0 ? 0 : Math.max(1, Math.floor(size / 3)));
     });
+    const last = cases.at(-1)!;
+    // P1: with these, a thousand logs of entries of their own; sizes up to 4,096, small ones as likely as large ones.
+    let state = 1;
+    const draw = (): number => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return state / 2 ** 32;
+    };
+    while (cases.length < 1000) {
+      const seed = `log ${cases.length}`;
+      const size = Math.floor(2 ** (12 * draw()));
+      const other = new HashTree(p);
+      for (let i = 0; i < size; i++) other.append(leafHash(p, utf8(`${seed} ${i}`)));
+      cases.push(caseOf(other, seed, size, Math.floor(draw() * size), 1 + Math.floor(draw() * size)));
+    }
     const good = cases.length;
-    const last = cases[good - 1]!;
     cases.push({ ...last, index: last.index + 1 }, { ...last, from: last.from + 1 }, { ...last, seed: 'other' });
     cases.push({ ...last, note: last.note.replace('70000', '70001') });
     const build = spawnSync(
@@ -62,7 +75,7 @@ describe.skipIf(!hasGo)('golang.org/x/mod/sumdb', () => {
     const input = cases.map((line) => JSON.stringify(line)).join('\n');
     const { stdout } = spawnSync(join(scratch, 'verify'), { input, encoding: 'utf8' });
     const verdicts = stdout.trim().split('\n');
-    expect(verdicts.slice(0, good)).toEqual(sizes.map(() => 'ok'));
+    expect(verdicts.slice(0, good)).toEqual(Array.from({ length: good }, () => 'ok'));
     expect(verdicts).toHaveLength(cases.length);
     for (const verdict of verdicts.slice(good)) expect(verdict).not.toBe('ok');
   });
