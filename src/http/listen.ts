@@ -8,6 +8,19 @@ export interface ListeningHttp extends AsyncDisposable {
 }
 
 /**
+ * Answers requests whose target no router can read (neither a path nor a URL) before Express would, which has a page of
+ * its own for them.
+ */
+export function readableTargets(app: RequestListener): RequestListener {
+  return (request, response) => {
+    const target = request.url ?? '';
+    if (target.startsWith('/') || URL.canParse(target)) return app(request, response);
+    response.writeHead(400, { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' });
+    response.end('the request target is neither a path nor a URL\n');
+  };
+}
+
+/**
  * Serves until disposed. Plain HTTP: what is served is public and signed, and TLS ends in front of it where wanted. Slow
  * and idle connections are cut.
  *
@@ -16,7 +29,7 @@ export interface ListeningHttp extends AsyncDisposable {
  */
 export async function listenHttp(app: RequestListener, host: string, port: number): Promise<ListeningHttp> {
   const timeouts = { headersTimeout: 10_000, requestTimeout: 15_000, keepAliveTimeout: 5_000 };
-  const server: Server = createServer({ ...timeouts, connectionsCheckingInterval: 2_000 }, app);
+  const server: Server = createServer({ ...timeouts, connectionsCheckingInterval: 2_000 }, readableTargets(app));
   server.maxHeadersCount = 64;
   server.maxConnections = 1024;
   await new Promise<void>((resolve, reject) => {
