@@ -126,7 +126,7 @@ export class AggregatorProcess extends ReaderProcess {
     if (known !== undefined && this.disk.has(blobKey(known))) return known;
     const payloads: Uint8Array[] = [];
     for (const hash of payloadHashes) payloads.push(this.#blob(hash));
-    const sum = this.#add(round, this.tamperPayloads(payloads));
+    const sum = this.#add(round, this.tamperPayloads(payloads, round));
     const hash = this.founding.hash(sum);
     yield* this.write([[blobKey(hash), sum]]);
     yield* this.write([[`payload-sums/${name}`, hash]]);
@@ -196,7 +196,7 @@ export class AggregatorProcess extends ReaderProcess {
   }
 
   /** An honest aggregator adds up what it was sent. Corrupt ones override these. */
-  protected tamperPayloads(payloads: readonly Uint8Array[]): readonly Uint8Array[] {
+  protected tamperPayloads(payloads: readonly Uint8Array[], _round: Round): readonly Uint8Array[] {
     return payloads;
   }
   protected tamperCorrections(corrections: readonly Uint8Array[]): readonly Uint8Array[] {

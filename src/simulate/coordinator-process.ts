@@ -27,10 +27,10 @@ export class CoordinatorProcess extends LogProcess {
 
   protected override begin(): void {
     super.begin();
-    this.spawn(this.dutyLoop(250, () => this.#act()));
+    this.spawn(this.dutyLoop(250, () => this.act()));
   }
 
-  *#act(): Task<boolean> {
+  protected *act(): Task<boolean> {
     const patience: Patience = {
       now: this.world.clock,
       since: (hash) => this.firstSeen(hash),

@@ -40,19 +40,20 @@ export class Cosigning {
   readonly #process: Process;
   readonly #setting: Setting;
   readonly #log: CosignedLog;
-  /** Who cosigns: all witnesses, or those whom a forked log is shown to. */
   readonly #witnesses: readonly string[];
+  readonly #isEager: boolean;
   #isRunning = false;
   #isSoon = false;
   #wanted = 0;
   readonly #known = new Map<string, number>();
   readonly #asked = new Set<string>();
 
-  constructor(process: Process, setting: Setting, log: CosignedLog, witnesses: readonly string[]) {
+  constructor(process: Process, setting: Setting, log: CosignedLog, witnesses: readonly string[], isEager: boolean) {
     this.#process = process;
     this.#setting = setting;
     this.#log = log;
     this.#witnesses = witnesses;
+    this.#isEager = isEager;
   }
 
   get #size(): number {
@@ -103,6 +104,7 @@ export class Cosigning {
         this.#process.spawn(this.#ask(name, size, note, lines, enough), answered);
       }
       if (asking > 0) yield* this.#process.waitFor(enough);
+      if (this.#size < size && this.#isEager) yield* this.#show(size, addSignatures(note, lines));
       if (this.#size < size) yield* this.#process.sleep(AGAIN_MS);
     }
     this.#isRunning = false;
@@ -139,7 +141,11 @@ export class Cosigning {
     if (!satisfies(policy, names)) return;
     const merged = addSignatures(note, lines);
     if (!openCheckpoint(founding.kit.primitives, merged, policy).quorum) return;
-    const published: Published = { size, note: merged };
+    yield* this.#show(size, merged);
+  }
+
+  *#show(size: number, note: Uint8Array): Task {
+    const published: Published = { size, note };
     yield* this.#process.write([[`${this.#log.keys}/published`, published]]);
     if (this.#size >= size) return;
     this.#log.published = published;

@@ -3,7 +3,13 @@ import { leafHash } from '../../crypto/merkle.ts';
 import { isOver, isRunning, isWithdrawn } from '../../protocols/transcript.ts';
 import { AggregatorProcess } from './aggregator-process.ts';
 import { CoordinatorProcess } from './coordinator-process.ts';
+import { CorruptAggregator } from './corrupt-aggregator.ts';
+import { CorruptCoordinator } from './corrupt-coordinator.ts';
+import { CorruptMember, CorruptWitness } from './corrupt-member.ts';
+import { CorruptNode, SINKING } from './corrupt-node.ts';
+import type { Corruption } from './corruption.ts';
 import { Disk } from './disk.ts';
+import { BRANCH, branch, Fork } from './fork.ts';
 import type { Founding } from './founding.ts';
 import { judgeLog } from './log-judge.ts';
 import { MemberProcess } from './member-process.ts';
@@ -22,6 +28,19 @@ import type { World } from './world.ts';
 const PATIENCE_MS = 400_000;
 /** From the last round's end: everybody reads it and wipes. */
 const WIPE_MS = 12_000;
+/** From the end of the faults, where the coordinator is corrupt: nothing need end. */
+const CORRUPT_MS = 45_000;
+
+function corruptNames(founding: Founding, corruption: Corruption): Set<string> {
+  const of = (names: readonly string[], numbers: Iterable<number>): string[] => [...numbers].map((i) => names[i]!);
+  return new Set([
+    ...of(founding.nodes, corruption.nodes.keys()),
+    ...of(founding.members, corruption.members.keys()),
+    ...of(founding.witnesses, corruption.witnesses),
+    ...of(founding.aggregators, corruption.aggregators.keys()),
+    ...(corruption.coordinator === null ? [] : ['coordinator', BRANCH]),
+  ]);
+}
 
 /** All parties of one run, the faults that hit them, and what must hold in the end. */
 export class Federation {
@@ -36,14 +55,16 @@ export class Federation {
   readonly officer: OfficerProcess;
   readonly #processes = new Map<string, Process>();
   readonly #network: Network;
+  #fork: Fork | null = null;
   readonly #backups = new Map<string, ReadonlyMap<string, unknown>>();
 
   constructor(world: World, founding: Founding, scenario: Scenario) {
     this.world = world;
     this.founding = founding;
     this.scenario = scenario;
-    this.truth = new Truth({ corrupt: new Set(), restored: new Set() });
+    this.truth = new Truth({ corrupt: corruptNames(founding, scenario.corruption), restored: new Set() });
     this.#network = new Network(world, world.draw.fork('network'), scenario.faults);
+    const { nodes, members, witnesses, aggregators, coordinator, isEager } = scenario.corruption;
     const setting: Setting = {
       world,
       network: this.#network,
@@ -51,34 +72,67 @@ export class Federation {
       founding,
       truth: this.truth,
       coordinator: 'coordinator',
-      isLogHonest: true,
+      isLogHonest: coordinator === null,
+      route: (from, to) => this.#fork?.route(from, to) ?? to,
     };
-    this.coordinator = new CoordinatorProcess(setting, 'coordinator');
+    this.coordinator =
+      coordinator === null
+        ? new CoordinatorProcess(setting, 'coordinator')
+        : new CorruptCoordinator(setting, 'coordinator', coordinator, isEager);
     const state = new Disk();
-    for (const name of founding.aggregators) new AggregatorProcess(setting, name, state.shared(), false);
-    for (const name of founding.witnesses) new WitnessProcess(setting, name);
-    this.nodes = founding.nodes.map((name) => new NodeProcess(setting, name));
-    this.members = founding.members.map((name) => new MemberProcess(setting, name));
+    for (const [i, name] of founding.aggregators.entries()) {
+      const trick = aggregators.get(i);
+      if (trick === undefined) new AggregatorProcess(setting, name, state.shared(), false);
+      else new CorruptAggregator(setting, name, state.shared(), trick);
+    }
+    for (const [i, name] of founding.witnesses.entries()) {
+      if (witnesses.has(i)) new CorruptWitness(setting, name);
+      else new WitnessProcess(setting, name);
+    }
+    this.nodes = founding.nodes.map((name, i) => {
+      const trick = nodes.get(i);
+      return trick === undefined ? new NodeProcess(setting, name) : new CorruptNode(setting, name, trick);
+    });
+    this.members = founding.members.map((name, i) => {
+      const trick = members.get(i);
+      return trick === undefined ? new MemberProcess(setting, name) : new CorruptMember(setting, name, trick);
+    });
     this.recipients = founding.recipients.map((name) => new RecipientProcess(setting, name));
     this.officer = new OfficerProcess(setting, scenario.requests);
     for (const process of this.#processes.values()) process.start();
+    if (coordinator === 'forks the log') this.#planFork(setting, isEager);
+  }
+
+  #planFork(setting: Setting, isEager: boolean): void {
+    const draw = this.world.draw.fork('fork');
+    this.world.schedule(draw.between(200, 15_000), 'crash', () => {
+      const fork = new Fork(draw, this.founding);
+      const second = new CorruptCoordinator(setting, BRANCH, 'forks the log', isEager);
+      branch(draw, this.coordinator as CorruptCoordinator, second, this.founding.firstLeaves.length);
+      this.#fork = fork;
+    });
   }
 
   /** Runs to the end. @throws Violation */
   run(): void {
     const draw = this.world.draw.fork('faults');
     const { faults } = this.scenario;
-    const endMs = faults.untilMs + PATIENCE_MS;
+    const isLive = this.scenario.corruption.coordinator === null;
+    const endMs = faults.untilMs + (isLive ? PATIENCE_MS : CORRUPT_MS);
     let quietSince: number | null = null;
     while (this.world.step()) {
       if (this.#network.isFaulty) this.#harm(draw);
       if (this.world.steps % 16 !== 0) continue;
-      if (this.world.clock > endMs) throw new Violation('S11', this.#whatRuns());
+      if (this.world.clock > endMs) {
+        if (isLive) throw new Violation('S11', this.#whatRuns());
+        break;
+      }
       if (this.#isOver()) quietSince ??= this.world.clock;
       else quietSince = null;
       if (quietSince !== null && this.world.clock - quietSince > WIPE_MS) break;
     }
-    this.#judge();
+    if (isLive) this.#judge();
+    else this.#judgeReaders();
   }
 
   #harm(draw: ReturnType<World['draw']['fork']>): void {
@@ -112,7 +166,8 @@ export class Federation {
     const { corrupt, restored } = this.truth.trust;
     if (this.founding.nodes.includes(name)) return true;
     if (!this.founding.members.includes(name) && !this.founding.witnesses.includes(name)) return false;
-    const holders = new Set([...corrupt, ...restored].filter((other) => !this.founding.nodes.includes(other)));
+    const quorum = [...this.founding.members, ...this.founding.witnesses];
+    const holders = new Set([...corrupt, ...restored].filter((other) => quorum.includes(other)));
     return holders.add(name).size < this.founding.sizes.threshold;
   }
 
@@ -141,6 +196,14 @@ export class Federation {
     return [...running, ...closed, this.officer.isDone ? '' : 'an officer waits'].join(', ');
   }
 
+  /** Under a corrupt coordinator nothing must end; but what honest parties took in must be right. */
+  #judgeReaders(): void {
+    const readers = [...this.#processes.values()].filter((process) => process instanceof ReaderProcess);
+    const honest = readers.filter(({ name }) => this.truth.isHonest(name)).map(({ taken }) => taken);
+    const longest = honest.reduce((a, b) => (a.length >= b.length ? a : b), []);
+    if (longest.length > 0) judgeLog(this.founding.kit.primitives, this.founding.genesis, longest);
+  }
+
   #judge(): void {
     const { primitives: p } = this.founding.kit;
     const leaves = this.coordinator.durable;
@@ -161,14 +224,16 @@ export class Federation {
 
   #judgeResults(): void {
     const { restored } = this.truth.trust;
+    const { nodes, aggregators } = this.scenario.corruption;
     for (const round of this.coordinator.transcript.rounds.values()) {
       if (round.phase === 'released' && !this.truth.opened.has(round.id)) {
         throw new Violation('S1', `round ${round.record.number} has a result that nobody opened`);
       }
       if (round.phase !== 'aborted' || round.decision === null) continue;
-      const ready = [...round.decision.attempt.ready].filter((name) => !restored.has(name));
-      const cause = this.founding.recipients.some((name) => restored.has(name));
-      if (ready.length >= this.founding.sizes.threshold && !cause) {
+      const ready = [...round.decision.attempt.ready].filter((name) => this.truth.isFaithful(name));
+      const isSunk = [...nodes.values()].some((trick) => SINKING.has(trick)) || aggregators.size > 0;
+      const isExcused = isSunk || this.founding.recipients.some((name) => restored.has(name));
+      if (ready.length >= this.founding.sizes.threshold && !isExcused) {
         throw new Violation('S12', `round ${round.record.number} was aborted: ${round.reason}`);
       }
     }

@@ -87,7 +87,7 @@ export function judgeLog(p: Primitives, genesis: Body<'genesis'>, leaves: readon
       else bad(index, `${actor} is ready before all of U confirmed`);
     } else if (leaf.kind === 'decide') {
       const round = rounds.get(leaf.body.round);
-      if (round === undefined || round.ended) continue;
+      if (round === undefined || round.ended || round.decided) continue; // the first decision binds
       judgeDecision(round, leaf.body, windows, genesis.threshold, index);
       byDecide.set(hash, round);
       spent += leaf.body.rhoNano;
@@ -121,7 +121,9 @@ function judgeClose(round: JudgedRound, body: Body<'close'>, hash: string, index
   const cohort = body.uploads.map((at) => nodeOf.get(at) ?? bad(index, `${at} is nobody’s first upload`));
   if (new Set(cohort).size !== cohort.length) bad(index, 'a node is in U twice');
   if (last === undefined) {
-    if (cohort.length !== round.uploads.size) bad(index, 'an upload before the close is not in U');
+    // A retry is over a half that its payload hashes determine.
+    if (round.record.retryOf === null && cohort.length !== round.uploads.size)
+      bad(index, 'an upload before the close is not in U');
   } else {
     if (cohort.length >= last.cohort.length) bad(index, 'a new attempt is not smaller');
     for (const node of cohort) if (!last.confirms.has(node)) bad(index, `${node} had not confirmed`);
@@ -138,7 +140,6 @@ function judgeDecision(
 ): void {
   const { record } = round;
   const last = round.closes.at(-1);
-  if (round.decided) bad(index, 'a second decision of a round');
   if (last?.hash !== body.close) bad(index, 'a decision of another attempt than the last');
   const confirms = last!.cohort.map((node) => last!.confirms.get(node));
   if (
@@ -150,7 +151,7 @@ function judgeDecision(
   if (last!.ready.size < threshold) bad(index, `a decision with ${last!.ready.size} ready members`);
   if (body.sumHash !== last!.sumHash) bad(index, 'a decision over another sum');
   if (body.rhoNano !== record.charge.rhoNano) bad(index, 'a decision at another price');
-  const window = `${record.taskHash} ${record.modelHash} ${record.window}`;
+  const window = `${record.taskHash} ${record.modelHash} ${record.window} ${record.retryOf}`;
   if (windows.has(window)) bad(index, 'a second decision of a task, model and window');
   windows.add(window);
   round.decided = true;

@@ -9,6 +9,7 @@ import { judge, takeLeaf, verifyNext } from '../../protocols/rules.ts';
 import type { Transcript } from '../../protocols/transcript.ts';
 import { decodeLeaf, isKind } from '../../protocols/verified.ts';
 import { type CosignedLog, Cosigning, type Published, publishedOn } from './cosigning.ts';
+import type { Disk } from './disk.ts';
 import type { Response } from './messages.ts';
 import { CallFailed } from './network.ts';
 import { Latch, Process, type Task } from './process.ts';
@@ -41,8 +42,11 @@ export abstract class LogProcess extends Process implements CosignedLog {
   readonly keys = 'log';
   #firstSeen = new Map<string, number>();
   #indexOf = new Map<string, number>();
+  readonly #forced = new Set<Uint8Array>();
   #queue: Waiting[] = [];
   #isAppending = false;
+  /** Shows heads that have too few cosignatures. Honest logs never do. */
+  protected readonly isEager: boolean = false;
   #cosigning!: Cosigning;
   #followers = new Set<Latch>();
 
@@ -64,7 +68,7 @@ export abstract class LogProcess extends Process implements CosignedLog {
     this.#followers = new Set();
     for (let i = 0; this.disk.has(entryKey(i)); i++) this.#replay(this.disk.get<Uint8Array>(entryKey(i))!);
     const { members, witnesses } = this.setting.founding;
-    this.#cosigning = new Cosigning(this, this.setting, this, [...members, ...witnesses]);
+    this.#cosigning = new Cosigning(this, this.setting, this, [...members, ...witnesses], this.isEager);
     this.#cosigning.now();
   }
 
@@ -88,7 +92,12 @@ export abstract class LogProcess extends Process implements CosignedLog {
 
   #replay(bytes: Uint8Array): void {
     const taken = takeLeaf(this.p, this.transcript, bytes);
-    if (taken.outcome === 'refused') throw new Violation('S13', `its own log: ${taken.rejection.why}`);
+    if (taken.outcome === 'refused') {
+      if (this.setting.isLogHonest) throw new Violation('S13', `its own log: ${taken.rejection.why}`);
+      this.transcript = applyPatch(this.transcript, {});
+      this.#keep(bytes);
+      return;
+    }
     this.#note(taken.signed.hash, this.transcript.size);
     this.transcript = taken.next;
     this.#keep(bytes);
@@ -113,8 +122,14 @@ export abstract class LogProcess extends Process implements CosignedLog {
     }
     yield* this.waitFor(waiting.done);
     if (waiting.failure !== null) throw waiting.failure;
-    this.setting.truth.acknowledge(waiting.index, toHex(leafHash(this.p, bytes)));
+    if (this.setting.isLogHonest) this.setting.truth.acknowledge(waiting.index, toHex(leafHash(this.p, bytes)));
     return waiting.index;
+  }
+
+  /** Logs a leaf whatever the rules say, as only a corrupt coordinator does. */
+  protected *force(bytes: Uint8Array): Task {
+    this.#forced.add(bytes);
+    yield* this.append(bytes);
   }
 
   *#drain(): Task {
@@ -149,9 +164,14 @@ export abstract class LogProcess extends Process implements CosignedLog {
   }
 
   #judge(bytes: Uint8Array): { index: number; known: boolean; awaited: boolean } | Rejection {
-    const again = this.#indexOf.get(toHex(leafHash(this.p, bytes)));
+    const isForced = this.#forced.has(bytes);
+    const again = isForced ? undefined : this.#indexOf.get(toHex(leafHash(this.p, bytes)));
     // A leaf judged but not yet durable is acknowledged by nobody: the same batch, or the one before, makes it so.
     if (again !== undefined) return { index: again, known: true, awaited: false };
+    if (isForced) {
+      this.transcript = applyPatch(this.transcript, {});
+      return { index: this.transcript.size - 1, known: false, awaited: true };
+    }
     const signed = verifyNext(this.p, this.transcript, bytes);
     if (isRejection(signed)) return signed;
     const patch = judge(this.p, this.transcript, signed);
@@ -196,6 +216,12 @@ export abstract class LogProcess extends Process implements CosignedLog {
       throw new CallFailed('WRONG_ROLE', 'another party than may bring it');
     }
     return yield* this.append(bytes);
+  }
+
+  /** Begins with another log's leaves, and with what was kept beside them. */
+  take(leaves: readonly Uint8Array[], from: Disk): void {
+    this.disk.put([...from.backup()].filter(([key]) => !key.startsWith('log/')));
+    this.disk.put(leaves.map((bytes, i) => [entryKey(i), bytes]));
   }
 
   /** The log as it stands on the disk: for the judge at the end of a run. */

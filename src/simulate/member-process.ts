@@ -37,11 +37,11 @@ export class MemberProcess extends HolderProcess {
     const duties = memberDuties(this.t, this.name, (announce) => this.holds(announce));
     return yield* this.firstPossible(
       duties.filter((duty) => !this.#done.has(dutyKey(duty))),
-      (duty) => this.#perform(duty),
+      (duty) => this.perform(duty),
     );
   }
 
-  *#perform(duty: MemberDuty): Task {
+  protected *perform(duty: MemberDuty): Task {
     if (duty.duty === 'round-key') yield* this.logRoundKey(duty.announce.hash);
     else if (duty.duty === 'check-boxes') {
       const seeds = yield* this.#openCohort(duty.round, duty.attempt);
@@ -60,6 +60,10 @@ export class MemberProcess extends HolderProcess {
         this.#opened.delete(close);
       }
     }
+    this.markDone(duty);
+  }
+
+  protected markDone(duty: MemberDuty): void {
     this.#done.add(dutyKey(duty));
   }
 

@@ -79,7 +79,7 @@ export class NodeProcess extends ReaderProcess {
     else if (duty.duty === 'confirm') yield* this.#confirm(round, duty.attempt);
     else if (duty.duty === 'reseal') yield* this.#reseal(round, duty.attempt, duty.holder);
     else yield* this.#forget(round);
-    this.#done.add(dutyKey(duty));
+    this.markDone(duty);
   }
 
   protected context(record: RoundRecord): PayloadContext {
@@ -93,6 +93,17 @@ export class NodeProcess extends ReaderProcess {
     const values = new Int32Array(DIMENSION);
     values[(round.record.number % 4) * 8 + this.founding.nodes.indexOf(this.name)] = 1;
     return values;
+  }
+
+  protected markDone(duty: NodeDuty): void {
+    this.#done.add(dutyKey(duty));
+  }
+
+  /** Forgets that a duty was done, and what was kept of it. Honest nodes never do. */
+  protected *forgetDuty(duty: NodeDuty): Task {
+    const key = duty.duty === 'confirm' ? confirmKey(duty.round.id, duty.attempt.close) : uploadKey(duty.round.id);
+    this.#done.delete(dutyKey(duty));
+    yield* this.write([[key, null]]);
   }
 
   #charged(except = ''): number {

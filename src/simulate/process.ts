@@ -2,54 +2,27 @@ import { isRejection, ProtocolError, type Rejection } from '../../protocols/erro
 import { Disk, type Writes } from './disk.ts';
 import type { Method, Request, Response } from './messages.ts';
 import { CallFailed, type Network } from './network.ts';
+import { Latch, type Task, taskOf, type Wait } from './task.ts';
 import type { Scheduled, World } from './world.ts';
 
-/** What a task waits for. Between two waits it runs in one step, as JavaScript runs between two awaits. */
-type Wait =
-  | {
-      readonly on: 'call';
-      readonly to: string;
-      readonly method: Method;
-      readonly request: unknown;
-      readonly ms: number;
-    }
-  | { readonly on: 'sleep'; readonly ms: number; readonly isPoked: boolean }
-  | { readonly on: 'write'; readonly writes: Writes }
-  | { readonly on: 'latch'; readonly latch: Latch };
-
-/** Code of a party, written as production's `async` code with `yield*` for `await`: a crash can stop it at every one. */
-export type Task<T = void> = Generator<Wait, T, unknown>;
-
-/** Something that happens once. */
-export class Latch {
-  isOpen = false;
-  readonly waiting = new Set<() => void>();
-
-  open(): void {
-    this.isOpen = true;
-    for (const wake of [...this.waiting]) wake();
-    this.waiting.clear();
-  }
-}
+export { Latch, type Task };
 
 export type Services = {
   readonly [M in Method]?: (request: Request<M>, peer: string) => Task<Response<M>> | Response<M>;
 };
-
-function* taskOf(handle: () => unknown): Task<unknown> {
-  const answer = handle();
-  return typeof answer === 'object' && answer !== null && 'next' in answer ? yield* answer as Task<unknown> : answer;
-}
 
 /** What all processes of a run share. */
 export interface Machines {
   readonly world: World;
   readonly network: Network;
   readonly processes: Map<string, Process>;
+  /** Who is reached under a name: two different ones where a log is forked. */
+  readonly route: (from: string, to: string) => string;
 }
 
 /** Duration of a durable write, in ms: at most. */
 const WRITE_MS = 4;
+const SLOW_WRITE_MS = 400;
 const PAUSES_MS = [50, 100, 200, 500, 1000, 2000, 5000];
 
 /**
@@ -126,7 +99,8 @@ export abstract class Process {
     if (wait.on === 'call') this.#call(wait, resume);
     else if (wait.on === 'write') {
       this.disk.begin(wait.writes);
-      world.schedule(world.draw.below(WRITE_MS), 'write', () => {
+      const isSlow = this.machines.network.isFaulty && world.draw.chance(0.05);
+      world.schedule(world.draw.below(isSlow ? SLOW_WRITE_MS : WRITE_MS), 'write', () => {
         if (this.disk.finish(wait.writes)) resume(undefined);
       });
     } else if (wait.on === 'latch') {
@@ -150,7 +124,7 @@ export abstract class Process {
   }
 
   #call(wait: Extract<Wait, { on: 'call' }>, resume: (value: unknown, error?: unknown) => void): void {
-    const { world, network, processes } = this.machines;
+    const { world, network, processes, route } = this.machines;
     let isAnswered = false;
     let timer: Scheduled | null = null;
     const answer = (value: unknown, error?: CallFailed): void => {
@@ -160,10 +134,11 @@ export abstract class Process {
       resume(value, error);
     };
     timer = world.schedule(wait.ms, 'timer', () => answer(undefined, new CallFailed('DEADLINE')));
-    network.send(this.name, wait.to, true, () => {
-      const server = processes.get(wait.to);
+    const to = route(this.name, wait.to);
+    network.send(this.name, to, true, () => {
+      const server = processes.get(to);
       const reply = (value: unknown, error?: CallFailed): void =>
-        network.send(wait.to, this.name, false, () => answer(value, error));
+        network.send(to, this.name, false, () => answer(value, error));
       if (server?.isUp !== true) reply(undefined, new CallFailed('UNAVAILABLE'));
       else server.serve(wait.method, wait.request, this.name, reply);
     });

@@ -32,6 +32,8 @@ const FOLLOW_MS = 10_000;
 export abstract class ReaderProcess extends Process {
   readonly setting: Setting;
   protected reader!: Reader;
+  /** Every leaf that was taken in. */
+  taken: Uint8Array[] = [];
   readonly #keepsHead: boolean;
   #seen: { readonly size: number; readonly root: Uint8Array } | null = null;
   #keptAt = Number.NEGATIVE_INFINITY;
@@ -66,6 +68,7 @@ export abstract class ReaderProcess extends Process {
 
   protected begin(): void {
     this.reader = newReader(this.primitives, this.founding.policy);
+    this.taken = [];
     this.#seen = this.disk.get(HEAD) ?? null;
     this.#keptAt = Number.NEGATIVE_INFINITY;
     this.#stopped = false;
@@ -137,6 +140,7 @@ export abstract class ReaderProcess extends Process {
     const next = advance(this.primitives, this.reader, leaves, note!);
     if (isRejection(next)) throw new CallFailed(next.rejected, next.why);
     this.reader = next;
+    this.taken.push(...leaves);
     this.setting.truth.sawHead(this.name, this.head.size, this.head.root);
     if (this.#keepsHead && this.#isCaughtUp && this.world.clock - this.#keptAt >= KEEP_EVERY_MS) {
       this.#keptAt = this.world.clock;

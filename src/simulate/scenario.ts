@@ -1,3 +1,4 @@
+import { type Corruption, drawCorruption } from './corruption.ts';
 import type { Sizes } from './founding.ts';
 import { type Faults, NO_FAULTS } from './network.ts';
 import type { Draw } from './random.ts';
@@ -6,6 +7,7 @@ import type { Draw } from './random.ts';
 export interface Scenario {
   readonly sizes: Sizes;
   readonly faults: Faults;
+  readonly corruption: Corruption;
   /** Rounds that an officer asks for: data window, and when. */
   readonly requests: readonly { readonly window: number; readonly atMs: number }[];
 }
@@ -36,7 +38,7 @@ export function drawScenario(draw: Draw): Scenario {
     window: isOneWindow ? 1 : i + 1,
     atMs: isRacing ? draw.below(2000) : i * draw.between(2000, 15_000),
   }));
-  return { sizes, faults: drawFaults(draw), requests };
+  return { sizes, faults: drawFaults(draw), corruption: drawCorruption(draw, sizes), requests };
 }
 
 /** One seed in six has no faults, the others have some of each kind, or much of one. */

@@ -32,6 +32,13 @@ function xor(bytes: Uint8Array, stream: Uint8Array): Uint8Array {
   return mixed;
 }
 
+/** A key whose 12-bit coefficients are below ML-KEM's 3329 (FIPS 203, 7.2): well formed, as keys are checked to be. */
+function kemKey(seed: Uint8Array, length = 1184): Uint8Array {
+  const key = hash(USE.kemKey, seed).bytes(length);
+  for (let i = 0; i < length; i++) if (i % 3 > 0) key[i]! &= 0x07;
+  return key;
+}
+
 /**
  * Primitives for simulations: the interface and the laws of the real ones, at a hundredth of the cost, and no security.
  *
@@ -100,7 +107,7 @@ export function toyPrimitives(): Primitives {
       const their = other === undefined ? publicKey : hash(USE.agreement, other).bytes(32);
       return own.map((byte, i) => byte + their[i]!);
     },
-    mlKem768PublicKey: (seed) => hash(USE.kemKey, seed).bytes(1184),
+    mlKem768PublicKey: kemKey,
     mlKem768Encapsulate(publicKey) {
       if (publicKey.length !== 1184) throw new CryptoError('BAD_KEY', 'malformed key');
       const ciphertext = new Uint8Array(1088);
@@ -110,7 +117,6 @@ export function toyPrimitives(): Primitives {
         sharedSecret: hash(USE.kem, publicKey.subarray(0, 32), ciphertext.subarray(0, 4)).bytes(32),
       };
     },
-    mlKem768Decapsulate: (seed, ciphertext) =>
-      hash(USE.kem, hash(USE.kemKey, seed).bytes(32), ciphertext.subarray(0, 4)).bytes(32),
+    mlKem768Decapsulate: (seed, ciphertext) => hash(USE.kem, kemKey(seed, 32), ciphertext.subarray(0, 4)).bytes(32),
   };
 }

@@ -1,0 +1,86 @@
+import type { Body } from '../../protocols/leaves.ts';
+import { cohortHashOf } from '../../protocols/rules-round.ts';
+import type { Round } from '../../protocols/transcript.ts';
+import { CoordinatorProcess } from './coordinator-process.ts';
+import type { Task } from './process.ts';
+import type { Setting } from './reader-process.ts';
+
+export const COORDINATOR_TRICKS = [
+  'forks the log',
+  'closes without one of the uploads',
+  'decides before t members are ready',
+  'decides a second time',
+  'decides after an abort',
+  'logs a leaf twice',
+  'charges less',
+] as const;
+export type CoordinatorTrick = (typeof COORDINATOR_TRICKS)[number];
+
+/**
+ * A coordinator that, at some moment, logs what may not stand there: its own log takes it, nobody else's may. (A fork is
+ * made by the federation: two coordinators with one key, each honest on its own branch.)
+ */
+export class CorruptCoordinator extends CoordinatorProcess {
+  readonly trick: CoordinatorTrick;
+  protected override readonly isEager: boolean;
+  #isDone = false;
+
+  constructor(setting: Setting, name: string, trick: CoordinatorTrick, isEager: boolean) {
+    super(setting, name);
+    this.trick = trick;
+    this.isEager = isEager;
+  }
+
+  protected override *act(): Task<boolean> {
+    if (!this.#isDone && this.world.draw.chance(0.2)) {
+      for (const round of this.transcript.rounds.values()) {
+        const leaf = this.#badLeaf(round);
+        if (leaf === null) continue;
+        this.#isDone = true;
+        this.say(this.trick);
+        yield* this.force(leaf);
+        return true;
+      }
+    }
+    return yield* super.act();
+  }
+
+  #badLeaf(round: Round): Uint8Array | null {
+    const { trick } = this;
+    if (trick === 'closes without one of the uploads') {
+      if (round.phase !== 'uploading' || round.uploads.size < 3) return null;
+      const cohort = [...round.uploads.values()].slice(1);
+      const body: Body<'close'> = {
+        round: round.id,
+        attempt: 1,
+        uploads: cohort.map(({ index }) => index),
+        cohortHash: cohortHashOf(this.p, cohort),
+        sumHash: this.setting.founding.hash(cohort[0] === undefined ? new Uint8Array(0) : new Uint8Array(1)),
+      };
+      return this.leaf('close', body);
+    }
+    if (trick === 'logs a leaf twice') return this.world.draw.pick(this.entries);
+    if (trick === 'decides before t members are ready' || trick === 'charges less') {
+      if (round.phase !== 'confirming' || round.attempt.confirms.size < round.attempt.cohort.length) return null;
+      const isEarly = round.attempt.ready.size < this.setting.founding.sizes.threshold;
+      return isEarly === (trick !== 'charges less') ? this.#decide(round, trick === 'charges less' ? 1 : 0) : null;
+    }
+    if (trick === 'decides a second time' && round.phase === 'decided') return this.#decide(round, 0);
+    if (trick === 'decides after an abort' && round.phase === 'aborted') return this.#decide(round, 0);
+    return null;
+  }
+
+  #decide(round: Round, less: number): Uint8Array | null {
+    const attempt = round.attempts.at(-1);
+    if (attempt === undefined || attempt.confirms.size < attempt.cohort.length) return null;
+    return this.leaf('decide', {
+      round: round.id,
+      attempt: attempt.number,
+      close: attempt.close,
+      confirms: attempt.cohort.map(({ node }) => attempt.confirms.get(node)!.index),
+      sumHash: attempt.sumHash,
+      correctionSumHash: this.setting.founding.hash(new Uint8Array(2)),
+      rhoNano: round.record.charge.rhoNano - less,
+    });
+  }
+}
