@@ -6,8 +6,8 @@ import type { SecretBytes } from './secret.ts';
 const SEPARATOR = new Uint8Array(1);
 
 /** `label || 0x00 || bytes`: injective, since a label holds no NUL. */
-function labelled(label: string, bytes: Uint8Array): Uint8Array {
-  return concat(prefixOf(label), bytes);
+function labelled(label: string, ...bytes: readonly Uint8Array[]): Uint8Array {
+  return concat(prefixOf(label), ...bytes);
 }
 
 /** Labels are few; encoding and checking one takes as long as copying a leaf. */
@@ -32,15 +32,20 @@ export function sign(p: Primitives, seed: SecretBytes, label: string, bytes: Uin
   return p.ed25519Sign(seed.bytes, labelled(label, bytes));
 }
 
-/** Verdict of the one Ed25519 rule (primitives.ts) on `label || 0x00 || bytes`. False, never a throw, on peer input. */
+/**
+ * Verdict of the one Ed25519 rule (primitives.ts) on `label || 0x00 || bytes`. False, never a throw, on peer input.
+ *
+ * @param bytes - what was signed; parts stand for their concatenation.
+ */
 export function verify(
   p: Primitives,
   publicKey: Uint8Array,
   label: string,
-  bytes: Uint8Array,
+  bytes: Uint8Array | readonly Uint8Array[],
   signature: Uint8Array,
 ): boolean {
-  return p.ed25519Verify(publicKey, labelled(label, bytes), signature);
+  const parts = bytes instanceof Uint8Array ? [bytes] : bytes;
+  return p.ed25519Verify(publicKey, labelled(label, ...parts), signature);
 }
 
 /**

@@ -89,7 +89,7 @@ export function bundleBytes(entries: readonly Uint8Array[]): Uint8Array {
 }
 
 /**
- * The entries of a bundle. Law: `bundleBytes(parseBundle(b, n)) = b`.
+ * The entries of a bundle, as views of it. Law: `bundleBytes(parseBundle(b, n)) = b`.
  *
  * @param width - entries it must hold, exactly.
  * @throws CryptoError BAD_ENCODING when it holds fewer, more, or trailing bytes.
@@ -101,7 +101,7 @@ export function parseBundle(bundle: Uint8Array, width: number): Uint8Array[] {
     const start = at + 2;
     const end = start + ((bundle[at] ?? 0) << 8) + (bundle[at + 1] ?? 0);
     if (start > bundle.length || end > bundle.length) throw new CryptoError('BAD_ENCODING', 'truncated bundle');
-    entries.push(bundle.slice(start, end));
+    entries.push(bundle.subarray(start, end));
     at = end;
   }
   if (at !== bundle.length) throw new CryptoError('BAD_ENCODING', 'bytes after the last entry of a bundle');

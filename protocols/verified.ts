@@ -1,14 +1,5 @@
 import { DOMAIN } from '../crypto/domain.ts';
-import {
-  canonicalBytes,
-  concat,
-  fromBase64,
-  type Json,
-  parseCanonical,
-  toBase64,
-  toHex,
-  utf8,
-} from '../crypto/encoding.ts';
+import { canonicalBytes, fromBase64, type Json, parseCanonical, toBase64, toHex } from '../crypto/encoding.ts';
 import { leafHash } from '../crypto/merkle.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import type { SecretBytes } from '../crypto/secret.ts';
@@ -40,15 +31,15 @@ function unsigned(leaf: Omit<Leaf, 'sig'>): Uint8Array {
 }
 
 /**
- * What a decoded leaf's actor signed: the leaf without its signature. Cut out of the leaf's own bytes, which are canonical,
- * so that `sig` stands between `log` and `time` and its text is as long as its base64.
+ * What a decoded leaf's actor signed, in two parts: the leaf without its signature. Cut out of the leaf's own bytes, which
+ * are canonical, so that `sig` stands between `log` and `time` and its text is as long as its base64.
  *
- * Law: equal to `canonicalBytes` of the leaf without `sig`.
+ * Law: together they are `canonicalBytes` of the leaf without `sig`.
  */
-export function signedBytes(leaf: AnyLeaf, bytes: Uint8Array): Uint8Array {
-  const end = utf8(`,"time":${leaf.time},"v":1}`);
-  const start = bytes.length - end.length - leaf.sig.length - ',"sig":""'.length;
-  return concat(bytes.subarray(0, start), end);
+export function signedBytes(leaf: AnyLeaf, bytes: Uint8Array): [Uint8Array, Uint8Array] {
+  const end = bytes.length - `,"time":${leaf.time},"v":1}`.length;
+  const start = end - `,"sig":"${leaf.sig}"`.length;
+  return [bytes.subarray(0, start), bytes.subarray(end)];
 }
 
 /** Form only: canonical bytes, known kind, known fields. The signature is still unchecked. */
