@@ -37,6 +37,17 @@ function decodeRow(bytes: Uint8Array): SumRow {
   };
 }
 
+/** A claim only saves work that would be done twice: an unreadable one holds nobody back. */
+function claimOf(row: Uint8Array | undefined): { readonly holder: string; readonly untilMs: number } | undefined {
+  if (row === undefined) return undefined;
+  try {
+    const [holder, untilMs] = JSON.parse(Buffer.from(row).toString()) as [unknown, unknown];
+    return typeof holder === 'string' && typeof untilMs === 'number' ? { holder, untilMs } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 async function find(reader: StoreReader, name: string): Promise<SumRow | undefined> {
   const row = await reader.get(TABLE, name);
   return row === undefined ? undefined : decodeRow(row);
@@ -124,9 +135,8 @@ export class FileSumStore implements SumStore {
 
   async claim(name: string, holder: string, nowMs: number, untilMs: number): Promise<boolean> {
     return this.#records.transact(async (tx) => {
-      const row = await tx.get(CLAIMS, name);
-      const claim = row === undefined ? undefined : (JSON.parse(Buffer.from(row).toString()) as [string, number]);
-      if (claim !== undefined && claim[0] !== holder && claim[1] > nowMs) return false;
+      const claim = claimOf(await tx.get(CLAIMS, name));
+      if (claim !== undefined && claim.holder !== holder && claim.untilMs > nowMs) return false;
       await tx.put(CLAIMS, name, Buffer.from(JSON.stringify([holder, untilMs])));
       return true;
     });

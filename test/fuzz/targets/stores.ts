@@ -1,7 +1,10 @@
-import { bytesEqual, toHex } from '../../../crypto/encoding.ts';
+import { bytesEqual, concat, toHex, u32be, u64be, utf8 } from '../../../crypto/encoding.ts';
 import { initialModel } from '../../../src/learning/model.ts';
 import { decodeDigest, encodeDigest } from '../../../src/store/digest-file.ts';
+import { nodeDisk } from '../../../src/store/disk.ts';
 import type { RecordStore } from '../../../src/store/port.ts';
+import { FileSumStore } from '../../../src/store/sum-store.ts';
+import { DEFAULT_UPLOAD_LIMITS, FileUploadStore } from '../../../src/store/upload-store.ts';
 import { readOptimiser, writeOptimiser } from '../../../src/training/optimiser-state.ts';
 import { law, type Target } from '../target.ts';
 
@@ -31,7 +34,49 @@ async function optimiserRow(): Promise<Uint8Array> {
   return row;
 }
 
+/** A store whose every row is this one. */
+function recordsOf(value: Uint8Array): RecordStore {
+  const tx = { get: async () => value, put: async () => undefined };
+  return { ...tx, transact: (step: (tx: never) => unknown) => step(tx as never) } as unknown as RecordStore;
+}
+
+const digest = encodeDigest({ hash: toHex(new Uint8Array(32)), lengthBytes: 5, chunkHashes: new Uint8Array(32) });
+
 export const stores: readonly Target[] = [
+  {
+    name: 'sum-row',
+    reads: 'rows of running sums, and claims to them',
+    form: 'bytes',
+    seeds: () => [concat(u64be(3), u32be(4), utf8('meta'), digest), concat(u64be(0), u32be(0), digest)],
+    refusals: CORRUPT,
+    async run(input) {
+      const sums = new FileSumStore('', recordsOf(input), nodeDisk);
+      await sums.claim('sum', 'me', 1, 2);
+      const found = (await sums.find('sum'))!;
+      law(found.meta.length <= input.length && /^[0-9a-f]{64}$/.test(found.hash), 'a sum has a hash');
+      return true;
+    },
+  },
+  {
+    name: 'claim-row',
+    reads: 'claims to running sums',
+    form: 'json',
+    seeds: () => [utf8('["aggregator-1",0]')],
+    refusals: {},
+    run: (input) => new FileSumStore('', recordsOf(input), nodeDisk).claim('sum', 'me', 1, 2),
+  },
+  {
+    name: 'upload-row',
+    reads: 'rows of unfinished uploads',
+    form: 'bytes',
+    seeds: () => [concat(u64be(10), u64be(3), Uint8Array.of(0), new Uint8Array(32))],
+    refusals: CORRUPT,
+    async run(input) {
+      const uploads = new FileUploadStore('', recordsOf(input), null as never, nodeDisk, DEFAULT_UPLOAD_LIMITS);
+      law(/^[0-9a-f]{64}$/.test((await uploads.status('upload')).hash), 'an upload has a hash');
+      return true;
+    },
+  },
   {
     name: 'digest',
     reads: 'digests of stored files',
