@@ -14,7 +14,8 @@ import {
 } from '../../protocols/node.ts';
 import { checkRound, type SitePolicy } from '../../protocols/site-policy.ts';
 import { type Task, taskHashOf } from '../../protocols/task.ts';
-import { type Attempt, newestModel, type Round } from '../../protocols/transcript.ts';
+import { fitsTask } from '../../protocols/task-fit.ts';
+import { type Attempt, isOver, newestModel, type Round } from '../../protocols/transcript.ts';
 import { AggregationService } from '../grpc/services.ts';
 import { upload } from '../grpc/upload.ts';
 import type { BlobReader } from '../store/port.ts';
@@ -146,6 +147,12 @@ async function doUpload(party: Party, log: LogReader, setting: NodeSetting, roun
       party.say('round refused', { round: round.record.number, code: 'POLICY_REFUSES', why, until: FINAL });
       return;
     }
+    const misfit = fitsTask(round.record, task);
+    if (misfit !== null) {
+      const { rejected: code, why } = misfit;
+      party.say('round refused', { round: round.record.number, code, why, until: FINAL });
+      return;
+    }
     const refusal = mayUpload(setting.policy, log.transcript, round, party.name, await ownCharges(party));
     if (refusal !== null) return refuse(party, 'round refused', round, refusal);
     const model = await modelOrNull(party, log, round);
@@ -252,13 +259,26 @@ async function removeSpent(party: Party, log: LogReader): Promise<void> {
   await party.store.blobs.removeAll(blobs.map(({ hash }) => hash).filter((hash) => !wanted.has(hash)));
 }
 
+/** A decided round that only grew too long was answered for all that. */
+function isDecided(round: Round): boolean {
+  return 'decision' in round && round.decision !== null;
+}
+
+/** Takes back charges that a crash, or a revocation that was none, left behind: of rounds that ended without a decision. */
+async function dropUndecidedCharges(party: Party, { transcript }: LogReader): Promise<void> {
+  for (const { key } of await party.store.records.list(CHARGES)) {
+    const round = transcript.rounds.get(key);
+    if (round === undefined || !isOver(transcript, round) || isDecided(round)) continue;
+    await party.store.records.transact((tx) => tx.delete(CHARGES, key));
+  }
+}
+
 /** The round has ended: every secret of it is wiped, and a charge that never came to a decision is taken back. */
 async function forget(party: Party, log: LogReader, round: Round): Promise<void> {
+  // The charge first: once the round's files are gone, nothing asks for it again.
+  if (!isDecided(round)) await party.store.records.transact((tx) => tx.delete(CHARGES, round.id));
   party.rounds.forget(round.id);
   await removeSpent(party, log);
-  // A decided round that only grew too long was answered for all that.
-  const isDecided = 'decision' in round && round.decision !== null;
-  if (!isDecided) await party.store.records.transact((tx) => tx.delete(CHARGES, round.id));
   party.say('round ended', { round: round.record.number, phase: round.phase });
 }
 
@@ -274,7 +294,10 @@ export async function runNode(
   const refusals = new Refusals(setting.policyNow ?? (() => setting.policy), party.say);
   let isFirst = true;
   const { log, address, stop } = await runDuties(party, [], async (reader) => {
-    if (isFirst) await removeSpent(party, reader);
+    if (isFirst) {
+      await removeSpent(party, reader);
+      await dropUndecidedCharges(party, reader);
+    }
     isFirst = false;
     return act(party, reader, setting, done, refusals);
   });
