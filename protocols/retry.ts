@@ -56,9 +56,9 @@ function hasDecision(round: Round): boolean {
 }
 
 /**
- * The half of the uploads over which a retry is closed: those with the smallest payload hashes, which nobody but their own
- * node can influence. All of them where half of them, or the rest, would be fewer than min_cohort or min_orgs: what the
- * sums of both rounds tell together is then still about as many nodes as either alone.
+ * The half of the uploads over which a retry is closed: every second one, organisation by organisation, by payload hash. So
+ * each organisation keeps its share, and no node's place but its own is in its hands. All of them where half of them, or
+ * the rest, would be fewer than min_cohort or min_orgs.
  *
  * @param organisationOf - of a node. @returns in the order given.
  */
@@ -68,13 +68,15 @@ export function halfOf(
   organisationOf: (node: string) => string | undefined,
 ): readonly Upload[] {
   const ranked = [...uploads].sort((a, b) => (a.body.payloadHash < b.body.payloadHash ? -1 : 1));
-  const half = ranked.slice(0, Math.ceil(ranked.length / 2));
-  const parts = [half, ranked.slice(half.length)];
+  // Organisations in the order of their smallest hash.
+  const groups = Map.groupBy(ranked, ({ node }) => organisationOf(node));
+  const grouped = [...groups.values()].flat();
+  const parts = [0, 1].map((parity) => grouped.filter((_, place) => place % 2 === parity)) as [Upload[], Upload[]];
   const isLarge = (part: readonly Upload[]): boolean =>
     part.length >= minimums.cohort &&
     new Set(part.map(({ node }) => organisationOf(node))).size >= minimums.organisations;
   if (!parts.every(isLarge)) return uploads;
-  const chosen = new Set(half);
+  const chosen = new Set(parts[0]);
   return uploads.filter((upload) => chosen.has(upload));
 }
 

@@ -1,8 +1,17 @@
 import { type Rejection, reject } from './errors.ts';
+import type { Body } from './leaves.ts';
 import { charge, release } from './ledger.ts';
 import type { Patch } from './patch.ts';
 import { checkCohortSize, checkHolders, isActive, readyMembers, runningRound } from './rules-round.ts';
-import { type Announce, findParty, isRunning, isWithdrawn, type Transcript, windowKey } from './transcript.ts';
+import {
+  type Announce,
+  findParty,
+  isRunning,
+  isWithdrawn,
+  type Round,
+  type Transcript,
+  windowKey,
+} from './transcript.ts';
 import type { Signed } from './verified.ts';
 
 /** Decides: at most once per round and per (task, model, window), only over a confirmed set that t members can serve. */
@@ -44,6 +53,33 @@ function withdraw(t: Transcript, actor: string, announce: Announce): Patch | Rej
   return { announce: { ...announce, isAborted: true } };
 }
 
+/** What only a recipient can know: why a sum that was decided over did not open. */
+const OPENING_FAILED: ReadonlySet<string> = new Set<Body<'abort'>['reason']>([
+  'BOX_UNREADABLE',
+  'KEY_DOES_NOT_FIT',
+  'CHECKSUM_MISMATCH',
+  'SUM_MALFORMED',
+]);
+
+/**
+ * Who may end a round for which reason. After a decision the reason says whether the window may be tried again (retry.ts):
+ * the coordinator, which orders the leaves, cannot say in a recipient's place that nothing was opened.
+ */
+function checkAborter(t: Transcript, round: Round, actor: string, reason: Body<'abort'>['reason']): Rejection | null {
+  const isCoordinator = findParty(t, actor)?.role === 'coordinator';
+  const isRecipient = round.record.recipients.some((recipient) => recipient.name === actor);
+  if (!isCoordinator && !(isRecipient && round.phase === 'decided'))
+    return reject('WRONG_ROLE', 'the coordinator aborts; a recipient only what it could not open');
+  if (!isCoordinator) return null;
+  if (OPENING_FAILED.has(reason)) return reject('WRONG_ROLE', 'only a recipient says that a sum does not open');
+  if (round.phase !== 'decided') return null;
+  if (reason === 'BLOB_LOST') return reject('WRONG_ROLE', 'only a recipient says that a decided sum is lost');
+  const enough = round.decision.answers.size >= round.record.parameters.threshold;
+  return reason === 'TOO_FEW_ANSWERS' && enough
+    ? reject('WRONG_ROLE', 'with t answers in the log it is for a recipient to say that they do not open')
+    : null;
+}
+
 /** Ends a round without a result. What was charged stays charged. */
 export function abortRule(t: Transcript, { leaf }: Signed<'abort'>): Patch | Rejection {
   const announce = t.announces.get(leaf.body.round);
@@ -51,11 +87,8 @@ export function abortRule(t: Transcript, { leaf }: Signed<'abort'>): Patch | Rej
   const round = t.rounds.get(leaf.body.round);
   if (round === undefined) return reject('UNKNOWN_ROUND', 'no such round');
   if (!isRunning(round)) return reject('ROUND_ENDED', 'the round has already ended');
-  const role = findParty(t, leaf.actor)?.role;
-  const isRecipient = round.record.recipients.some((recipient) => recipient.name === leaf.actor);
-  if (role !== 'coordinator' && !(isRecipient && round.phase === 'decided')) {
-    return reject('WRONG_ROLE', 'the coordinator aborts; a recipient only what it could not open');
-  }
+  const problem = checkAborter(t, round, leaf.actor, leaf.body.reason);
+  if (problem !== null) return problem;
   const decision = round.phase === 'decided' ? round.decision : null;
   const { id, openHash, openIndex, openTime, record, uploads, attempts } = round;
   return {

@@ -111,9 +111,20 @@ describe('the half of a retry', () => {
   const uploads = ['d', 'a', 'c', 'b', 'e'].map((hash) => upload(`node ${hash}`, hash));
   const own = (node: string): string => node;
 
-  it('is that of the smallest payload hashes, in log order', () => {
+  it('is every second one by payload hash, in log order', () => {
     const half = retry.halfOf(uploads, { cohort: 2, organisations: 2 }, own);
-    expect(half.map(({ node }) => node)).toEqual(['node a', 'node c', 'node b']);
+    expect(half.map(({ node }) => node)).toEqual(['node a', 'node c', 'node e']);
+  });
+
+  it('keeps the share of every organisation, whatever hashes its nodes grind', () => {
+    const ground = Array.from({ length: 12 }, (_, i) => upload(`${i % 3} ${i}`, `${i % 3 === 0 ? '0' : 'f'}${i}`));
+    const organisation = (node: string): string => node[0]!;
+    const half = retry.halfOf(ground, { cohort: 3, organisations: 2 }, organisation);
+    const shares = Map.groupBy(half, ({ node }) => organisation(node));
+    expect([...shares.values()].map((nodes) => nodes.length)).toEqual([2, 2, 2]);
+    // Control: the smallest hashes alone would be the first organisation's.
+    const smallest = [...ground].sort((a, b) => (a.body.payloadHash < b.body.payloadHash ? -1 : 1)).slice(0, 6);
+    expect(smallest.filter(({ node }) => organisation(node) === '0')).toHaveLength(4);
   });
 
   it('is everybody where a part would be too small, or of too few organisations', () => {

@@ -157,6 +157,19 @@ export const order: readonly Forgery[] = [
     log.post('coordinator', 'abort', { round: announce, reason: 'OPERATOR' });
     return { log, forged: log.leaf('coordinator', 'abort', { round: announce, reason: 'REVOKED' }), honest: null };
   }),
+  ...(['KEY_DOES_NOT_FIT', 'BOX_UNREADABLE', 'CHECKSUM_MISMATCH', 'SUM_MALFORMED', 'BLOB_LOST'] as const).map(
+    (reason) =>
+      forgery('WRONG_ROLE', `a coordinator that says in a recipient's place: ${reason}`, () => {
+        const log = PaperLog.founded().until('answers');
+        const abort = (actor: string) => log.leaf(actor, 'abort', { round: log.round.id, reason });
+        return { log, forged: abort('coordinator'), honest: abort('recipient-1') };
+      }),
+  ),
+  forgery('WRONG_ROLE', 'a coordinator that finds t answers too few', () => {
+    const log = PaperLog.founded().until('answers');
+    const abort = (actor: string) => log.leaf(actor, 'abort', { round: log.round.id, reason: 'TOO_FEW_ANSWERS' });
+    return { log, forged: abort('coordinator'), honest: abort('recipient-1') };
+  }),
   forgery('UNKNOWN_ROUND', 'an opened round that is aborted under the name of its announcement', () => {
     const log = at('open');
     const { id, record } = log.round;
