@@ -1,14 +1,16 @@
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { RingEngine } from '../../crypto/engine.ts';
-import { deriveParameters, type RoundParameters } from '../../crypto/params.ts';
-import { createEncryptor, type PayloadContext } from '../../crypto/payload.ts';
+import { expandUniform, unpackBlock } from '../../crypto/packing.ts';
+import { deriveParameters, type RoundParameters, ringShape } from '../../crypto/params.ts';
+import { createEncryptor, type PayloadContext, publicStream } from '../../crypto/payload.ts';
 import { SecretBytes } from '../../crypto/secret.ts';
 import { recordHashOf } from '../../protocols/record.ts';
 import { systemRng } from '../../src/platform/rng.ts';
 import { MemoryFederation } from '../../src/simulate/memory-federation.ts';
-import { contextOf, gaussian } from '../reference/engines.ts';
+import { contextOf, gaussian, hashOf } from '../reference/engines.ts';
 import { cohortOf, memorySetting, REQUEST, smallEngine, sumOf, updatesOf } from '../reference/memory-round.ts';
 import { openWith, subtract } from '../reference/quorum-lab.ts';
+import { modelOperations } from '../reference/ring-model.ts';
 
 /**
  * Keys are homomorphic: whoever opens a sum knows K, the sum of its nodes' keys. Two sums over sets that differ by one
@@ -182,5 +184,32 @@ describe('P9: what an opened sum tells of one node’s key and error', () => {
     expect(Math.sqrt(variance)).toBeCloseTo(6.4 / Math.SQRT2, 1);
     // Control: keys of twice the other node's width do not fit.
     expect(conditionalChiSquare(1).statistic).toBeGreaterThan(10_000);
+  });
+
+  it('and so do the errors of payloads as nodes send them', async () => {
+    const parameters = deriveParameters({ ...REQUEST, members: 3, threshold: 2 });
+    const context = contextOf(parameters, engine);
+    const q = parameters.primes[0]!;
+    const operations = modelOperations({ ...ringShape(parameters), primes: [q] });
+    const a = expandUniform(publicStream(context, 0), 0, q, parameters.ringDegree);
+    /** e of an update of zeros: c + a*k, which is small modulo any one prime. */
+    const errorOf = (name: string): Int32Array => {
+      using encryptor = createEncryptor(context, new Int32Array(300), new SecretBytes('seed', hashOf(name)));
+      const length = parameters.lastBlockCoefficients;
+      const [residues] = unpackBlock(ringShape(parameters), encryptor.block(0), length);
+      const c = new Uint32Array(parameters.ringDegree);
+      c.set(residues!);
+      const key = Uint32Array.from(encryptor.key, (k) => (k + q) % q);
+      using decryptor = operations.decryptor(operations.toNtt(key));
+      return Int32Array.from(decryptor.decrypt(c, a).subarray(0, length), (x) => (2 * x > q ? x - q : x));
+    };
+    const halves: number[] = [];
+    for (let pair = 0; pair < 6; pair++) {
+      const [own, other] = [errorOf(`own error ${pair}`), errorOf(`other error ${pair}`)];
+      own.forEach((e, c) => void halves.push((e - other[c]!) / 2));
+    }
+    const deviation = Math.sqrt(halves.reduce((sum, x) => sum + x * x, 0) / halves.length);
+    expect(halves).toHaveLength(6 * 512);
+    expect(Math.abs(deviation / (6.4 / Math.SQRT2) - 1)).toBeLessThan(6 / Math.sqrt(2 * halves.length));
   });
 });
