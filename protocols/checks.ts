@@ -30,6 +30,8 @@ export interface Check {
   readonly codes: readonly FindingCode[];
   /** What it reports without a verdict. */
   readonly remarks?: readonly RemarkCode[];
+  /** Test files, below test/, that show every code and remark of the check. A check that is claimed has some. */
+  readonly tests?: readonly string[];
   /** Why this version says nothing about it; the audit then prints it as not claimed. */
   readonly notClaimed?: string;
 }
@@ -40,44 +42,57 @@ export const CHECKS: readonly Check[] = [
     id: 1,
     sentence: 'Every leaf is canonical JSON of a known shape, with nothing trailing.',
     codes: ['MALFORMED', 'TOO_LARGE'],
+    tests: ['attacks/p02-transcript-changes', 'property/leaves', 'attacks/bad-input'],
   },
   {
     id: 2,
     sentence: 'The policy file is well formed, names this log’s keys and asks for enough of its witnesses.',
     codes: ['POLICY_INVALID', 'POLICY_TOO_WEAK', 'POLICY_OTHER_LOG'],
+    tests: ['protocol/audit', 'protocol/audit-checks'],
   },
   {
     id: 3,
     sentence: 'The checkpoint is signed by this log for this origin.',
     codes: ['BAD_CHECKPOINT', 'WRONG_ORIGIN', 'GENESIS_PIN'],
+    tests: ['protocol/audit', 'attacks/p02-transcript-changes'],
   },
   {
     id: 4,
     sentence: 'Enough witnesses cosigned the checkpoint; none of them cosigned the earlier one later.',
     codes: ['NOT_COSIGNED'],
     remarks: ['TIMES_NOT_MONOTONE'],
+    tests: ['protocol/audit'],
   },
   {
     id: 5,
     sentence: 'The entries give every tile and the root of the checkpoint.',
     codes: ['FILE_MISSING', 'FILE_MALFORMED', 'TILE_MISMATCH', 'ROOT_MISMATCH'],
+    tests: ['protocol/audit-checks', 'attacks/p02-transcript-changes'],
   },
   {
     id: 6,
     sentence: 'The log extends the head that the auditor saw before, and every head that a node says it saw.',
     codes: ['ROLLED_BACK', 'SPLIT_VIEW'],
+    tests: ['attacks/p03-forked-log', 'attacks/p02-transcript-changes'],
   },
-  { id: 7, sentence: 'Every leaf is of a known kind and version.', codes: ['UNKNOWN_KIND', 'UNKNOWN_VERSION'] },
+  {
+    id: 7,
+    sentence: 'Every leaf is of a known kind and version.',
+    codes: ['UNKNOWN_KIND', 'UNKNOWN_VERSION'],
+    tests: ['attacks/p02-transcript-changes'],
+  },
   {
     id: 8,
     sentence: 'Every leaf is signed by a party enrolled at that index, not revoked, in a role that may do it.',
     codes: ['BAD_SIGNATURE', 'BAD_KEY', 'UNKNOWN_ACTOR', 'WRONG_ROLE', 'REVOKED'],
+    tests: ['attacks/p02-transcript-changes'],
   },
   {
     id: 9,
     sentence:
       'Names and keys are enrolled once, by the root key, with proof of possession; members change by approval of t of them.',
     codes: ['DUPLICATE_NAME', 'DUPLICATE_KEY', 'NO_POSSESSION', 'NOT_APPROVED', 'GENESIS_NOT_FIRST', 'GENESIS_INVALID'],
+    tests: ['attacks/p02-transcript-changes'],
   },
   {
     id: 10,
@@ -106,12 +121,14 @@ export const CHECKS: readonly Check[] = [
       'DUPLICATE_RELEASE',
     ],
     remarks: ['VOID_LEAF'],
+    tests: ['attacks/p02-transcript-changes'],
   },
   {
     id: 11,
     sentence: 'All records of a round carry the same, derived parameters.',
     codes: ['PARAMETERS_MISMATCH', 'QUORUM_MISMATCH', 'PAYLOAD_SIZE'],
     remarks: ['PLAIN_UPDATES_KEPT'],
+    tests: ['attacks/p02-transcript-changes', 'protocol/audit-checks'],
   },
   {
     id: 12,
@@ -127,6 +144,7 @@ export const CHECKS: readonly Check[] = [
       'DUPLICATE_COMPLAINT',
       'DUPLICATE_RESEAL',
     ],
+    tests: ['attacks/p02-transcript-changes'],
   },
   {
     id: 13,
@@ -140,35 +158,38 @@ export const CHECKS: readonly Check[] = [
       'ALREADY_DECIDED',
       'WINDOW_DECIDED',
     ],
+    tests: ['attacks/p02-transcript-changes'],
   },
   {
     id: 14,
     sentence: 'Cohort and organisations reach the minimums.',
     codes: ['COHORT_TOO_SMALL', 'TOO_FEW_ORGS', 'BELOW_MINIMUM'],
+    tests: ['attacks/p02-transcript-changes'],
   },
   {
     id: 15,
     sentence: 'With the blobs, every hash and the sum are computed again.',
-    codes: [
-      'BLOB_CORRUPT',
-      'SUM_NOT_REPRODUCED',
-      'CHECKSUM_NOT_REPRODUCED',
-      'SUM_MISMATCH',
-      'PAYLOAD_HASH',
-      'CHECKSUM_MISMATCH',
-    ],
+    codes: ['BLOB_CORRUPT', 'SUM_NOT_REPRODUCED', 'CHECKSUM_NOT_REPRODUCED', 'SUM_MISMATCH'],
+    tests: ['protocol/audit', 'attacks/p02-transcript-changes'],
   },
   {
     id: 16,
     sentence: 'Members answer once, and before a release t of them agree on every share.',
     codes: ['DUPLICATE_ANSWER', 'SHARES_MISMATCH', 'SHARE_CONFLICT', 'TOO_FEW_ANSWERS'],
     remarks: ['SHARES_DIFFER'],
+    tests: ['attacks/p02-transcript-changes', 'protocol/audit-checks'],
   },
-  { id: 17, sentence: 'Recipients logged the same result.', codes: ['RESULT_MISMATCH'] },
+  {
+    id: 17,
+    sentence: 'Recipients logged the same result.',
+    codes: ['RESULT_MISMATCH'],
+    tests: ['attacks/p02-transcript-changes'],
+  },
   {
     id: 18,
     sentence: 'Every charge is what the noise costs, taken before release, within the budget.',
     codes: ['CHARGE_MISMATCH', 'BUDGET_EXCEEDED'],
+    tests: ['attacks/p02-transcript-changes'],
   },
   {
     id: 19,
@@ -187,8 +208,15 @@ export const CHECKS: readonly Check[] = [
     sentence: 'Every announced round is opened or withdrawn, every opened one ends; others are reported.',
     codes: [],
     remarks: ['NO_END'],
+    tests: ['protocol/withdrawn'],
   },
-  { id: 22, sentence: 'Clocks of the signers are reported where they disagree.', codes: [], remarks: ['CLOCK_SKEW'] },
+  {
+    id: 22,
+    sentence: 'Clocks of the signers are reported where they disagree.',
+    codes: [],
+    remarks: ['CLOCK_SKEW'],
+    tests: ['protocol/audit-checks'],
+  },
   {
     id: 23,
     sentence: 'The software of every party is named.',
@@ -214,9 +242,10 @@ export function checkOf(code: FindingCode): Check | null {
 /** The table of checks as checks.md holds it. */
 export function checksTable(): string {
   const cell = (codes: readonly string[]): string => codes.map((code) => `\`${code}\``).join(' ') || '-';
-  const rows = CHECKS.map(({ id, sentence, codes, remarks, notClaimed }) => {
+  const rows = CHECKS.map(({ id, sentence, codes, remarks, tests, notClaimed }) => {
     const said = notClaimed === undefined ? cell(remarks ?? []) : `not claimed: ${notClaimed}`;
-    return `| ${id} | ${sentence} | ${cell(codes)} | ${said} |`;
+    return `| ${id} | ${sentence} | ${cell(codes)} | ${said} | ${cell(tests ?? [])} |`;
   });
-  return ['| check | rule | violations | remarks |', '|---|---|---|---|', ...rows, ''].join('\n');
+  const head = ['| check | rule | violations | remarks | shown by |', '|---|---|---|---|---|'];
+  return [...head, ...rows, ''].join('\n');
 }

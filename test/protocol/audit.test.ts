@@ -12,7 +12,6 @@ import { packResidues } from '../../crypto/residues.ts';
 import { addCorrections } from '../../protocols/aggregator.ts';
 import { audit } from '../../protocols/audit.ts';
 import { auditBlobs } from '../../protocols/audit-blobs.ts';
-import { CHECKS, checksTable } from '../../protocols/checks.ts';
 import { recordHashOf } from '../../protocols/record.ts';
 import { type AuditRequest, auditFolder } from '../../src/audit/audit-folder.ts';
 import { printable } from '../../src/audit/printable.ts';
@@ -322,14 +321,6 @@ describe('the policy file', () => {
 });
 
 describe('checks', () => {
-  it('number every code once, and checks.md is their table', () => {
-    const all = CHECKS.flatMap(({ codes: own }) => own);
-    expect(new Set(all).size).toBe(all.length);
-    expect(CHECKS.map(({ id }) => id)).toEqual(Array.from({ length: 23 }, (_, i) => i + 1));
-    const file = readFileSync(join(import.meta.dirname, '../../protocols/checks.md'), 'utf8');
-    expect(file).toContain(`<!-- table -->\n${checksTable()}<!-- end of table -->`);
-  });
-
   it('an audit that stops early calls nothing after it checked', async () => {
     const log = PaperLog.founded().until('uploads');
     const forged = log.leaf('node-1', 'close', log.close());
