@@ -139,7 +139,8 @@ export class LogKeeper {
         this.#failure === null ? this.#judgeSafely(waiting) : reject('ROUND_RUNNING', 'the log cannot be written');
       if (verdict === null) continue;
       if (isRejection(verdict)) waiting.reject(new ProtocolError(verdict.rejected, verdict.why));
-      else if (verdict.known) waiting.resolve(verdict.index);
+      // Known, but perhaps from this very batch: it is acknowledged when the batch is durable, like its twin.
+      else if (verdict.known && verdict.index < this.log.size) waiting.resolve(verdict.index);
       else good.push({ waiting, index: verdict.index, awaited: verdict.awaited });
     }
     if (good.length === 0) return;
