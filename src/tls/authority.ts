@@ -90,12 +90,13 @@ export async function issue(
 export async function keyOfRequest(der: Uint8Array): Promise<Uint8Array> {
   if (der.length > MAX_REQUEST_BYTES) throw new TlsError('BAD_REQUEST', 'the certificate request is too long');
   let request: x509.Pkcs10CertificateRequest;
+  let publicKey: Uint8Array;
   try {
     request = new x509.Pkcs10CertificateRequest(new Uint8Array(der));
+    publicKey = new Uint8Array(request.publicKey.rawData); // parsed only here
   } catch {
     throw new TlsError('BAD_REQUEST', 'not a PKCS #10 request');
   }
-  const publicKey = new Uint8Array(request.publicKey.rawData);
   checkPublicKey(publicKey);
   if (!(await request.verify().catch(() => false))) {
     throw new TlsError('BAD_REQUEST', 'the request is not signed by the key in it');
