@@ -1,6 +1,7 @@
 import type { Connection } from './connection.ts';
 import { TransportError } from './errors.ts';
 import { CHUNK_BYTES } from './limits.ts';
+import { Rotation } from './replicas.ts';
 import { Backoff } from './retry.ts';
 import type { ServerStreamMethod } from './services.ts';
 import type { ByteSource, DownloadPart } from './transfer.ts';
@@ -31,14 +32,14 @@ export interface DownloadOptions {
 }
 
 /**
- * Fetches a blob from the first replica that has it, going on after cuts where it stopped. Does not check the hash: the
- * caller knows which one it wants, and checks what it has.
+ * Fetches a blob from the first replica that has it, going on at the next one where the one before stopped, whatever the
+ * failure. Does not check the hash: the caller knows which one it wants, and checks what it has.
  *
  * @param request - made anew for the offset that the next attempt starts at.
  * @param take - is given the chunks in order, each once; awaited, so a slow disk slows the sender. Owns the buffer.
  * @returns the length in bytes.
- * @throws TransportError WRONG_LENGTH, MESSAGE_TOO_LARGE, refusals at once, and the last failure after `attempts` in a
- *   row without a new byte.
+ * @throws TransportError WRONG_LENGTH, MESSAGE_TOO_LARGE or a refusal when every replica has failed so, and the last failure
+ *   after `attempts` in a row without a new byte. What `take` throws, at once.
  */
 export async function download<Q>(
   peers: readonly Connection[],
@@ -48,12 +49,13 @@ export async function download<Q>(
   options: DownloadOptions,
 ): Promise<number> {
   const backoff = new Backoff();
+  const peer = new Rotation(peers);
   const streamOptions = options.signal === undefined ? {} : { signal: options.signal };
   let received = 0;
   let fruitless = 0;
-  for (let attempt = 0; ; attempt++) {
+  for (;;) {
     try {
-      const responses = peers[attempt % peers.length]!.stream(method, request(BigInt(received)), streamOptions);
+      const responses = peer.current.stream(method, request(BigInt(received)), streamOptions);
       let total: number | null = null;
       for await (const { part } of responses) {
         if (total === null) {
@@ -71,10 +73,12 @@ export async function download<Q>(
       }
       if (total === null || received !== total)
         throw new TransportError('WRONG_LENGTH', 'the party sent too few bytes');
+      peer.answered();
       return total;
     } catch (error) {
-      const isElsewhere = error instanceof TransportError && (error.retryable || error.status === 'NOT_FOUND');
-      if (!isElsewhere || ++fruitless >= (options.attempts ?? 8)) throw error;
+      if (!(error instanceof TransportError) || options.signal?.aborted) throw error;
+      const isHopeless = !peer.failed(error.retryable || error.status === 'NOT_FOUND');
+      if (isHopeless || ++fruitless >= (options.attempts ?? 8)) throw error;
       await backoff.pause(options.signal);
     }
   }

@@ -1,6 +1,7 @@
 import type { Connection, Duplex } from './connection.ts';
 import { TransportError } from './errors.ts';
 import { CHUNK_BYTES } from './limits.ts';
+import { Rotation } from './replicas.ts';
 import { Backoff } from './retry.ts';
 import type { DuplexMethod } from './services.ts';
 import type { ByteSource, UploadPart, UploadProgress } from './transfer.ts';
@@ -23,12 +24,13 @@ const ATTEMPTS = 8;
  * Sends a payload or a model, however often the connection is cut.
  *
  * One chunk at a time is unacknowledged: a cut at any byte sends at most that chunk again, at the price of one round
- * trip per chunk. After a failed attempt the next of `peers` is tried; replicas share what is durable.
+ * trip per chunk. After a failed attempt, whatever the failure, the next of `peers` is tried; replicas share what is durable.
  *
- * @param peers - replicas, the preferred one first; at least one.
+ * @param peers - replicas; at least one.
  * @param header - sent at every attempt.
  * @returns the receipt: the payload is durable and logged.
- * @throws TransportError a refusal at once; a retryable failure after `attempts` attempts without progress.
+ * @throws TransportError a refusal when every one has refused; a retryable failure after `attempts` attempts without
+ *   progress. What `source` throws, at once.
  */
 export async function upload<Header, Receipt>(
   peers: readonly Connection[],
@@ -38,6 +40,7 @@ export async function upload<Header, Receipt>(
   options: UploadOptions = {},
 ): Promise<Receipt> {
   const backoff = new Backoff();
+  const peer = new Rotation(peers);
   let furthest = -1;
   let fruitless = 0;
   const advanced = (received: number): void => {
@@ -48,16 +51,19 @@ export async function upload<Header, Receipt>(
     }
     options.onProgress?.(received);
   };
-  for (let attempt = 0; ; attempt++) {
+  for (;;) {
     if (options.signal?.aborted) throw new TransportError('CANCELLED', 'the caller gave up');
-    const stream = peers[attempt % peers.length]!.duplex(method, options.idleMs);
+    const stream = peer.current.duplex(method, options.idleMs);
     const stop = (): void => stream.cancel();
     options.signal?.addEventListener('abort', stop, { once: true });
     try {
-      return await sendOnce(stream, header, source, options.chunkBytes ?? CHUNK_BYTES, advanced);
+      const receipt = await sendOnce(stream, header, source, options.chunkBytes ?? CHUNK_BYTES, advanced);
+      peer.answered();
+      return receipt;
     } catch (error) {
-      if (!(error instanceof TransportError && error.retryable)) throw error;
-      if (++fruitless >= (options.attempts ?? ATTEMPTS)) throw error;
+      if (!(error instanceof TransportError) || options.signal?.aborted) throw error;
+      const isHopeless = !peer.failed(error.retryable);
+      if (isHopeless || ++fruitless >= (options.attempts ?? ATTEMPTS)) throw error;
       await backoff.pause(options.signal);
     } finally {
       options.signal?.removeEventListener('abort', stop);

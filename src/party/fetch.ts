@@ -4,44 +4,59 @@ import { boxHashFor } from '../../protocols/member.ts';
 import type { Attempt, Confirm } from '../../protocols/transcript.ts';
 import type { Connection } from '../grpc/connection.ts';
 import { type TransportCode, TransportError } from '../grpc/errors.ts';
+import { inTurn, noteAnswer, noteFailure } from '../grpc/replicas.ts';
 import { AggregationService } from '../grpc/services.ts';
 import { primitives } from './party.ts';
 
 /** How long one replica may take for a small answer before the next one is asked, in ms. */
 export const REPLICA_MS = 5000;
 
-/** The replica that answered last, by list: the next question goes there first. */
-const lastGood = new WeakMap<readonly Connection[], number>();
-
 /**
- * Asks interchangeable replicas one after the other, twice round. One attempt each: a replica that is down must not hold
- * up the others, so `ask` uses `callOnce`. One that does not answer in time counts as down, and one whose answer `ask`
- * throws a ProtocolError over is passed by.
+ * Asks interchangeable replicas one after the other until one answers, starting at one that has not just failed. Every failure
+ * of one goes on to the next, a refusal too: nothing that one replica says is believed against another one. Then those whose
+ * failure may have passed are asked once more. One attempt each, so `ask` uses `callOnce`: a replica that is down must not hold
+ * up the others. An answer that `ask` throws a ProtocolError over is passed by.
  *
- * @throws TransportError what the last one said.
+ * @throws TransportError, ProtocolError when all have failed: what stood in the way of one that is down, else of one that
+ *   failed or refused, else of one that has not got what was asked for. What `ask` throws otherwise, at once.
  */
 export async function askReplicas<T>(
   replicas: readonly Connection[],
   ask: (replica: Connection) => Promise<T>,
 ): Promise<T> {
-  const first = lastGood.get(replicas) ?? 0;
-  let failure: unknown;
-  for (let i = 0; i < 2 * replicas.length; i++) {
-    const place = (first + i) % replicas.length;
-    try {
-      const answer = await ask(replicas[place]!);
-      lastGood.set(replicas, place);
-      return answer;
-    } catch (error) {
-      const elsewhere =
-        isWithoutBytes(error) ||
-        (error instanceof TransportError &&
-          (error.retryable || error.status === 'NOT_FOUND' || error.code === 'DEADLINE'));
-      if (!elsewhere) throw error;
-      failure = error;
+  const failed = new Map<Connection, unknown>();
+  for (const isAgain of [false, true]) {
+    for (const replica of inTurn(replicas)) {
+      if (isAgain && !mayPass(failed.get(replica))) continue;
+      try {
+        const answer = await ask(replica);
+        noteAnswer(replica);
+        return answer;
+      } catch (error) {
+        if (!isReplicas(error)) throw error;
+        noteFailure(replica);
+        failed.set(replica, error);
+      }
     }
   }
-  throw failure;
+  const seen = [...failed.values()];
+  throw seen.find(isDown) ?? seen.find((error) => !isWithoutBytes(error)) ?? seen[0];
+}
+
+/** Whether an error is a replica's failure, and not this party's own. */
+export function isReplicas(error: unknown): boolean {
+  return error instanceof TransportError || error instanceof ProtocolError;
+}
+
+/** Whether a replica gave no answer at all: it is down, or the line is. */
+export function isDown(error: unknown): boolean {
+  if (!(error instanceof TransportError)) return false;
+  return error.code === 'STOPPING' || (!error.remote && (error.retryable || error.code === 'DEADLINE'));
+}
+
+function mayPass(error: unknown): boolean {
+  if (isDown(error) || isWithoutBytes(error)) return true;
+  return error instanceof TransportError && (error.retryable || error.status === 'NOT_FOUND');
 }
 
 /** How a replica's answer is refused on this side, whatever it was asked for. */

@@ -32,21 +32,20 @@ async function takeSum(party: Party, replicas: readonly Connection[], sumHash: s
   throw new ProtocolError('SUM_MISMATCH', 'the aggregator sent another sum than the one decided over');
 }
 
-/** The summed payload, in the recipient's own store. What one replica sends wrongly another one may have right. */
+/**
+ * The summed payload, in the recipient's own store. From all replicas together first, as a cut transfer goes on at the next
+ * one; where that gave other bytes, of one of them or of several, from each alone.
+ */
 async function fetchSum(party: Party, round: Round, { body }: Decision): Promise<void> {
   if (await party.store.blobs.has(body.sumHash)) return;
-  const { aggregators } = party;
-  let failure: unknown;
-  for (const first of aggregators.keys()) {
-    const order = [...aggregators.slice(first), ...aggregators.slice(0, first)];
-    try {
-      return await takeSum(party, order, body.sumHash, round.record.parameters.payloadBytes);
-    } catch (error) {
-      if (!isWithoutBytes(error)) throw error;
-      failure = error;
-    }
+  const take = (replicas: readonly Connection[]): Promise<void> =>
+    takeSum(party, replicas, body.sumHash, round.record.parameters.payloadBytes);
+  try {
+    await take(party.aggregators);
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    await askReplicas(party.aggregators, (replica) => take([replica]));
   }
-  throw failure;
 }
 
 async function fetchCorrectionSum(party: Party, decision: Decision): Promise<Uint8Array> {

@@ -14,7 +14,7 @@ import { sourceOf } from '../grpc/transfer.ts';
 import { upload } from '../grpc/upload.ts';
 import { firstPossible } from './duty-loop.ts';
 import { type EngineChoice, warmEngines } from './engines.ts';
-import { isWithoutBytes } from './fetch.ts';
+import { isDown, isReplicas } from './fetch.ts';
 import type { LogReader } from './log-reader.ts';
 import { logRoundKey, roundKeyOf } from './member.ts';
 import { addUpAgain, fetchAnswers, type Gathered, gather, readBlocks } from './opening-input.ts';
@@ -45,10 +45,14 @@ const MODELS = 'models';
 const MORE_ANSWERS_MS = 300;
 const LATE_ANSWERS_MS = 60_000;
 
-/** What the log names and no replica gives ends the round by name. @throws anything else: it may pass. */
+/**
+ * What no aggregator gives, for whatever reason, ends the round by name when it has been waited for.
+ *
+ * @throws what is no aggregator's answer: aggregators that are down are waited for.
+ */
 function lost(error: unknown): Rejection {
-  if (!isWithoutBytes(error)) throw error;
-  return reject('BLOB_LOST', 'no aggregator gives the sums that were decided over');
+  if (!isReplicas(error) || isDown(error)) throw error;
+  return reject('BLOB_LOST', 'no aggregator gives what was decided over');
 }
 
 /**
@@ -103,7 +107,7 @@ async function open(
   const { decision } = now;
   const { opened, isFinal } = isRejection(gathered)
     ? { opened: gathered, isFinal: false }
-    : await openGathered(party, now, gathered);
+    : await openGathered(party, now, gathered).catch((error) => ({ opened: lost(error), isFinal: false }));
   if (isRejection(opened)) {
     // What may be mended is not waited for without end: with t answers the coordinator leaves the round to its recipients.
     if (!isFinal && !isLate()) throw new ProtocolError(opened.rejected, opened.why);
