@@ -15,10 +15,11 @@ import {
 import { checkRound, type SitePolicy } from '../../protocols/site-policy.ts';
 import { type Task, taskHashOf } from '../../protocols/task.ts';
 import { fitsTask } from '../../protocols/task-fit.ts';
-import { type Attempt, isOver, newestModel, type Round } from '../../protocols/transcript.ts';
+import { type Attempt, newestModel, type Round } from '../../protocols/transcript.ts';
 import { AggregationService } from '../grpc/services.ts';
 import { upload } from '../grpc/upload.ts';
 import type { BlobReader } from '../store/port.ts';
+import { dropAllUndecided, dropUndecided, ownCharges, putCharge } from './charges.ts';
 import { firstPossible } from './duty-loop.ts';
 import { type EngineChoice, payloadContext } from './engines.ts';
 import { askReplicas, REPLICA_MS } from './fetch.ts';
@@ -50,8 +51,6 @@ export interface NodeSetting {
   /** Where plain updates go when a round asks for check-sums and the policy allows it. */
   readonly checkSums: (round: Round, values: Int32Array) => void;
 }
-
-const CHARGES = 'charges';
 
 /** The attempt's seed, then leaf, correction and boxes of its confirmation. */
 const confirmFile = (attempt: Attempt): string => `confirm-${attempt.close}`;
@@ -169,15 +168,6 @@ async function doUpload(party: Party, log: LogReader, setting: NodeSetting, roun
   await sendUpload(party, round);
 }
 
-/** What the node itself counts: rounds that it confirmed, decided or not. @param except - a round left out. */
-async function ownCharges(party: Party, except = ''): Promise<number> {
-  let spent = 0;
-  for (const { key, value } of await party.store.records.list(CHARGES)) {
-    if (key !== except) spent += Number(new TextDecoder().decode(value));
-  }
-  return spent;
-}
-
 /** rho_i over the node's own payload. */
 async function checksumOf(
   party: Party,
@@ -217,8 +207,7 @@ async function confirm(
     const place = { round, attempt, node: party.name };
     const made = makeConfirmation(primitives, rng, log.transcript, setting.policy, place, secrets, fresh, checksum);
     if (isRejection(made)) return refuse(party, 'set refused', round, made);
-    const charge = new TextEncoder().encode(String(round.record.charge.rhoNano));
-    await party.store.records.transact((tx) => tx.put(CHARGES, round.id, charge));
+    await putCharge(party, round);
     const sealed = made.boxes.map((box) => box.sealed);
     const kept = encodeParts([fresh.bytes, party.leaf('confirm', made.body), made.correction, ...sealed]);
     party.rounds.write(round.id, name, kept);
@@ -259,24 +248,10 @@ async function removeSpent(party: Party, log: LogReader): Promise<void> {
   await party.store.blobs.removeAll(blobs.map(({ hash }) => hash).filter((hash) => !wanted.has(hash)));
 }
 
-/** A decided round that only grew too long was answered for all that. */
-function isDecided(round: Round): boolean {
-  return 'decision' in round && round.decision !== null;
-}
-
-/** Takes back charges that a crash, or a revocation that was none, left behind: of rounds that ended without a decision. */
-async function dropUndecidedCharges(party: Party, { transcript }: LogReader): Promise<void> {
-  for (const { key } of await party.store.records.list(CHARGES)) {
-    const round = transcript.rounds.get(key);
-    if (round === undefined || !isOver(transcript, round) || isDecided(round)) continue;
-    await party.store.records.transact((tx) => tx.delete(CHARGES, key));
-  }
-}
-
 /** The round has ended: every secret of it is wiped, and a charge that never came to a decision is taken back. */
 async function forget(party: Party, log: LogReader, round: Round): Promise<void> {
   // The charge first: once the round's files are gone, nothing asks for it again.
-  if (!isDecided(round)) await party.store.records.transact((tx) => tx.delete(CHARGES, round.id));
+  await dropUndecided(party, round);
   party.rounds.forget(round.id);
   await removeSpent(party, log);
   party.say('round ended', { round: round.record.number, phase: round.phase });
@@ -296,7 +271,7 @@ export async function runNode(
   const { log, address, stop } = await runDuties(party, [], async (reader) => {
     if (isFirst) {
       await removeSpent(party, reader);
-      await dropUndecidedCharges(party, reader);
+      await dropAllUndecided(party, reader.transcript);
     }
     isFirst = false;
     return act(party, reader, setting, done, refusals);
