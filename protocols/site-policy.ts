@@ -22,6 +22,8 @@ export const sitePolicyField = z.strictObject({
   budgetRhoNano: countField,
   /** Whether the node may write its plain update to a private folder when a round asks for it. */
   allowCheckSums: z.boolean(),
+  /** Fewest members that may be able to open a sum together. Left out: what the federation has. */
+  minThreshold: z.int().min(2).max(64).optional(),
   /** Whether the node goes on under another quorum than that of genesis, one that its members approved. Left out: no. */
   quorumChanges: z.enum(['accept', 'refuse']).optional(),
 });
@@ -54,6 +56,7 @@ export function checkRound(
   const refuse = (why: string): Rejection => reject('POLICY_REFUSES', `the site's policy does not allow this: ${why}`);
   const { parameters } = record;
   if (t.logId !== policy.genesis) return refuse('another log (genesis hash)');
+  if (parameters.threshold < (policy.minThreshold ?? 0)) return refuse('too few members could open the sum');
   if (t.quorum.number > 0 && policy.quorumChanges !== 'accept')
     return refuse('the quorum was changed (quorumChanges: accept takes what its members approved)');
   if (!policy.tasks.includes(record.task)) return refuse('the task is not listed');

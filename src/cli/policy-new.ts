@@ -23,6 +23,7 @@ const COMMENTS: Readonly<Record<keyof SitePolicy, string>> = {
   largestSharePercent: 'largest part of a sum that one organisation may have, in percent',
   budgetRhoNano: 'privacy that all rounds together may cost this site, zCDP in units of 1e-9',
   allowCheckSums: 'whether plain updates may be written to a private folder: for demonstrations only',
+  minThreshold: 'fewest members that may be able to open a sum together',
   quorumChanges: 'accept or refuse rounds after members joined or left, as t of them approved',
 };
 
@@ -50,6 +51,7 @@ export function writePolicy(folder: string, taskFile: string, rounds: number | n
       largestSharePercent: 50,
       budgetRhoNano: rounds === null ? genesis.budget.rhoNano : chargeOfTask(task) * rounds,
       allowCheckSums: task.checkSums,
+      minThreshold: genesis.threshold,
       quorumChanges: 'refuse',
     },
     'the policy',

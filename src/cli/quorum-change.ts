@@ -83,7 +83,7 @@ export async function proposeQuorum(
 export async function approveQuorum(
   folder: string,
   file: string,
-  { out, ask }: { out: string | null; ask: boolean },
+  { out, isAsked }: { out: string | null; isAsked: boolean },
   print: Print,
 ): Promise<void> {
   const caller = await openCaller(folder);
@@ -93,7 +93,9 @@ export async function approveQuorum(
     throw new CliError('WRONG_ROLE', `${caller.name} is not a member of the present quorum`);
   requirePossible(caller, transcript, proposal);
   explain(transcript, proposal, print);
-  if (ask) {
+  if (isAsked) {
+    if (process.stdin.isTTY !== true)
+      throw new CliError('REFUSED', 'nobody is there to ask: read the proposal, and say --yes to sign it');
     const terminal = createInterface({ input: process.stdin, output: process.stdout });
     const answer = await terminal.question('Approve? [y/N] ');
     terminal.close();

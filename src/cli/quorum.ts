@@ -44,8 +44,12 @@ function approveCommand(): Command {
     .addHelpText('after', examples('veilsum quorum approve proposal.json --dir parties/member-1'))
     .action(async (proposal: string, options: { out?: string; yes?: boolean }, command: Command) => {
       const { approveQuorum } = await import('./quorum-change.ts');
-      const ask = options.yes !== true && process.stdin.isTTY === true;
-      await approveQuorum(folderOf(command), proposal, { out: options.out ?? null, ask }, print);
+      await approveQuorum(
+        folderOf(command),
+        proposal,
+        { out: options.out ?? null, isAsked: options.yes !== true },
+        print,
+      );
     });
 }
 

@@ -55,6 +55,8 @@ it('the members approve, the log takes it, and the next round opens under the ne
   const twice = await cli.run('quorum change proposal.json member-1.approval.json copy.json --dir founders');
   expect([twice.code, twice.err]).toEqual([1, expect.stringContaining('NOT_APPROVED')]);
 
+  const unasked = await cli.run(`quorum approve proposal.json --dir ${lab.path('member-2')}`);
+  expect([unasked.code, unasked.err]).toEqual([1, expect.stringContaining('--yes')]);
   await veilsum(`quorum approve proposal.json --dir ${lab.path('member-2')} --yes`);
   await veilsum('quorum change proposal.json member-1.approval.json member-2.approval.json --dir founders');
   expect(await veilsum('quorum show --dir founders')).toContain('2 of 3: member-1, member-2, member-4 (changed once)');

@@ -36,6 +36,7 @@ describe("P16 a site's policy, before anything is computed", () => {
     ['a recipient that is not listed', { recipients: ['somebody'] }],
     ['a smaller cohort than the site asks for', { minCohort: record.parameters.minCohort + 1 }],
     ['fewer organisations', { minOrganisations: record.minOrganisations + 1 }],
+    ['a smaller threshold', { minThreshold: record.parameters.threshold + 1 }],
     ['fewer honest nodes', { minHonest: record.parameters.minHonest + 1 }],
     ['a charge beyond the site’s budget', { budgetRhoNano: record.charge.rhoNano - 1 }],
   ])('refuses %s', (_what, over) => {
