@@ -150,11 +150,20 @@ async function bringers(
   if (inputs.length === 1) return [await shrink(target, coverage, inputs[0]!, here)];
   const middle = inputs.length >> 1;
   const first = await bringers(target, coverage, inputs.slice(0, middle), here);
-  coverage.take();
-  for (const input of first) await execute(target, input);
-  const brought = coverage.take();
-  const rest = here.filter((block) => !covers(brought, block));
+  const rest = first.length === 0 ? here : await unreached(target, coverage, first, here);
   return [...first, ...(await bringers(target, coverage, inputs.slice(middle), rest))];
+}
+
+async function unreached(
+  target: Target,
+  coverage: Coverage,
+  inputs: readonly Uint8Array[],
+  blocks: readonly Block[],
+): Promise<Block[]> {
+  coverage.take();
+  for (const input of inputs) await execute(target, input);
+  const reading = coverage.take();
+  return blocks.filter((block) => !covers(reading, block));
 }
 
 /** Cuts pieces off while the input still reaches the same blocks. */
@@ -164,6 +173,8 @@ async function shrink(
   input: Uint8Array,
   blocks: readonly Block[],
 ): Promise<Uint8Array> {
+  // JSON without a piece is no JSON: it would be refused at once.
+  if (target.form.includes('json')) return input;
   let small = input;
   let tries = 0;
   coverage.take();
@@ -178,6 +189,9 @@ async function shrink(
   }
   return small;
 }
+
+/** Largest input of the kept corpus, in bytes; flaws are kept whatever they weigh. */
+const MAX_KEPT_BYTES = 2047;
 
 /** The smallest inputs first, each kept only if it reaches blocks that those before it and the seeds do not. */
 export async function distil(
@@ -194,6 +208,8 @@ export async function distil(
   };
   for (const seed of seeds) await add(seed);
   const kept: Uint8Array[] = [];
-  for (const input of inputs.toSorted((a, b) => a.length - b.length)) if (await add(input)) kept.push(input);
+  for (const input of inputs.toSorted((a, b) => a.length - b.length)) {
+    if (input.length <= MAX_KEPT_BYTES && (await add(input))) kept.push(input);
+  }
   return kept;
 }

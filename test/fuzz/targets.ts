@@ -7,6 +7,7 @@ const GROUPS: Readonly<Record<string, () => Promise<readonly Target[]>>> = {
   trees: async () => (await import('./targets/trees.ts')).trees,
   logsOfOthers: async () => (await import('./targets/logs-of-others.ts')).logsOfOthers,
   leaves: async () => (await import('./targets/leaves.ts')).leaves,
+  tasks: async () => (await import('./targets/tasks.ts')).tasks,
   audits: async () => (await import('./targets/audits.ts')).audits,
   boxes: async () => (await import('./targets/boxes.ts')).boxes,
   payloads: async () => (await import('./targets/payloads.ts')).payloads,

@@ -57,7 +57,7 @@ export const audits: readonly Target[] = [
   {
     name: 'audit',
     reads: 'whole logs as an auditor gets them, and the report',
-    slowdown: 25,
+    slowdown: 50,
     // How the log is edited before its head is signed; then: which file is changed afterwards, and its bytes.
     form: ['choices', 'choices', 'bytes'],
     seeds: () => [

@@ -121,6 +121,7 @@ export const boxes: readonly Target[] = [
   {
     name: 'model-box',
     reads: 'sealed models, whose header is their sender’s',
+    slowdown: 2,
     form: ['json', 'bytes'],
     seeds: () => [encodeParts([header]), encodeParts([NONE, sealedModel(header)])],
     words: ['keys', 'null', 'node-1'],

@@ -150,7 +150,7 @@ export const files: readonly Target[] = [
   {
     name: 'feature-schema',
     reads: 'feature schemas',
-    slowdown: 2,
+    slowdown: 4,
     form: 'json',
     seeds: () => [utf8(JSON.stringify(SCHEMA))],
     refusals: { LearningError: ['BAD_SCHEMA'] },
@@ -168,7 +168,7 @@ export const files: readonly Target[] = [
   {
     name: 'config',
     reads: 'site policies, node.yaml, federation and card files (YAML)',
-    slowdown: 5,
+    slowdown: 10,
     form: ['bytes', 'text'],
     seeds: () => CONFIGS.map((text, i) => encodeParts([Uint8Array.of(i), utf8(text)])),
     words: [

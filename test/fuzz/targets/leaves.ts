@@ -9,7 +9,6 @@ import {
   utf8,
 } from '../../../crypto/encoding.ts';
 import { CryptoError } from '../../../crypto/errors.ts';
-import { deriveParameters } from '../../../crypto/params.ts';
 import { SecretBytes } from '../../../crypto/secret.ts';
 import { sign } from '../../../crypto/signature.ts';
 import { isRejection, type Rejection } from '../../../protocols/errors.ts';
@@ -18,13 +17,10 @@ import { policyOf } from '../../../protocols/log-policy.ts';
 import { recordField, roundIdOf } from '../../../protocols/record.ts';
 import { judge, verifyNext } from '../../../protocols/rules.ts';
 import { checkRound } from '../../../protocols/site-policy.ts';
-import { chargeOfTask, type Task, taskHashOf } from '../../../protocols/task.ts';
 import type { Transcript } from '../../../protocols/transcript.ts';
 import { decodeLeaf, verifyLeaf } from '../../../protocols/verified.ts';
 import { encodeParts } from '../../../src/party/parts.ts';
-import { parseTask } from '../../../src/party/round-desk.ts';
 import { nodePrimitives as p } from '../../../src/platform/primitives-node.ts';
-import { parseLearningPlan } from '../../../src/training/learning-plan.ts';
 import { PaperLog } from '../../reference/paper-log.ts';
 import { law, partsOf, type Target } from '../target.ts';
 
@@ -87,41 +83,6 @@ export function signAs(core: Uint8Array): Uint8Array | null {
 const weight = (t: Transcript): string =>
   [t.size, t.logId, t.parties.size, t.announces.size, t.rounds.size, t.roundOfClose.size, t.models.length].join();
 
-function taskSample(): Task {
-  return {
-    version: 1,
-    task: 'lead-scoring',
-    window: '2026-Q4',
-    unit: 'record',
-    recipients: ['recipient-1'],
-    dimension: 300,
-    bits: 16,
-    nodesMax: 16,
-    minCohort: 2,
-    minHonest: 2,
-    minOrganisations: 1,
-    noise: { sigma2Numerator: '10000', sigma2Denominator: '1' },
-    sensitivity2: '100',
-    clipMicro: 1_000_000,
-    scale: 10,
-    maxAttempts: 4,
-    maxLeaves: 10_000,
-    uploadMs: 1000,
-    confirmMs: 1000,
-    checkSums: false,
-    learning: {
-      version: 1,
-      unit: 'record',
-      schema: { name: 'leads', hash: '0'.repeat(64) },
-      model: { kind: 'logistic', inputs: 299 },
-      server: { learningRateMicro: 1_000_000, momentumMicro: 0, weightDecayMicro: 0 },
-      countShareMicro: 100_000,
-      bins: null,
-      recordsMax: 1000,
-    },
-  };
-}
-
 export const leaves: readonly Target[] = [
   {
     name: 'leaf',
@@ -139,6 +100,7 @@ export const leaves: readonly Target[] = [
   {
     name: 'signed-leaf',
     reads: 'leaves: signature',
+    slowdown: 2,
     form: 'json',
     seeds: () => samples.map((i) => golden.leaves[i]!),
     refusals: {},
@@ -177,6 +139,7 @@ export const leaves: readonly Target[] = [
   {
     name: 'record',
     reads: 'round records',
+    slowdown: 2,
     form: 'json',
     seeds: () => [canonicalBytes(golden.round.record as unknown as Json)],
     refusals: { CryptoError: ['BAD_ENCODING'] },
@@ -196,28 +159,6 @@ export const leaves: readonly Target[] = [
         allowCheckSums: true,
       };
       return checkRound(policy, golden.transcript, parsed.data, 'node-1', 0) === null;
-    },
-  },
-  {
-    name: 'task',
-    reads: 'task files, their charge, parameters and learning plan',
-    form: 'json',
-    seeds: () => [canonicalBytes(taskSample() as unknown as Json)],
-    refusals: {
-      ProtocolError: ['MALFORMED'],
-      AccountingError: ['BAD_RELEASE'],
-      CryptoError: ['OUT_OF_RANGE', 'UNSAFE_PARAMETERS'],
-      TrainingError: ['BAD_PLAN'],
-      LearningError: ['BAD_SETTING'],
-    },
-    run(input) {
-      const task = parseTask(input);
-      law(bytesEqual(canonicalBytes(task as unknown as Json), input), 'what is accepted re-encodes equal');
-      taskHashOf(p, task);
-      chargeOfTask(task);
-      deriveParameters({ ...task, members: 3, threshold: 2 });
-      if (task.learning !== null) parseLearningPlan(task);
-      return true;
     },
   },
 ];

@@ -87,6 +87,7 @@ export const people: readonly Target[] = [
   {
     name: 'invitation',
     reads: 'invitations; `bytes` as they come, or JSON signed by the root key',
+    slowdown: 2,
     form: ['json', 'bytes'],
     seeds: () => [
       encodeParts([canonicalBytes(invitation as unknown as Json)]),
@@ -123,7 +124,7 @@ export const people: readonly Target[] = [
   {
     name: 'certificate',
     reads: 'certificates (X.509, DER and PEM)',
-    slowdown: 5,
+    slowdown: 10,
     form: ['bytes'],
     seeds: async () => chainToDer((await certificate()).chain).map((der) => encodeParts([der])),
     words: ['veilsum:node/', 'node-1'],

@@ -144,7 +144,7 @@ export const trees: readonly Target[] = [
   {
     name: 'tiles',
     reads: 'tiles of hashes, for proofs',
-    slowdown: 4,
+    slowdown: 10,
     form: ['choices', 'bytes'],
     seeds: () => [encodeParts([Uint8Array.of(0), new Uint8Array(0)]), encodeParts([Uint8Array.of(0, 9), utf8('x')])],
     refusals: { CryptoError: ['BAD_LENGTH'] },
@@ -163,6 +163,7 @@ export const trees: readonly Target[] = [
   {
     name: 'log-files',
     reads: 'a log’s folder, file by file',
+    slowdown: 2,
     // Which file, and its bytes instead; several times. The files that are not named are as they should be.
     form: ['choices', 'bytes'],
     seeds: () => [

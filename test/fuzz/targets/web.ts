@@ -4,6 +4,7 @@ import { fromUtf8, utf8 } from '../../../crypto/encoding.ts';
 import { parseTilePath } from '../../../crypto/tiles.ts';
 import { createHttpApp } from '../../../src/http/app.ts';
 import { escapeHtml } from '../../../src/http/html.ts';
+import { readableTargets } from '../../../src/http/listen.ts';
 import { encodeParts } from '../../../src/party/parts.ts';
 import { law, partsOf, type Target } from '../target.ts';
 
@@ -35,7 +36,11 @@ function ask(method: string, url: string, headers: readonly (readonly [string, s
   request.push(null);
   const response = new ServerResponse(request);
   const chunks: Buffer[] = [];
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
+    response.writeHead = ((code: number) => {
+      response.statusCode = code;
+      return response;
+    }) as never;
     response.write = (chunk: unknown) => chunks.push(Buffer.from(chunk as Uint8Array)) > 0;
     response.end = ((chunk: unknown, encoding?: BufferEncoding) => {
       if (typeof chunk === 'string') chunks.push(Buffer.from(chunk, encoding));
@@ -44,7 +49,7 @@ function ask(method: string, url: string, headers: readonly (readonly [string, s
       resolve({ status: response.statusCode, body, headers: JSON.stringify(response.getHeaders()) });
       return response;
     }) as never;
-    app(request as never, response as never, (error?: unknown) => reject(error ?? new Error('nobody answered')));
+    readableTargets(app)(request, response);
   });
 }
 
@@ -55,11 +60,13 @@ export const web: readonly Target[] = [
   {
     name: 'http',
     reads: 'HTTP requests to the read-only surface',
+    slowdown: 2,
     form: ['bytes', 'text', 'text'],
     seeds: () => [
       request('GET', '/checkpoint'),
       request('GET', '/tile/entries/x001/234.p/7'),
       request('HEAD', '/'),
+      request('GET', 'http://host/tile/0/000'),
       request('GET', '/healthz?x=1', 'host: a\nx-forwarded-for: 1.2.3.4\nrange: bytes=0-1\nif-none-match: *'),
       request('GET', '/rounds.css'),
     ],
@@ -83,8 +90,9 @@ export const web: readonly Target[] = [
     async run(input) {
       const [method = utf8(''), url = utf8(''), headers = utf8('')] = partsOf(input) ?? [];
       const latin = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
-      // What llhttp lets through: tokens, and no white space or control characters in a target.
-      if (!/^[A-Z-]{1,24}$/.test(latin(method)) || !/^[\x21-\xff]+$/.test(latin(url))) return false;
+      // What llhttp lets through: tokens; a path, a URL or *, without white space and control characters.
+      if (!/^[A-Z-]{1,24}$/.test(latin(method)) || !/^(?:\/|\*|[a-z]+:\/\/)[\x21-\xff]*$/.test(latin(url)))
+        return false;
       const lines = latin(headers)
         .split('\n')
         .flatMap((line) => {
@@ -92,10 +100,10 @@ export const web: readonly Target[] = [
           return match === null ? [] : [[match[1]!, match[2]!] as const];
         });
       const { status, body, headers: answered } = await ask(latin(method), latin(url), lines);
-      law([200, 304, 404, 405].includes(status), `a request is answered or refused by name, not with ${status}`);
+      law([200, 304, 400, 404, 405].includes(status), `a request is answered or refused by name, not with ${status}`);
       law(!/[\r\n]/.test(JSON.parse(answered).location ?? ''), 'no header is split');
       law(
-        status < 400 || /^\{"type":"about:blank"/.test(body) || latin(method) === 'HEAD',
+        status <= 400 || /^\{"type":"about:blank"/.test(body) || latin(method) === 'HEAD',
         'a refusal is a problem of ours',
       );
       return status < 400;

@@ -1,0 +1,68 @@
+import { bytesEqual, canonicalBytes, type Json } from '../../../crypto/encoding.ts';
+import { deriveParameters } from '../../../crypto/params.ts';
+import { chargeOfTask, type Task, taskHashOf } from '../../../protocols/task.ts';
+import { parseTask } from '../../../src/party/round-desk.ts';
+import { nodePrimitives as p } from '../../../src/platform/primitives-node.ts';
+import { parseLearningPlan } from '../../../src/training/learning-plan.ts';
+import { law, type Target } from '../target.ts';
+
+function taskSample(): Task {
+  return {
+    version: 1,
+    task: 'lead-scoring',
+    window: '2026-Q4',
+    unit: 'record',
+    recipients: ['recipient-1'],
+    dimension: 300,
+    bits: 16,
+    nodesMax: 16,
+    minCohort: 2,
+    minHonest: 2,
+    minOrganisations: 1,
+    noise: { sigma2Numerator: '10000', sigma2Denominator: '1' },
+    sensitivity2: '100',
+    clipMicro: 1_000_000,
+    scale: 10,
+    maxAttempts: 4,
+    maxLeaves: 10_000,
+    uploadMs: 1000,
+    confirmMs: 1000,
+    checkSums: false,
+    learning: {
+      version: 1,
+      unit: 'record',
+      schema: { name: 'leads', hash: '0'.repeat(64) },
+      model: { kind: 'logistic', inputs: 299 },
+      server: { learningRateMicro: 1_000_000, momentumMicro: 0, weightDecayMicro: 0 },
+      countShareMicro: 100_000,
+      bins: null,
+      recordsMax: 1000,
+    },
+  };
+}
+
+export const tasks: readonly Target[] = [
+  {
+    name: 'task',
+    reads: 'task files, their charge, parameters and learning plan',
+    slowdown: 2,
+    form: 'json',
+    seeds: () => [canonicalBytes(taskSample() as unknown as Json)],
+    refusals: {
+      ProtocolError: ['MALFORMED'],
+      AccountingError: ['BAD_RELEASE'],
+      CryptoError: ['OUT_OF_RANGE', 'UNSAFE_PARAMETERS'],
+      TrainingError: ['BAD_PLAN'],
+      LearningError: ['BAD_SETTING'],
+    },
+    run(input) {
+      const task = parseTask(input);
+      law(bytesEqual(canonicalBytes(task as unknown as Json), input), 'what is accepted re-encodes equal');
+      taskHashOf(p, task);
+      chargeOfTask(task);
+      deriveParameters({ ...task, members: 3, threshold: 2 });
+      if (task.learning !== null) parseLearningPlan(task);
+      return true;
+    },
+  },
+];
