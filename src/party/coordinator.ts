@@ -4,16 +4,17 @@ import { type CoordinatorDuty, coordinatorDuties, type Patience } from '../../pr
 import { ProtocolError } from '../../protocols/errors.ts';
 import { cohortHashOf } from '../../protocols/rules-round.ts';
 import { recordOf } from '../../protocols/task.ts';
-import { newestModel } from '../../protocols/transcript.ts';
+import { newestModel, type Round } from '../../protocols/transcript.ts';
 import { Connection } from '../grpc/connection.ts';
 import { AggregationService } from '../grpc/services.ts';
 import { serveHttp } from '../http/serve.ts';
 import { checkpointSeed } from '../keys/card.ts';
 import { exportLog } from '../log/log-folder.ts';
+import { askAgreed, type HashQuestion } from './agreed.ts';
 import { grpcWitness, httpWitness, type Witness } from './ask-witness.ts';
 import { DutyLoop, firstPossible } from './duty-loop.ts';
 import { enrolmentDesk } from './enrolment-desk.ts';
-import { askForKept, REPLICA_MS } from './fetch.ts';
+import { REPLICA_MS } from './fetch.ts';
 import { LogKeeper } from './log-keeper.ts';
 import { logService } from './log-service.ts';
 import { modelService } from './model-service.ts';
@@ -78,6 +79,16 @@ async function doOrAbort(party: Party, keeper: LogKeeper, duty: CoordinatorDuty)
   }
 }
 
+/** Aggregators that differ are said to, and believed by turns where nothing tells them apart: from one round to the next. */
+function disputes(
+  party: Party,
+  { duty, round: { record } }: { readonly duty: string; readonly round: Round },
+): Pick<HashQuestion, 'turn' | 'onDispute'> {
+  const onDispute = (given: readonly string[]): void =>
+    party.say('aggregators disagree', { round: record.number, duty, given: given.join(', ') });
+  return { turn: record.number, onDispute };
+}
+
 async function doDuty(party: Party, keeper: LogKeeper, duty: CoordinatorDuty): Promise<void> {
   if (duty.duty === 'open') {
     const { announce, members } = duty;
@@ -100,30 +111,39 @@ async function doDuty(party: Party, keeper: LogKeeper, duty: CoordinatorDuty): P
     const uploads = cohort.map((upload) => upload.index);
     const payloadHashes = cohort.map((upload) => fromHex(upload.body.payloadHash, 32));
     const request = { roundId: fromHex(round.id, 32), attempt, payloadHashes };
-    const { sumHash } = await askForKept(party.aggregators, (r) => r.callOnce(AggregationService.sum, request, SUM_MS));
+    const sumHash = await askAgreed(party.aggregators, {
+      ...disputes(party, duty),
+      firstMs: SUM_MS,
+      ask: async (r, ms) => toHex((await r.callOnce(AggregationService.sum, request, ms)).sumHash),
+    });
     await keeper.append(
       party.leaf('close', {
         round: round.id,
         attempt,
         uploads,
         cohortHash: cohortHashOf(primitives, cohort),
-        sumHash: toHex(sumHash),
+        sumHash,
       }),
     );
     party.say('attempt closed', { round: round.record.number, attempt, nodes: uploads.length });
   } else {
     const { attempt, record, id } = duty.round;
     const request = { closeHash: fromHex(attempt.close, 32) };
-    const { correctionSum } = await askForKept(party.aggregators, (r) =>
-      r.callOnce(AggregationService.fetchMaskSum, request, REPLICA_MS),
-    );
+    const correctionSumHash = await askAgreed(party.aggregators, {
+      ...disputes(party, duty),
+      firstMs: REPLICA_MS,
+      ask: async (r, ms) => {
+        const { correctionSum } = await r.callOnce(AggregationService.fetchMaskSum, request, ms);
+        return toHex(primitives.sha256(correctionSum));
+      },
+    });
     const body = {
       round: id,
       attempt: attempt.number,
       close: attempt.close,
       confirms: attempt.cohort.map((upload) => attempt.confirms.get(upload.node)!.index),
       sumHash: attempt.sumHash,
-      correctionSumHash: toHex(primitives.sha256(correctionSum)),
+      correctionSumHash,
       rhoNano: record.charge.rhoNano,
     };
     await keeper.append(party.leaf('decide', body));

@@ -1,14 +1,13 @@
 import { fromHex, toHex } from '../../crypto/encoding.ts';
-import { CryptoError } from '../../crypto/errors.ts';
 import { blockBytes, type PayloadContext } from '../../crypto/payload.ts';
-import { addCorrections } from '../../protocols/aggregator.ts';
 import { ProtocolError } from '../../protocols/errors.ts';
-import type { Confirm, Decision, Round } from '../../protocols/transcript.ts';
+import type { Decision, Round } from '../../protocols/transcript.ts';
 import type { Connection } from '../grpc/connection.ts';
 import { download } from '../grpc/download.ts';
 import { AggregationService, QuorumService } from '../grpc/services.ts';
+import { addUpInstead } from './corrections.ts';
 import { type EngineChoice, payloadContext } from './engines.ts';
-import { askReplicas, fetchBox, isWithoutBytes, REPLICA_MS } from './fetch.ts';
+import { askReplicas, fetchBox, isDown, isReplicas, isWithoutBytes, REPLICA_MS } from './fetch.ts';
 import { type Party, primitives } from './party.ts';
 
 /** What an opening needs besides the answers: all of it is fixed by the decision. */
@@ -48,36 +47,18 @@ async function fetchSum(party: Party, round: Round, { body }: Decision): Promise
   }
 }
 
-async function fetchCorrectionSum(party: Party, decision: Decision): Promise<Uint8Array> {
+/** The sum of corrections that was decided over; the recipient's own where no replica gives that one. */
+async function fetchCorrectionSum(party: Party, round: Round, decision: Decision): Promise<Uint8Array> {
   const request = { closeHash: fromHex(decision.attempt.close, 32) };
-  return askReplicas(party.aggregators, async (replica) => {
-    const { correctionSum } = await replica.callOnce(AggregationService.fetchMaskSum, request, REPLICA_MS);
-    if (toHex(primitives.sha256(correctionSum)) === decision.body.correctionSumHash) return correctionSum;
-    throw new ProtocolError('SUM_MISMATCH', 'not the sum of corrections that was decided over');
-  });
-}
-
-/**
- * The corrections added up by the recipient itself, each checked against its node's leaf: what an aggregator added wrongly,
- * and the coordinator decided over, then still opens.
- *
- * @returns null where it comes to what was decided over, or where a correction is nowhere to be had.
- */
-export async function addUpAgain(party: Party, round: Round, decision: Decision): Promise<Uint8Array | null> {
-  const { close, confirms } = decision.attempt;
-  const fetchOne = ({ node, body }: Confirm): Promise<Uint8Array> =>
-    askReplicas(party.aggregators, async (replica) => {
-      const request = { closeHash: fromHex(close, 32), node };
-      const { correction } = await replica.callOnce(AggregationService.fetchCorrection, request, REPLICA_MS);
-      if (toHex(primitives.sha256(correction)) === body.correctionHash) return correction;
-      throw new ProtocolError('PAYLOAD_HASH', 'not the correction that the log names');
-    });
   try {
-    const sum = addCorrections(round.record, await Promise.all([...confirms.values()].map(fetchOne)));
-    return toHex(primitives.sha256(sum)) === decision.body.correctionSumHash ? null : sum;
+    return await askReplicas(party.aggregators, async (replica) => {
+      const { correctionSum } = await replica.callOnce(AggregationService.fetchMaskSum, request, REPLICA_MS);
+      if (toHex(primitives.sha256(correctionSum)) === decision.body.correctionSumHash) return correctionSum;
+      throw new ProtocolError('SUM_MISMATCH', 'not the sum of corrections that was decided over');
+    });
   } catch (error) {
-    if (isWithoutBytes(error) || error instanceof CryptoError) return null;
-    throw error;
+    if (!isReplicas(error) || isDown(error)) throw error;
+    return addUpInstead(party, round, decision, error);
   }
 }
 
@@ -90,7 +71,7 @@ export async function gather(party: Party, engine: EngineChoice, round: Round, d
   });
   const [context, correctionSum] = await Promise.all([
     payloadContext(round.record, engine),
-    fetchCorrectionSum(party, decision),
+    fetchCorrectionSum(party, round, decision),
     fetchSum(party, round, decision),
     ...fetchBoxes,
   ]);

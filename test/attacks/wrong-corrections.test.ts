@@ -15,8 +15,8 @@ vi.mock('../../protocols/aggregator.ts', async (importOriginal) => {
   };
   return { ...original, addCorrections };
 });
-vi.mock('../../src/party/opening-input.ts', async (importOriginal) => {
-  const original = await importOriginal<typeof import('../../src/party/opening-input.ts')>();
+vi.mock('../../src/party/corrections.ts', async (importOriginal) => {
+  const original = await importOriginal<typeof import('../../src/party/corrections.ts')>();
   const addUpAgain: typeof original.addUpAgain = async (...args) =>
     lie.mendable ? original.addUpAgain(...args) : null;
   return { ...original, addUpAgain };
