@@ -1,7 +1,8 @@
 import { DigestSet } from './digest-set.ts';
 import type { Body } from './leaves.ts';
 import { newLedger } from './ledger.ts';
-import type { Announce, Decision, ModelEntry, Party, Round, Seen, Transcript } from './transcript.ts';
+import { isFailed } from './retry.ts';
+import type { Announce, Decision, ModelEntry, Party, Round, Seen, Transcript, Upload } from './transcript.ts';
 import { NO_LOG } from './verified.ts';
 
 /** What one counted leaf changes. Rules return it; `applyPatch` alone writes, so a rejected leaf cannot have changed anything. */
@@ -88,15 +89,17 @@ export function dropDetail(transcript: Transcript, id: string): void {
     const decision = bareDecision(round.decision);
     rounds.set(id, { ...base, phase: 'released', decision, resultHash, releasedBy, liars });
   } else {
-    const decision = round.decision === null ? null : bareDecision(round.decision);
+    // Retries are closed over parts of the set that failed.
+    const cohort = isFailed(round) ? round.decision!.attempt.cohort : [];
+    const decision = round.decision === null ? null : bareDecision(round.decision, cohort);
     rounds.set(id, { ...base, phase: 'aborted', reason: round.reason, decision });
   }
   const announce = announces.get(round.record.announce);
   if (announce !== undefined) announces.set(announce.hash, { ...announce, roundKeys: new Map() });
 }
 
-function bareDecision(decision: Decision): Decision {
-  const none = { cohort: [], confirms: new Map(), complaints: new Map(), ready: new Set<string>() };
+function bareDecision(decision: Decision, cohort: readonly Upload[] = []): Decision {
+  const none = { cohort, confirms: new Map(), complaints: new Map(), ready: new Set<string>() };
   return {
     ...decision,
     attempt: { ...decision.attempt, ...none },

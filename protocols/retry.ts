@@ -1,8 +1,9 @@
-import { type Round, type Transcript, type Upload, windowKey } from './transcript.ts';
+import { type Decision, type Round, type Transcript, type Upload, windowKey } from './transcript.ts';
 
 /**
  * Rounds that were decided and could not be opened, and what comes after them: a new round over the same model and window
- * that names the failed one, over a random half of its nodes, at its own charge. Nothing of the failed round is opened again.
+ * that names the failed one, over a random half of its nodes, or a half of that, at its own charge. Nothing of the failed
+ * round is opened again.
  *
  * Narrowing down by which halves fail is group testing (Dorfman, "The Detection of Defective Members of Large
  * Populations", 1943), here without control of the groups: whoever sabotages a round may stay away from the next one, but
@@ -22,7 +23,7 @@ const RETRIED: ReadonlySet<string> = new Set([
 type Window = Pick<Round['record'], 'taskHash' | 'modelHash' | 'window'>;
 
 /** Whether a round may be named by a retry: it was decided, and ended because it could not be opened. */
-function isFailed(round: Round): boolean {
+export function isFailed(round: Round): boolean {
   return round.phase === 'aborted' && round.decision !== null && RETRIED.has(round.reason);
 }
 
@@ -51,33 +52,83 @@ export function nextRetryOf(t: Transcript, window: Window): string | null | unde
   return retryOf;
 }
 
-function hasDecision(round: Round): boolean {
+function hasDecision(round: Round): round is Round & { readonly decision: Decision } {
   return 'decision' in round && round.decision !== null;
 }
 
+/** What a part of a failed set must have to be summed. */
+interface Minimums {
+  readonly cohort: number;
+  readonly organisations: number;
+}
+
 /**
- * The half of the uploads over which a retry is closed: every second one, organisation by organisation, by payload hash. So
- * each organisation keeps its share, and no node's place but its own is in its hands. All of them where half of them, or
- * the rest, would be fewer than min_cohort or min_orgs.
- *
- * @param organisationOf - of a node. @returns in the order given.
+ * Two halves of a set: every second one, organisation by organisation, by payload hash. So each organisation keeps its
+ * share, and a node has no place but its own in its hands. Null where either half would be below the minimums.
  */
-export function halfOf(
+function halvesOf(
   uploads: readonly Upload[],
-  minimums: { readonly cohort: number; readonly organisations: number },
+  minimums: Minimums,
   organisationOf: (node: string) => string | undefined,
-): readonly Upload[] {
+): readonly (readonly Upload[])[] | null {
   const ranked = [...uploads].sort((a, b) => (a.body.payloadHash < b.body.payloadHash ? -1 : 1));
   // Organisations in the order of their smallest hash.
-  const groups = Map.groupBy(ranked, ({ node }) => organisationOf(node));
-  const grouped = [...groups.values()].flat();
-  const parts = [0, 1].map((parity) => grouped.filter((_, place) => place % 2 === parity)) as [Upload[], Upload[]];
+  const grouped = [...Map.groupBy(ranked, ({ node }) => organisationOf(node)).values()].flat();
+  const halves = [0, 1].map((parity) => grouped.filter((_, place) => place % 2 === parity));
   const isLarge = (part: readonly Upload[]): boolean =>
     part.length >= minimums.cohort &&
     new Set(part.map(({ node }) => organisationOf(node))).size >= minimums.organisations;
-  if (!parts.every(isLarge)) return uploads;
-  const chosen = new Set(parts[0]);
-  return uploads.filter((upload) => chosen.has(upload));
+  return halves.every(isLarge) ? halves : null;
+}
+
+/**
+ * The sets over which retries of a failed set may be closed: its halves, their halves and so on, larger ones first; the set
+ * itself where it has no halves. Any two of them are one in the other or apart, and what two sums over one model tell together
+ * is again a sum over at least min_cohort nodes of min_orgs organisations.
+ */
+export function partsOf(
+  failed: readonly Upload[],
+  minimums: Minimums,
+  organisationOf: (node: string) => string | undefined,
+): readonly (readonly Upload[])[] {
+  const parts: (readonly Upload[])[] = [];
+  for (let queue: (readonly Upload[])[] = [failed]; queue.length > 0; ) {
+    const halves = queue.flatMap((part) => halvesOf(part, minimums, organisationOf) ?? []);
+    parts.push(...halves);
+    queue = halves;
+  }
+  return parts.length > 0 ? parts : [failed];
+}
+
+const nodesOf = (uploads: readonly Upload[]): string =>
+  uploads
+    .map(({ node }) => node)
+    .sort()
+    .join(' ');
+
+/**
+ * The uploads over which a retry is closed: the first part of the window's first failed set that failed least often so far and
+ * of which every node has uploaded again. Nobody chooses it.
+ *
+ * @param present - what was uploaded, in log order. @returns none where no part is complete: then nothing can be summed.
+ */
+export function retrySet(t: Transcript, record: Round['record'], present: readonly Upload[]): readonly Upload[] {
+  const failed: (readonly Upload[])[] = [];
+  for (let id = record.retryOf; id !== null; ) {
+    const round = t.rounds.get(id)!;
+    if (hasDecision(round)) failed.unshift(round.decision.attempt.cohort);
+    id = round.record.retryOf;
+  }
+  const minimums = { cohort: record.parameters.minCohort, organisations: record.minOrganisations };
+  const organisationOf = (node: string): string | undefined => t.parties.get(node)?.organisation;
+  const here = new Set(present.map(({ node }) => node));
+  const parts = partsOf(failed[0]!, minimums, organisationOf).filter((part) =>
+    part.every(({ node }) => here.has(node)),
+  );
+  const failures = parts.map((part) => failed.filter((set) => nodesOf(set) === nodesOf(part)).length);
+  const chosen = parts[failures.indexOf(Math.min(...failures))];
+  const wanted = new Set(chosen?.map(({ node }) => node));
+  return present.filter(({ node }) => wanted.has(node));
 }
 
 /** How often a node was in a set that did not open, and in one that did. */

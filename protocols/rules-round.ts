@@ -3,15 +3,15 @@ import { fromBase64, fromHex, toHex } from '../crypto/encoding.ts';
 import { isMaskKey } from '../crypto/masks.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { hashWithLabel } from '../crypto/signature.ts';
-import { AccountingError } from './accountant.ts';
 import { type Rejection, reject } from './errors.ts';
 import { GrowingMap } from './growing-map.ts';
 import { reserve } from './ledger.ts';
+import { checkMinimums } from './minimums.ts';
 import type { Patch } from './patch.ts';
 import { checkQuorumSize } from './quorum-size.ts';
-import { chargeOf, type RoundRecord, roundIdOf } from './record.ts';
+import { type RoundRecord, roundIdOf } from './record.ts';
 import { parametersFit } from './record-parameters.ts';
-import { halfOf, mayRetry } from './retry.ts';
+import { mayRetry, retrySet } from './retry.ts';
 import {
   type Attempt,
   findParty,
@@ -25,32 +25,6 @@ import {
   windowKey,
 } from './transcript.ts';
 import type { Signed } from './verified.ts';
-
-function checkMinimums(t: Transcript, record: RoundRecord): Rejection | null {
-  const { minimums, budget } = t.genesis!;
-  if (record.parameters.minCohort < minimums.cohort) return reject('BELOW_MINIMUM', 'min_cohort is below genesis');
-  if (record.minOrganisations < minimums.organisations) return reject('BELOW_MINIMUM', 'min_orgs is below genesis');
-  if (record.parameters.minHonest < minimums.honest) return reject('BELOW_MINIMUM', 'min_honest is below genesis');
-  if (record.unit !== budget.unit) return reject('CHARGE_MISMATCH', 'the unit of privacy is not the budget’s');
-  if (record.noise.sigma2Numerator === '0' || record.noise.sigma2Denominator === '0') {
-    return reject('BELOW_MINIMUM', 'a round without noise cannot be opened');
-  }
-  // Clipped to C and scaled, one unit can move a sum by C * scale steps; rounding only adds to that.
-  if (BigInt(record.sensitivity2) * 10n ** 12n < (BigInt(record.clipMicro) * BigInt(record.scale)) ** 2n)
-    return reject('CHARGE_MISMATCH', 'the sensitivity is below what clip and scale allow');
-  if (chargeIfAny(record) !== record.charge.rhoNano)
-    return reject('CHARGE_MISMATCH', 'the charge is not what the noise costs');
-  return null;
-}
-
-function chargeIfAny(record: RoundRecord): number | null {
-  try {
-    return chargeOf(record);
-  } catch (error) {
-    if (error instanceof AccountingError) return null;
-    throw error;
-  }
-}
 
 /** The quorum of the record: members of the log's quorum in its order, each with the key it logged for this announcement. */
 function checkKeyHolders(t: Transcript, record: RoundRecord): Rejection | null {
@@ -90,7 +64,7 @@ export function openRule(p: Primitives, t: Transcript, { leaf, hash }: Signed<'o
   if (announce.task !== record.task || announce.number !== record.number) {
     return reject('UNKNOWN_ANNOUNCE', 'task or number differ from the announcement');
   }
-  const problem = checkKeyHolders(t, record) ?? checkMinimums(t, record) ?? parametersFit(record);
+  const problem = checkKeyHolders(t, record) ?? checkMinimums(t.genesis!, record) ?? parametersFit(record);
   if (problem !== null) return problem;
   const model = newestModel(t);
   if (model === null || model.modelHash !== record.modelHash || model.number !== record.modelNumber) {
@@ -150,20 +124,17 @@ export function uploadRule(_: Primitives, t: Transcript, { leaf, hash }: Signed<
 }
 
 /**
- * Who must be in the next attempt: everybody uploaded (first; in a retry a random half), or everybody of the last attempt
- * that confirmed and that at least t members can be ready with. Nobody chooses the set.
+ * Who must be in the next attempt: everybody uploaded (first; in a retry a part of the failed set), or everybody of the last
+ * attempt that confirmed and that at least t members can be ready with; a retry has one attempt. Nobody chooses the set.
  */
 export function nextCohort(t: Transcript, round: Round): Upload[] {
   const present = [...round.uploads.values()]
     .filter((upload) => findParty(t, upload.node)?.revoked === false)
     .sort((a, b) => a.index - b.index);
   const last = round.attempts.at(-1);
-  if (last === undefined) {
-    if (round.record.retryOf === null) return present;
-    const { parameters, minOrganisations } = round.record;
-    const minimums = { cohort: parameters.minCohort, organisations: minOrganisations };
-    return [...halfOf(present, minimums, (node) => findParty(t, node)?.organisation)];
-  }
+  if (last === undefined) return round.record.retryOf === null ? present : [...retrySet(t, round.record, present)];
+  // A retry's set without one node would tell that node's update apart, were the failed sum known to somebody.
+  if (round.record.retryOf !== null) return [];
   const members = round.record.members.map((member) => member.name).filter((name) => isActive(t, name));
   return present.filter((upload) => {
     if (!last.cohort.some((earlier) => earlier.node === upload.node)) return false;

@@ -6,6 +6,7 @@ import { taskHashOf } from '../../protocols/task.ts';
 import { systemRng } from '../../src/platform/rng.ts';
 import { BASE_TASK } from '../e2e/federation-lab.ts';
 import { contextOf, kernelOf, parametersOf, valuesOf } from '../reference/engines.ts';
+import { nextCohort } from '../../protocols/rules-round.ts';
 import { PaperLog, p } from '../reference/paper-log.ts';
 import { QuorumLab } from '../reference/quorum-lab.ts';
 
@@ -188,26 +189,30 @@ describe('P16: differencing is refused', () => {
     expect(richer.offer(richer.leaf('coordinator', 'open', { record }))).toBe('counted'); // control
   });
 
-  it('known limit: a recipient that calls an opened sum unopenable gets a second one, at a second charge', () => {
+  it('a recipient that calls an opened sum unopenable gets the same set once more, never all of it but one', () => {
     const log = PaperLog.founded({ nodes: 5 }).until('answers');
     const first = log.round;
-    const { rhoNano } = first.record.charge;
-    log.post('recipient-1', 'abort', { round: first.id, reason: 'OPERATOR' });
+    log.post('coordinator', 'abort', { round: first.id, reason: 'OPERATOR' });
     const next = (number: number) => log.record(log.announced(number), { retryOf: first.id });
     // A reason that could follow an opening without a lie is no failure.
     expect(log.offer(log.leaf('coordinator', 'open', { record: next(2) }))).toBe('WINDOW_DECIDED');
 
-    const lied = PaperLog.founded({ nodes: 5 }).until('answers');
-    const failed = lied.round;
-    lied.post('recipient-1', 'abort', { round: failed.id, reason: 'KEY_DOES_NOT_FIT' });
-    const record = recordWith(lied, 2, { minCohort: 3 });
-    uploaded(lied, { ...record, retryOf: failed.id }, lied.nodes.slice(0, 4));
-    expect(closed(lied)).toBe('counted');
-    for (const node of lied.nodes.slice(0, 4)) lied.post(node, 'confirm', lied.confirm(node));
-    for (const member of lied.members) lied.post(member, 'ready', { close: lied.attempt.close });
-    expect(lied.offer(lied.leaf('coordinator', 'decide', lied.decide()))).toBe('counted');
-    expect(lied.attempt.cohort).toHaveLength(4);
-    // What the two sums tell of node-5 together is bounded by the ledger alone: both are charged.
-    expect(lied.transcript.ledger.spentRhoNano).toBe(2 * rhoNano);
+    const lied = (uploads: number): PaperLog => {
+      const other = PaperLog.founded({ nodes: 5 }).until('answers');
+      const failed = other.round.id;
+      other.post('recipient-1', 'abort', { round: failed, reason: 'KEY_DOES_NOT_FIT' });
+      const record = recordWith(other, 2, { minCohort: 3 });
+      uploaded(other, { ...record, retryOf: failed }, other.nodes.slice(0, uploads));
+      return other;
+    };
+    expect(nextCohort(lied(4).transcript, lied(4).round)).toEqual([]);
+    const same = lied(5);
+    expect(closed(same)).toBe('counted');
+    for (const node of same.nodes) same.post(node, 'confirm', same.confirm(node));
+    for (const member of same.members) same.post(member, 'ready', { close: same.attempt.close });
+    expect(same.offer(same.leaf('coordinator', 'decide', same.decide()))).toBe('counted');
+    // Two noised sums of one set, both charged.
+    expect(same.attempt.cohort).toHaveLength(5);
+    expect(same.transcript.ledger.spentRhoNano).toBe(2 * first.record.charge.rhoNano);
   });
 });

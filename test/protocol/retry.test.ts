@@ -1,11 +1,12 @@
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { RingEngine } from '../../crypto/engine.ts';
 import * as retry from '../../protocols/retry.ts';
+import { cohortHashOf, nextCohort } from '../../protocols/rules-round.ts';
 import type { Round, Upload } from '../../protocols/transcript.ts';
 import { nodePrimitives } from '../../src/platform/primitives-node.ts';
 import { MemoryFederation } from '../../src/simulate/memory-federation.ts';
 import { memorySetting, REQUEST, smallEngine } from '../reference/memory-round.ts';
-import { PaperLog } from '../reference/paper-log.ts';
+import { PaperLog, p } from '../reference/paper-log.ts';
 
 vi.mock('../../protocols/retry.ts', async (original) => ({ ...(await original<typeof retry>()) }));
 
@@ -106,29 +107,105 @@ describe('a retry', () => {
   });
 });
 
-describe('the half of a retry', () => {
+describe('the parts of a failed set', () => {
   const upload = (node: string, payloadHash: string): Upload => ({ node, body: { payloadHash } }) as Upload;
   const uploads = ['d', 'a', 'c', 'b', 'e'].map((hash) => upload(`node ${hash}`, hash));
   const own = (node: string): string => node;
+  const names = (parts: readonly (readonly Upload[])[]) =>
+    parts.map((part) => part.map(({ node }) => node.at(-1)).join(''));
 
-  it('is every second one by payload hash, in log order', () => {
-    const half = retry.halfOf(uploads, { cohort: 2, organisations: 2 }, own);
-    expect(half.map(({ node }) => node)).toEqual(['node a', 'node c', 'node e']);
+  it('are every second upload by payload hash and the others, then their halves', () => {
+    expect(names(retry.partsOf(uploads, { cohort: 2, organisations: 2 }, own))).toEqual(['ace', 'bd']);
+    const eight = [...'hgfedcba'].map((hash) => upload(hash, hash));
+    expect(names(retry.partsOf(eight, { cohort: 2, organisations: 1 }, own))).toEqual([
+      'aceg',
+      'bdfh',
+      'ae',
+      'cg',
+      'bf',
+      'dh',
+    ]);
   });
 
-  it('keeps the share of every organisation, whatever hashes its nodes grind', () => {
+  it('are one in the other or apart, and what is left of one without another is no smaller than the minimum', () => {
+    const many = Array.from({ length: 37 }, (_, i) => upload(`${i}`, `${(i * 7919) % 104_729}`.padStart(6, '0')));
+    const parts = [many, ...retry.partsOf(many, { cohort: 3, organisations: 1 }, own)];
+    expect(parts.length).toBeGreaterThan(12);
+    for (const a of parts) {
+      for (const b of parts) {
+        const common = a.filter((x) => b.includes(x)).length;
+        const isNested = common === Math.min(a.length, b.length);
+        expect(common === 0 || isNested).toBe(true);
+        if (isNested && a.length !== b.length) expect(Math.abs(a.length - b.length)).toBeGreaterThanOrEqual(3);
+      }
+    }
+  });
+
+  it('keep the share of every organisation, whatever hashes its nodes grind', () => {
     const ground = Array.from({ length: 12 }, (_, i) => upload(`${i % 3} ${i}`, `${i % 3 === 0 ? '0' : 'f'}${i}`));
     const organisation = (node: string): string => node[0]!;
-    const half = retry.halfOf(ground, { cohort: 3, organisations: 2 }, organisation);
-    const shares = Map.groupBy(half, ({ node }) => organisation(node));
+    const [half] = retry.partsOf(ground, { cohort: 3, organisations: 2 }, organisation);
+    const shares = Map.groupBy(half!, ({ node }) => organisation(node));
     expect([...shares.values()].map((nodes) => nodes.length)).toEqual([2, 2, 2]);
     // Control: the smallest hashes alone would be the first organisation's.
     const smallest = [...ground].sort((a, b) => (a.body.payloadHash < b.body.payloadHash ? -1 : 1)).slice(0, 6);
     expect(smallest.filter(({ node }) => organisation(node) === '0')).toHaveLength(4);
   });
 
-  it('is everybody where a part would be too small, or of too few organisations', () => {
-    expect(retry.halfOf(uploads, { cohort: 3, organisations: 1 }, own)).toHaveLength(5);
-    expect(retry.halfOf(uploads, { cohort: 2, organisations: 2 }, () => 'one')).toHaveLength(5);
+  it('are the set itself where halves would be too small, or of too few organisations', () => {
+    expect(names(retry.partsOf(uploads, { cohort: 3, organisations: 1 }, own))).toEqual(['dacbe']);
+    expect(names(retry.partsOf(uploads, { cohort: 2, organisations: 2 }, () => 'one'))).toEqual(['dacbe']);
+  });
+});
+
+describe('the set of a retry', () => {
+  /** A failed round of all six nodes, then a retry to which these upload. */
+  function retried(nodes: (log: PaperLog) => readonly string[]): PaperLog {
+    const log = PaperLog.founded({ nodes: 6 }).until('answers');
+    const failed = log.round.id;
+    log.post('recipient-1', 'abort', { round: failed, reason: 'KEY_DOES_NOT_FIT' });
+    log.open(log.announced(2), { retryOf: failed });
+    for (const node of nodes(log)) log.post(node, 'upload', log.upload(node));
+    return log;
+  }
+  const sets = (log: PaperLog): readonly (readonly string[])[] => {
+    const [first] = log.transcript.rounds.values();
+    const decision = first!.phase === 'aborted' ? first!.decision! : null;
+    const minimums = { cohort: 2, organisations: 1 };
+    return retry
+      .partsOf(decision!.attempt.cohort, minimums, (node) => log.transcript.parties.get(node)?.organisation)
+      .map((part) => part.map(({ node }) => node).sort());
+  };
+  const chosen = (log: PaperLog): string[] =>
+    nextCohort(log.transcript, log.round)
+      .map(({ node }) => node)
+      .sort();
+
+  it('is the first half; the other one where a node of the first stays away; none where both are incomplete', () => {
+    const all = retried((log) => log.nodes);
+    expect(chosen(all)).toEqual(sets(all)[0]);
+    const [away] = sets(all)[0]!;
+    const without = retried((log) => log.nodes.filter((node) => node !== away));
+    expect(chosen(without)).toEqual(sets(without)[1]);
+    const both = [away, sets(all)[1]![0]];
+    expect(chosen(retried((log) => log.nodes.filter((node) => !both.includes(node))))).toEqual([]);
+  });
+
+  it('may not be another one, nor go on without a node that does not confirm', () => {
+    const log = retried((l) => l.nodes);
+    const honest = log.close();
+    const wider = [...log.round.uploads.values()];
+    const forged = { ...honest, uploads: wider.map(({ index }) => index), cohortHash: cohortHashOf(p, wider) };
+    expect(log.offer(log.leaf('coordinator', 'close', forged))).toBe('BAD_COHORT');
+    expect(log.offer(log.leaf('coordinator', 'close', honest))).toBe('counted');
+    for (const { node } of log.attempt.cohort.slice(1)) log.post(node, 'confirm', log.confirm(node));
+    expect(chosen(log)).toEqual([]);
+  });
+
+  it('control: with halves of whoever is there, two sums over one model differ by one node', () => {
+    const all = retried((log) => log.nodes);
+    vi.spyOn(retry, 'retrySet').mockImplementation((_t, _record, present) => present);
+    const without = retried((log) => log.nodes.slice(1));
+    expect(chosen(without)).toEqual(all.nodes.slice(1)); // and the failed set was all of them
   });
 });
