@@ -19,20 +19,24 @@ function digits(alphabet: string): Uint8Array {
 /** Values of one spelling, 32 bytes each, found through a table of their places. */
 class Table {
   #pieces: Uint32Array[] = [];
+  /** Places, counted from one; 0 is free. */
   #slots = new Uint32Array(1024);
+  /** Eight bits of each slot's value, so that the value itself is rarely looked at in vain. */
+  #tags = new Uint8Array(1024);
   #count = 0;
 
   get count(): number {
     return this.#count;
   }
 
-  /** The slot that holds the value or where it would go. The values are hashes or keys: their first word is their hash. */
+  /** The slot that holds the value or where it would go. */
   #slotOf(value: Uint32Array): number {
     const mask = this.#slots.length - 1;
-    let slot = Math.imul(value[0]! ^ value[5]!, 0x9e3779b1) >>> 0;
-    for (slot = (slot ^ (slot >>> 15)) & mask; ; slot = (slot + 1) & mask) {
+    const hash = hashOf(value);
+    const tag = hash >>> 24;
+    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
       const place = this.#slots[slot]!;
-      if (place === 0 || this.#isAt(place - 1, value)) return slot;
+      if (place === 0 || (this.#tags[slot] === tag && this.#isAt(place - 1, value))) return slot;
     }
   }
 
@@ -54,21 +58,32 @@ class Table {
     if (place % PER_PIECE === 0) this.#pieces.push(new Uint32Array(PER_PIECE * 8));
     this.#pieces.at(-1)!.set(value, (place % PER_PIECE) * 8);
     this.#slots[slot] = this.#count;
-    if (this.#count * 4 > this.#slots.length * 3) this.#grow();
+    this.#tags[slot] = hashOf(value) >>> 24;
+    if (this.#count * 3 > this.#slots.length * 2) this.#grow();
   }
 
   #grow(): void {
-    this.#slots = new Uint32Array(this.#slots.length * 2);
+    const size = this.#slots.length * 2;
+    this.#slots = new Uint32Array(size);
+    this.#tags = new Uint8Array(size);
     for (let place = 0; place < this.#count; place++) {
-      const piece = this.#pieces[Math.floor(place / PER_PIECE)]!;
       const at = (place % PER_PIECE) * 8;
-      this.#slots[this.#slotOf(piece.subarray(at, at + 8))] = place + 1;
+      const value = this.#pieces[Math.floor(place / PER_PIECE)]!.subarray(at, at + 8);
+      const slot = this.#slotOf(value);
+      this.#slots[slot] = place + 1;
+      this.#tags[slot] = hashOf(value) >>> 24;
     }
   }
 }
 
+/** Values are hashes and keys, so two of their words are as good as all. Who crafts a log can at most make it slow. */
+function hashOf(value: Uint32Array): number {
+  const mixed = Math.imul(value[0]! ^ value[5]!, 0x9e3779b1);
+  return (mixed ^ (mixed >>> 15)) >>> 0;
+}
+
 /**
- * Everything of a log that may not occur twice in it: 32 bytes a value and 5 to 11 for finding it, where a set of strings
+ * Everything of a log that may not occur twice in it: 32 bytes a value and 7 to 15 for finding it, where a set of strings
  * takes 150. Exact, not probabilistic: the values themselves are compared.
  *
  * Law: as a `Set<string>`. Two spellings of the same bytes (hexadecimal and base64) are two values; longer texts are kept

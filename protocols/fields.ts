@@ -1,11 +1,13 @@
 import { z } from 'zod';
+import { integerFrom, textOf } from './exact.ts';
 
 /** Field shapes that several leaves share. All strict: one spelling each, bounded in length. */
 
 const HASH = /^[0-9a-f]{64}$/;
+const NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /** A party's name: unique in a log, never reused. Printable and safe in terminals, paths and HTML. */
-export const nameField = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/);
+export const nameField = z.string().regex(NAME);
 /** 32 bytes in lower-case hexadecimal. */
 export const hashField = z.string().regex(HASH);
 export const countField = z.int().min(0);
@@ -28,37 +30,6 @@ function base64Form(bytes: number): RegExp {
   return new RegExp(`^[A-Za-z0-9+/]{${digits - 1}}${LAST_DIGIT[bytes % 3]}${padding}$`);
 }
 
-/**
- * A list of equal, plain elements, judged in one step. Element by element zod takes as long over a confirmation as
- * OpenSSL over a fifth of its signature, and every reader of a log does it for every leaf.
- */
-function listField<T>(isElement: (value: unknown) => value is T, min: number, max: number): z.ZodType<T[]> {
-  return z.custom<T[]>(
-    (list) => Array.isArray(list) && list.length >= min && list.length <= max && list.every(isElement),
-  );
-}
-
-/** Strings of one form. */
-function listOf(form: RegExp, min: number, max: number): z.ZodType<string[]> {
-  return listField((value): value is string => typeof value === 'string' && form.test(value), min, max);
-}
-
-/** Integers from 0 to `largest`. */
-export function integersField(largest: number, min: number, max: number): z.ZodType<number[]> {
-  const isElement = (value: unknown): value is number =>
-    Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= largest;
-  return listField(isElement, min, max);
-}
-
-export function hashesField(min: number, max: number): z.ZodType<string[]> {
-  return listOf(HASH, min, max);
-}
-
-/** Base64 of 32 bytes each. */
-export function digestsField(min: number, max: number): z.ZodType<string[]> {
-  return listOf(base64Form(32), min, max);
-}
-
 /** Ed25519 or X25519 public key. */
 export const keyField = base64Field(32);
 /** Name of somebody's key in signed notes: a URL without its scheme, no white space and no plus. */
@@ -66,3 +37,10 @@ export const keyNameField = z.string().regex(/^[A-Za-z0-9](?:[A-Za-z0-9._~:/-]{0
 /** X-Wing public key: ML-KEM-768 encapsulation key (1,184 bytes) then X25519 (32 bytes). */
 export const kemKeyField = base64Field(1216);
 export const signatureField = base64Field(64);
+
+/** The same forms as predicates, for leaves that there are many of. */
+export const isHash = textOf(HASH);
+export const isName = textOf(NAME);
+export const isKey = textOf(base64Form(32));
+export const isSignature = textOf(base64Form(64));
+export const isCount = integerFrom(0);

@@ -1,10 +1,13 @@
 import { z } from 'zod';
+import { exact, integerFrom, listOf, schemaOf } from './exact.ts';
 import {
   countField,
-  digestsField,
-  hashesField,
   hashField,
-  integersField,
+  isCount,
+  isHash,
+  isKey,
+  isName,
+  isSignature,
   kemKeyField,
   keyField,
   keyNameField,
@@ -94,36 +97,37 @@ const bodies = {
     decide: hashField.nullable(),
   }),
   open: z.strictObject({ record: recordField }),
-  upload: z.strictObject({
-    round: hashField,
-    key: keyField,
-    nonce: hashField,
-    payloadHash: hashField,
-    payloadBytes: z.int().min(1),
-    /** The checkpoint that the node last saw. */
-    seen: z.strictObject({ size: countField, root: hashField }),
-  }),
+  upload: schemaOf(
+    exact({
+      round: isHash,
+      key: isKey,
+      nonce: isHash,
+      payloadHash: isHash,
+      payloadBytes: integerFrom(1),
+      /** The checkpoint that the node last saw. */
+      seen: exact({ size: isCount, root: isHash }),
+    }),
+  ),
   close: z.strictObject({
     round: hashField,
     attempt: z.int().min(1).max(16),
-    uploads: integersField(Number.MAX_SAFE_INTEGER, 1, 1024),
+    uploads: schemaOf(listOf(isCount, 1, 1024)),
     /** Hash over the leaf hashes of these uploads: indices alone would mean other nodes in another view of the log. */
     cohortHash: hashField,
     sumHash: hashField,
   }),
-  confirm: z.strictObject({
-    close: hashField,
-    modelHash: hashField,
-    correctionHash: hashField,
-    boxes: z
-      .array(z.strictObject({ holder: nameField, hash: hashField }))
-      .min(1)
-      .max(72),
-    /** Commitments to the seeds, one per set of the sharing in its canonical order, then one per recipient. */
-    seeds: digestsField(1, 264),
-    /** Checksum: six residues for each prime, in the order of the primes. */
-    checksum: integersField(2 ** 30, 6, 96),
-  }),
+  confirm: schemaOf(
+    exact({
+      close: isHash,
+      modelHash: isHash,
+      correctionHash: isHash,
+      boxes: listOf(exact({ holder: isName, hash: isHash }), 1, 72),
+      /** Commitments to the seeds, one per set of the sharing in its canonical order, then one per recipient. */
+      seeds: listOf(isKey, 1, 264),
+      /** Checksum: six residues for each prime, in the order of the primes. */
+      checksum: listOf(integerFrom(0, 2 ** 30), 6, 96),
+    }),
+  ),
   ready: z.strictObject({ close: hashField }),
   complaint: z.strictObject({ confirm: hashField, code: z.enum(['BOX_UNREADABLE', 'SEED_MISMATCH']) }),
   reseal: z.strictObject({ confirm: hashField, holder: nameField, hash: hashField }),
@@ -131,7 +135,7 @@ const bodies = {
     round: hashField,
     attempt: z.int().min(1).max(16),
     close: hashField,
-    confirms: integersField(Number.MAX_SAFE_INTEGER, 1, 1024),
+    confirms: schemaOf(listOf(isCount, 1, 1024)),
     sumHash: hashField,
     correctionSumHash: hashField,
     rhoNano: countField,
@@ -139,7 +143,7 @@ const bodies = {
   answer: z.strictObject({
     decide: hashField,
     /** Hashes of K_T for every set T that contains the member, in canonical order. */
-    shares: hashesField(1, 256),
+    shares: schemaOf(listOf(isHash, 1, 256)),
     sealed: z
       .array(z.strictObject({ recipient: nameField, hash: hashField }))
       .min(1)
@@ -187,14 +191,14 @@ export interface Leaf<K extends Kind = Kind> {
 /** A leaf of some kind, so that `switch (leaf.kind)` narrows its body. */
 export type AnyLeaf = { [K in Kind]: Leaf<K> }[Kind];
 
-const envelope = z.strictObject({
-  v: z.literal(1),
-  kind: z.string().max(32),
-  log: hashField,
-  actor: nameField,
-  time: countField,
-  body: z.unknown(),
-  sig: signatureField,
+const isEnvelope = exact({
+  v: (value): value is 1 => value === 1,
+  kind: (value): value is string => typeof value === 'string' && value.length <= 32,
+  log: isHash,
+  actor: isName,
+  time: isCount,
+  body: (_): _ is unknown => true,
+  sig: isSignature,
 });
 
 export type ParsedShape =
@@ -205,10 +209,9 @@ export type ParsedShape =
 export function parseShape(json: unknown): ParsedShape {
   if (typeof json === 'object' && json !== null && 'v' in json && json.v !== 1)
     return { ok: false, code: 'UNKNOWN_VERSION' };
-  const outer = envelope.safeParse(json);
-  if (!outer.success) return { ok: false, code: 'MALFORMED' };
-  if (!Object.hasOwn(bodies, outer.data.kind)) return { ok: false, code: 'UNKNOWN_KIND' };
-  const inner = bodies[outer.data.kind as Kind].safeParse(outer.data.body);
+  if (!isEnvelope(json)) return { ok: false, code: 'MALFORMED' };
+  if (!Object.hasOwn(bodies, json.kind)) return { ok: false, code: 'UNKNOWN_KIND' };
+  const inner = bodies[json.kind as Kind].safeParse(json.body);
   if (!inner.success) return { ok: false, code: 'MALFORMED' };
-  return { ok: true, leaf: { ...outer.data, body: inner.data } as unknown as AnyLeaf };
+  return { ok: true, leaf: { ...json, body: inner.data } as unknown as AnyLeaf };
 }
