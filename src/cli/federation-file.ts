@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fromBase64, toHex } from '../../crypto/encoding.ts';
 import { isRejection } from '../../protocols/errors.ts';
 import { parseVerifiedGenesis } from '../../protocols/genesis.ts';
+import type { Body } from '../../protocols/leaves.ts';
 import { logIdOf } from '../../protocols/rules-register.ts';
 import { ConfigError } from '../config/errors.ts';
 import { type Federation, readFederation } from '../config/federation.ts';
@@ -11,11 +12,17 @@ import { FOLDER, readCard } from '../keys/party-folder.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import { CliError } from './exit.ts';
 
-/** Refuses a federation file whose hash is not that of its genesis, or not the pinned one. */
-export function checkFederation(federation: Federation, pin: string | null): void {
+/** The genesis of a federation file. @throws ConfigError INVALID */
+export function genesisOf(federation: Federation): Body<'genesis'> {
   const genesis = parseVerifiedGenesis(nodePrimitives, fromBase64(federation.genesis));
   if (isRejection(genesis))
     throw new ConfigError('INVALID', `the federation file holds no valid genesis: ${genesis.why}`);
+  return genesis;
+}
+
+/** Refuses a federation file whose hash is not that of its genesis, or not the pinned one. */
+export function checkFederation(federation: Federation, pin: string | null): void {
+  const genesis = genesisOf(federation);
   if (logIdOf(nodePrimitives, genesis) !== federation.genesisHash) {
     throw new ConfigError('INVALID', 'the federation file names another hash than its genesis has');
   }

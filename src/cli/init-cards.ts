@@ -9,6 +9,7 @@ import { readCard } from '../keys/party-folder.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import { systemRng } from '../platform/rng.ts';
 import { budgetFor } from '../training/budget.ts';
+import { FOUNDING_MINIMUMS } from '../training/task-minimums.ts';
 import { CliError, usageError } from './exit.ts';
 
 const cardFile = z.string('a card file is needed').min(1);
@@ -23,9 +24,9 @@ export const initSettings = z.strictObject({
   outsideWitness: z.array(z.string().min(1)).default([]),
   threshold: z.int().min(2).optional(),
   faulty: z.int().min(0).optional(),
-  minCohort: z.int().min(2).default(3),
-  minOrganisations: z.int().min(1).default(2),
-  minHonest: z.int().min(2).default(2),
+  minCohort: z.int().min(2).default(FOUNDING_MINIMUMS.minCohort),
+  minOrganisations: z.int().min(1).default(FOUNDING_MINIMUMS.minOrganisations),
+  minHonest: z.int().min(2).default(FOUNDING_MINIMUMS.minHonest),
   unit: z.enum(['record', 'node']).default('record'),
   epsilon: z.number().positive().default(8),
   delta: z.number().positive().max(0.1).default(1e-5),
@@ -71,6 +72,10 @@ export async function foundFromCards(
     `Federation ${origin}: ${threshold} of ${members.length} members open a sum, ${members.length + witnesses.length + outsideWitnesses.length} witness the log.`,
   );
   print(`genesis ${federation.genesisHash}`);
+  print(
+    `Final from now on: privacy per ${unit}, epsilon ${epsilon} at delta ${delta.toExponential()} for all rounds; no sum of fewer than ${minCohort} nodes of ${minOrganisations} organisations, noise of ${minHonest} or more honest nodes.`,
+  );
+  print(`Tasks must keep to it: 'veilsum task new --dir ${folder}' and 'task show --dir' compare.`);
   print(
     `Publish the genesis hash where parties and auditors look it up, with ${join(folder, 'federation.json')} and ${join(folder, 'policy.txt')}.`,
   );

@@ -35,7 +35,10 @@ export function initCommand(): Command {
     .addOption(numberOption('--min-organisations <n>', 'nor of fewer organisations; default 2'))
     .addOption(numberOption('--min-honest <n>', 'nor with less noise than this many nodes add; default 2'))
     .addOption(
-      new Option('--unit <unit>', 'whose privacy the budget counts; default record').choices(['record', 'node']),
+      new Option(
+        '--unit <unit>',
+        'whose privacy the budget counts: node for updates from files; default record',
+      ).choices(['record', 'node']),
     )
     .addOption(numberOption('--epsilon <e>', 'the whole budget of the log; default 8'))
     .addOption(numberOption('--delta <d>', 'a power of ten; default 1e-5'))

@@ -11,6 +11,7 @@ import { encodeSafetensors } from '../learning/safetensors.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import { asking, type Caller, findRound, openCaller, readLogOnce } from './caller.ts';
 import { CliError, usageError } from './exit.ts';
+import { noiseLines } from './noise-words.ts';
 import { encodeNpy } from './npy-file.ts';
 import { grouped } from './output.ts';
 
@@ -93,4 +94,6 @@ export async function fetchResult(folder: string, request: ResultRequest, say: (
   say(
     `round ${round.record.number} of ${round.record.task}: ${what} of ${nodes} nodes, ${grouped(values.length)} numbers, equal to the released hash -> ${request.out}`,
   );
+  const { parameters, ...record } = round.record;
+  for (const line of noiseLines({ ...record, ...parameters }, nodes)) say(line);
 }

@@ -9,7 +9,9 @@ import type { LogReader } from '../party/log-reader.ts';
 import { budgetLines, epsilonAt, roundsLeft } from './budget.ts';
 import { asking, type Caller, followFrom, openCaller, requireOfficer } from './caller.ts';
 import { CliError, usageError } from './exit.ts';
+import { noiseLines } from './noise-words.ts';
 import { grouped, printable } from './output.ts';
+import { requireFit } from './task-new.ts';
 
 export interface OpenOptions {
   readonly taskFile: string;
@@ -24,6 +26,10 @@ const OPEN_MS = 90_000;
 
 type Print = (line: string) => void;
 
+function roundsText(count: number): string {
+  return count === 1 ? '1 such round' : `${grouped(count)} such rounds`;
+}
+
 /** What is about to be opened, and what it costs. */
 function describe(t: Transcript, task: Task, rounds: number, print: Print): number {
   const { dimension, bits, minCohort, minHonest, minOrganisations, unit } = task;
@@ -34,8 +40,9 @@ function describe(t: Transcript, task: Task, rounds: number, print: Print): numb
     `  sums of at least ${minCohort} nodes of ${minOrganisations} organisations; noise counts on ${minHonest} honest ones; recipients ${task.recipients.join(', ')}`,
   );
   print(
-    `  this round costs epsilon ${epsilonAt(t, charge)} (${delta}, per ${unit}); the budget carries ${grouped(roundsLeft(t, charge))} such rounds`,
+    `  this round costs epsilon ${epsilonAt(t, charge)} (${delta}, per ${unit}); the budget carries ${roundsText(roundsLeft(t, charge))}`,
   );
+  for (const line of noiseLines(task, minCohort)) print(`  ${line}`);
   for (const line of budgetLines(t)) print(`  ${line}`);
   const { spentRhoNano, reserved } = t.ledger;
   const promised = [...reserved.values()].reduce((sum, rho) => sum + rho, 0);
@@ -105,12 +112,14 @@ export async function openRounds(folder: string, options: OpenOptions, print: Pr
   requireOfficer(caller, 'opening a round');
   const log = await followFrom(caller);
   try {
+    const { quorum } = log.transcript;
+    requireFit(caller.genesis, task, { ...quorum, members: quorum.members.length });
     const charge = describe(log.transcript, task, rounds, print);
     const fit = roundsLeft(log.transcript, charge);
     if (fit < rounds) {
       throw new CliError(
         'BUDGET_EXCEEDED',
-        fit === 0 ? 'the budget does not carry this round' : `the budget carries ${fit} such rounds, not ${rounds}`,
+        fit === 0 ? 'the budget does not carry this round' : `the budget carries ${roundsText(fit)}, not ${rounds}`,
       );
     }
     if (options.ask) await confirm(rounds);

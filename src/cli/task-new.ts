@@ -1,12 +1,18 @@
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { deriveParameters } from '../../crypto/params.ts';
 import { epsilonOfRhoNano } from '../../protocols/accountant.ts';
+import type { Body } from '../../protocols/leaves.ts';
+import { taskFitsGenesis } from '../../protocols/minimums.ts';
 import { chargeOfTask, type Task, taskField, taskHashOf } from '../../protocols/task.ts';
+import { readFederation } from '../config/federation.ts';
 import { readValidated, writeDurably } from '../config/files.ts';
 import type { DatasetName } from '../learning/datasets.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import { type MadeTask, makeTask, makeUpdatesTask, type RoundsRequest } from '../training/make-task.ts';
 import { CliError } from './exit.ts';
+import { genesisOf } from './federation-file.ts';
+import { noiseLines, noiseOfNode } from './noise-words.ts';
 import { epsilonText, grouped, printable, sizeOf } from './output.ts';
 
 /** Flags of `task new`, as commander gives them. */
@@ -32,6 +38,8 @@ export interface TaskFlags {
   readonly uploadMs?: number;
   readonly confirmMs?: number;
   readonly checkSums?: boolean;
+  /** Folder of the founders or of a party: the task is compared with what its federation was founded for. */
+  readonly dir?: string;
 }
 
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };
@@ -41,7 +49,7 @@ function given<T extends object>(fields: T): Partial<Defined<T>> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<Defined<T>>;
 }
 
-export function taskOf(flags: Omit<TaskFlags, 'out'>): MadeTask {
+export function taskOf(flags: Omit<TaskFlags, 'out' | 'dir'>): MadeTask {
   const { recipient, nodes, window, members = 5, threshold = 3, dataset, dimension, clip } = flags;
   const {
     name: task,
@@ -63,30 +71,73 @@ export function taskOf(flags: Omit<TaskFlags, 'out'>): MadeTask {
   return makeTask({ ...common, dataset, ...given({ model: flags.model, unit: flags.unit, clip }) });
 }
 
+/** The genesis of a folder's federation. @throws ConfigError where there is none. */
+function foundationOf(folder: string): Body<'genesis'> {
+  return genesisOf(readFederation(join(folder, 'federation.json')));
+}
+
+/** Refuses a task that no round of the federation could ever be of. @throws CliError */
+export function requireFit(genesis: Body<'genesis'>, task: Task, quorum: QuorumSize = sizeOfQuorum(genesis)): void {
+  const unfit = taskFitsGenesis(genesis, quorum, task);
+  if (unfit !== null)
+    throw new CliError(
+      unfit.rejected,
+      `no round of task ${printable(task.task)} can be opened in this federation: ${unfit.why}`,
+    );
+}
+
+interface QuorumSize {
+  readonly members: number;
+  readonly threshold: number;
+}
+
+function sizeOfQuorum({ members, threshold }: Body<'genesis'>): QuorumSize {
+  return { members: members.length, threshold };
+}
+
+/** What `init` has to be told for a task, and for good. */
+function foundingFlags({ task, budget }: MadeTask): string {
+  return [
+    `--unit ${task.unit} --epsilon ${budget.epsilonMicro / 1e6} --delta 1e-${budget.deltaExponent}`,
+    `--min-cohort ${task.minCohort} --min-honest ${task.minHonest} --min-organisations ${task.minOrganisations}`,
+  ].join(' ');
+}
+
 export async function writeTask(flags: TaskFlags, print: (line: string) => void): Promise<void> {
   if (existsSync(flags.out))
     throw new CliError(
       'FILE_EXISTS',
       `${flags.out} exists: a task that was used must not change, choose another --out`,
     );
-  const made = taskOf(flags);
-  writeDurably(flags.out, `${JSON.stringify(made.task, null, 2)}\n`);
-  const { rounds, epsilon, budget } = made;
+  const genesis = flags.dir === undefined ? null : foundationOf(flags.dir);
+  const quorum = genesis === null ? {} : sizeOfQuorum(genesis);
+  const made = taskOf({ ...flags, ...quorum });
+  const { rounds, epsilon, budget, task } = made;
+  if (genesis !== null) requireFit(genesis, task);
+  writeDurably(flags.out, `${JSON.stringify(task, null, 2)}\n`);
   print(
-    `${flags.out}: one round costs epsilon ${epsilonText(made.epsilonPerRound)}, ${rounds} of them ${epsilonText(epsilon)} at delta 1e-${budget.deltaExponent}`,
+    `${flags.out}: one round costs epsilon ${epsilonText(made.epsilonPerRound)}, ${rounds} of them ${epsilonText(epsilon)} at delta 1e-${budget.deltaExponent}, per ${task.unit}`,
   );
-  print(
-    `A federation for it is founded with: veilsum init --unit ${made.task.unit} --epsilon ${budget.epsilonMicro / 1e6} --delta 1e-${budget.deltaExponent} ...`,
-  );
+  for (const line of noiseLines(task, flags.nodes)) print(line);
+  if (genesis !== null) return print(`Rounds of it can be opened in the federation of ${flags.dir}.`);
+  print('A federation is founded for its task: unit, budget and minimums are final then. For this one:');
+  print(`  veilsum init --dir founders --origin NAME --coordinator CARD ... ${foundingFlags(made)}`);
 }
 
-export function showTask(file: string, delta: number, print: (line: string) => void): void {
+export function showTask(
+  file: string,
+  { delta, dir }: { readonly delta: number; readonly dir?: string },
+  print: (line: string) => void,
+): void {
   const task: Task = readValidated(file, 'the task file', taskField);
-  const { dimension, bits, nodesMax, minCohort, minHonest, noise, scale } = task;
-  const parameters = deriveParameters({ dimension, bits, nodesMax, minCohort, minHonest, members: 5, threshold: 3 });
-  const sigma = Math.sqrt(Number(noise.sigma2Numerator) / Number(noise.sigma2Denominator)) / scale;
+  const { dimension, bits, nodesMax, minCohort, minHonest, scale } = task;
+  const genesis = dir === undefined ? null : foundationOf(dir);
+  const quorum = genesis === null ? { members: 5, threshold: 3 } : sizeOfQuorum(genesis);
+  const of = `${quorum.threshold}-of-${quorum.members}`;
+  const parameters = deriveParameters({ dimension, bits, nodesMax, minCohort, minHonest, ...quorum });
   const charge = chargeOfTask(task);
   const learning = task.learning === null ? 'updates from files' : 'training on tables';
+  const unfit = genesis === null ? null : taskFitsGenesis(genesis, quorum, task);
   const lines: readonly (readonly [string, string])[] = [
     ['task', `${printable(task.task)}, window ${printable(task.window)} (${learning})`],
     ['hash', taskHashOf(nodePrimitives, task)],
@@ -97,14 +148,21 @@ export function showTask(file: string, delta: number, print: (line: string) => v
     ],
     [
       'payload',
-      `${sizeOf(parameters.payloadBytes)} per node: N = ${parameters.ringDegree}, ${parameters.primes.length} primes, blocks: ${parameters.blocks} (quorum of 3-of-5)`,
+      `${sizeOf(parameters.payloadBytes)} per node: N = ${parameters.ringDegree}, ${parameters.primes.length} primes, blocks: ${parameters.blocks} (${genesis === null ? `for example under a quorum of ${of}; --dir FOLDER takes a federation's own` : `quorum of ${of}`})`,
     ],
-    ['noise', `sigma ${sigma.toPrecision(4)} per node and value; ${minHonest} honest nodes reach the target`],
+    [
+      'noise',
+      `sigma ${noiseOfNode(task).toPrecision(4)} per node and value (${grouped(scale)} steps per 1.0); ${minHonest} honest nodes reach the target`,
+    ],
+    ...noiseLines(task, minCohort).map((line) => ['', line] as const),
     ['privacy', `per ${task.unit}, clipped to L2 norm ${task.clipMicro / 1e6}`],
     [
       'one round',
       `epsilon ${epsilonText(epsilonOfRhoNano(BigInt(charge), delta))} at delta ${delta.toExponential()} (zCDP ${(charge / 1e9).toPrecision(4)})`,
     ],
+    ...(genesis === null
+      ? []
+      : [['federation', unfit === null ? 'can open rounds of it' : `can NOT: ${unfit.why}`] as const]),
   ];
   for (const [field, value] of lines) print(`${field.padEnd(11)} ${value}`);
 }

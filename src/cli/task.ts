@@ -22,26 +22,39 @@ function newCommand(): Command {
       ]),
     )
     .addOption(new Option('--model <kind>', 'with --dataset').choices(['logistic', 'mlp']))
-    .addOption(new Option('--unit <unit>', 'with --dataset: whose privacy is counted').choices(['record', 'node']))
+    .addOption(
+      new Option('--unit <unit>', 'whose privacy is counted; with --dimension always node').choices(['record', 'node']),
+    )
     .addOption(numberOption('--dimension <d>', 'or sum updates that nodes bring as files, of this many numbers'))
     .addOption(numberOption('--clip <norm>', 'L2 norm that one unit is clipped to; with --dimension default 1'))
-    .addOption(numberOption('--rounds <n>', 'rounds that the budget is divided among'))
+    .addOption(
+      numberOption('--rounds <n>', "rounds that the budget is divided among; default 10, or the dataset's own"),
+    )
     .addOption(numberOption('--epsilon <e>', 'of all rounds together; default 8'))
     .addOption(numberOption('--delta <d>', 'a power of ten; default 1e-5'))
-    .addOption(numberOption('--min-cohort <n>', 'fewest nodes in a sum; default one less than --nodes'))
+    .addOption(numberOption('--min-cohort <n>', 'fewest nodes in a sum; default one less than --nodes, but three'))
     .addOption(numberOption('--min-honest <n>', 'nodes whose noise alone has to suffice; default one less again'))
     .addOption(numberOption('--min-organisations <n>', 'fewest organisations in a sum; default the smallest cohort'))
     .addOption(numberOption('--members <n>', 'size of the quorum; default 5'))
     .addOption(numberOption('--threshold <t>', 'of the quorum; default 3'))
     .addOption(numberOption('--upload-ms <ms>', 'time for uploads; default 60000'))
     .addOption(numberOption('--confirm-ms <ms>', 'time for confirmations; default 30000'))
+    .addOption(
+      new Option(
+        '--dir <folder>',
+        "the founders' folder, or a party's: compare with what that federation was founded for",
+      ),
+    )
     .option('--check-sums', 'ask nodes to keep their plain integers in a private folder: for demonstrations only')
     .addHelpText(
       'after',
-      examples(
-        'veilsum task new --dataset synthetic --nodes 4 --recipient model-owner --rounds 10 --out task.json',
-        'veilsum task new --dimension 4000 --clip 1 --nodes 4 --recipient model-owner --out task.json',
-      ),
+      `
+Write the task before 'veilsum init': a federation is founded for its task, and unit, budget and minimums are final then.
+The line that founds it is printed.
+${examples(
+  'veilsum task new --dataset synthetic --nodes 4 --recipient model-owner --rounds 10 --out task.json',
+  'veilsum task new --dimension 4000 --clip 1 --nodes 4 --recipient model-owner --out task.json',
+)}`,
     )
     .action(async (_options, command: Command) => {
       const { writeTask } = await import('./task-new.ts');
@@ -49,6 +62,12 @@ function newCommand(): Command {
       if ((flags['dataset'] === undefined) === (flags['dimension'] === undefined)) {
         throw usageError('give either --dataset (train on tables) or --dimension (sum updates from files)');
       }
+      if (flags['dimension'] !== undefined && flags['unit'] === 'record')
+        throw usageError(
+          '--unit record goes with --dataset: an update from a file is clipped as a whole, which protects the node',
+        );
+      if (flags['dimension'] !== undefined && flags['model'] !== undefined)
+        throw usageError('--model goes with --dataset: with --dimension nodes bring updates of a model of their own');
       await writeTask(command.opts(), print);
     });
 }
@@ -58,10 +77,14 @@ function showCommand(): Command {
     .description('show what a task file means: size, noise, cost per round, hash')
     .argument('<file>')
     .addOption(numberOption('--delta <d>', 'at which epsilon is said').default(1e-5))
-    .addHelpText('after', examples('veilsum task show task.json'))
-    .action(async (file: string, options: { delta: number }) => {
+    .option(
+      '--dir <folder>',
+      "the founders' folder, or a party's: with its quorum, and whether it can open such rounds",
+    )
+    .addHelpText('after', examples('veilsum task show task.json', 'veilsum task show task.json --dir founders'))
+    .action(async (file: string, options: { delta: number; dir?: string }) => {
       const { showTask } = await import('./task-new.ts');
-      showTask(file, options.delta, print);
+      showTask(file, options, print);
     });
 }
 

@@ -2,9 +2,10 @@ import { canonicalBytes, fromHex, type Json, parseCanonical, toHex } from '../..
 import { RoundPhase } from '../../proto/gen/veilsum/v1/round.ts';
 import { ProtocolError } from '../../protocols/errors.ts';
 import { available } from '../../protocols/ledger.ts';
+import { taskFitsGenesis } from '../../protocols/minimums.ts';
 import { nextRetryOf } from '../../protocols/retry.ts';
 import { chargeOfTask, nextNumber, type Task, taskField, taskHashOf } from '../../protocols/task.ts';
-import { isRunning, isWithdrawn, newestModel, type Round } from '../../protocols/transcript.ts';
+import { isRunning, isWithdrawn, newestModel, type Round, type Transcript } from '../../protocols/transcript.ts';
 import { implement } from '../grpc/handlers.ts';
 import { RoundService } from '../grpc/services.ts';
 import type { LogKeeper } from './log-keeper.ts';
@@ -43,6 +44,22 @@ const PHASES: Readonly<Record<Round['phase'], RoundPhase>> = {
   aborted: RoundPhase.ROUND_PHASE_ABORTED,
 };
 
+/** Who an announcement still waits for, in words. */
+function missingKeys(t: Transcript, hash: string): string {
+  const { roundKeys, recipients } = t.announces.get(hash)!;
+  const without = (names: readonly string[]): string[] => names.filter((name) => !roundKeys.has(name));
+  const [members, owners] = [without(t.quorum.members), without(recipients)];
+  const needed = 2 * t.quorum.threshold - 1;
+  const has = t.quorum.members.length - members.length;
+  const missing = [
+    ...(has < needed ? [`${needed} members are needed and ${has} answered, not ${members.join(', ')}`] : []),
+    ...(owners.length > 0 ? [`recipient ${owners.join(', ')} did not answer`] : []),
+  ];
+  return missing.length > 0
+    ? `keys for the round are missing: ${missing.join('; ')}. Are they running?`
+    : 'the keys for the round are there, and it was not opened in time: the coordinator’s output says why';
+}
+
 /** Opens, lists and aborts rounds for officers. */
 export function roundDesk(party: Party, keeper: LogKeeper) {
   const { records } = party.store;
@@ -71,6 +88,10 @@ export function roundDesk(party: Party, keeper: LogKeeper) {
     open: async ({ task: bytes, requestId }) => {
       if (requestId.length !== 16) throw new ProtocolError('MALFORMED', 'a request id has 16 bytes');
       const task = parseTask(bytes);
+      // Everything below is asked before anything is announced: no announcement could ever be opened.
+      const { quorum, genesis } = keeper.transcript;
+      const unfit = taskFitsGenesis(genesis!, { ...quorum, members: quorum.members.length }, task);
+      if (unfit !== null) throw new ProtocolError(unfit.rejected, unfit.why);
       const left = available(keeper.transcript.ledger);
       if (chargeOfTask(task) > left) {
         throw new ProtocolError(
@@ -80,7 +101,6 @@ export function roundDesk(party: Party, keeper: LogKeeper) {
       }
       const model = newestModel(keeper.transcript);
       if (model === null) throw new ProtocolError('UNKNOWN_MODEL', 'the recipient has not published a first model yet');
-      // Asked before anything is announced: no announcement could ever be opened.
       const window = { taskHash: taskHashOf(primitives, task), modelHash: model.modelHash, window: task.window };
       const asked = await records.get(REQUESTS, toHex(requestId));
       if (asked === undefined && nextRetryOf(keeper.transcript, window) === undefined)
@@ -101,10 +121,7 @@ export function roundDesk(party: Party, keeper: LogKeeper) {
           };
         });
       }
-      throw new ProtocolError(
-        'ROUND_KEY_MISSING',
-        'members have not logged their keys for the round: are 2t-1 of them running?',
-      );
+      throw new ProtocolError('ROUND_KEY_MISSING', missingKeys(keeper.transcript, hash));
     },
     list: async ({ fromIndex, limit }) => {
       const all = [...keeper.transcript.rounds.values()].filter((round) => BigInt(round.openIndex) >= fromIndex);

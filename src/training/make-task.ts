@@ -10,6 +10,7 @@ import { budgetFor, epsilonOf } from './budget.ts';
 import { TrainingError } from './errors.ts';
 import { fitNoise } from './fit-noise.ts';
 import { type LearningPlan, schemaHashOf, vectorLength } from './learning-plan.ts';
+import { minimumsFor } from './task-minimums.ts';
 
 /** What every task is asked for, whatever its updates are. */
 export interface RoundsRequest {
@@ -20,9 +21,9 @@ export interface RoundsRequest {
   readonly nodes: number;
   /** Most nodes in one sum; default 16, or `nodes` if that is more. */
   readonly nodesMax?: number;
-  /** Fewest nodes in a sum that is opened; default one less than `nodes`, so that one may drop out. */
+  /** Fewest nodes in a sum that is opened; default as `minimumsFor` says. */
   readonly minCohort?: number;
-  /** Nodes whose noise alone has to suffice; default one less than minCohort. */
+  /** Nodes whose noise alone has to suffice. */
   readonly minHonest?: number;
   readonly minOrganisations?: number;
   readonly epsilon?: number;
@@ -74,6 +75,8 @@ export interface MadeTask {
 const RECORDS_MAX = 16_384;
 const LOCAL = { steps: 20, batch: 128, learningRate: 0.3 };
 const NODE_CLIP = 1;
+/** Rounds that a budget is divided among where updates come from files and nobody says how many. */
+const UPDATE_ROUNDS = 10;
 
 /**
  * A task that trains a model on tables.
@@ -124,7 +127,7 @@ export function makeTask(request: LearningRequest): MadeTask {
 /** A task for updates that nodes bring as files: every update is clipped as a whole, the unit is the node. */
 export function makeUpdatesTask(request: UpdatesRequest): MadeTask {
   return assemble(
-    { task: 'updates', epsilon: 8, delta: 1e-5, rounds: 1, ...request },
+    { task: 'updates', epsilon: 8, delta: 1e-5, rounds: UPDATE_ROUNDS, ...request },
     null,
     request.dimension,
     request.clip,
@@ -135,8 +138,7 @@ type Filled = RoundsRequest & Required<Pick<RoundsRequest, 'epsilon' | 'delta' |
 
 function assemble(request: Filled, plan: LearningPlan | null, dimension: number, clip: number): MadeTask {
   const { nodes, rounds } = request;
-  const minCohort = request.minCohort ?? Math.max(2, nodes - 1);
-  const minHonest = request.minHonest ?? Math.max(2, minCohort - 1);
+  const { minCohort, minHonest, minOrganisations } = minimumsFor(nodes, request);
   const nodesMax = request.nodesMax ?? Math.max(16, nodes);
   const unit = plan?.unit ?? 'node';
   const budget = budgetFor(request.epsilon, request.delta);
@@ -155,7 +157,7 @@ function assemble(request: Filled, plan: LearningPlan | null, dimension: number,
     nodesMax,
     minCohort,
     minHonest,
-    minOrganisations: request.minOrganisations ?? minCohort,
+    minOrganisations,
     noise: { sigma2Numerator: String(fitted.variance.sigma2Numerator), sigma2Denominator: '1' },
     sensitivity2: String(fitted.sensitivity2),
     clipMicro,

@@ -208,7 +208,7 @@ describe('a federation from cards', { timeout: 120_000 }, () => {
     expect((await refused('round abort 1 --dir founders'))[1]).toContain('ROUND_ENDED');
     expect((await refused('round open --dir n1 --task task.json'))[1]).toContain('ROLE_REFUSED');
     const [, over] = await refused('round open --dir founders --task task.json --rounds 2');
-    expect(over).toContain('BUDGET_EXCEEDED: the budget carries 1 such rounds, not 2');
+    expect(over).toContain('BUDGET_EXCEEDED: the budget carries 1 such round, not 2');
     await done('log export --dir c --out log');
     const audit = await cli.run(`audit log --policy founders/policy.txt --genesis ${genesis} --json`);
     expect([audit.code, JSON.parse(audit.out).verdict]).toEqual([0, 'verified']);
