@@ -1,10 +1,11 @@
-import { parseCheckpoint } from '../../crypto/checkpoint.ts';
+import { type Checkpoint, openCheckpoint, parseCheckpoint, type VerifiedCheckpoint } from '../../crypto/checkpoint.ts';
 import { bytesEqual } from '../../crypto/encoding.ts';
-import { Frontier, leafHash } from '../../crypto/merkle.ts';
+import { HashTree } from '../../crypto/hash-tree.ts';
+import { consistencyProof, Frontier, leafHash } from '../../crypto/merkle.ts';
 import { parseNote } from '../../crypto/note.ts';
 import type { Policy } from '../../crypto/policy.ts';
 import type { Primitives } from '../../crypto/primitives.ts';
-import { isRejection, ProtocolError } from '../../protocols/errors.ts';
+import { isRejection, ProtocolError, type Rejection } from '../../protocols/errors.ts';
 import { advance, newReader, type Reader } from '../../protocols/reader.ts';
 import type { Transcript } from '../../protocols/transcript.ts';
 import type { Connection } from '../grpc/connection.ts';
@@ -20,6 +21,17 @@ const HEAD = 'head';
  */
 const KEEP_EVERY_MS = 1000;
 
+/** Two heads of one log, both signed and cosigned as the policy asks, that cannot both be true. */
+export interface Contradiction {
+  /** Notes; `smaller` has at most as many leaves as `larger`. */
+  readonly smaller: Uint8Array;
+  readonly larger: Uint8Array;
+  /** Leaves under the smaller one. */
+  readonly size: number;
+  /** Proves that the larger one's tree has another root at that size. Empty where both have as many leaves. */
+  readonly proof: readonly Uint8Array[];
+}
+
 export interface LogReaderOptions {
   readonly primitives: Primitives;
   readonly policy: Policy;
@@ -28,8 +40,10 @@ export interface LogReaderOptions {
   /** Where the last head is kept: a log that is shorter or another one after a restart is refused. Null keeps none. */
   readonly records: RecordStore | null;
   readonly say: Say;
-  /** Told both heads, with their signatures, when the log contradicts itself. */
-  readonly onContradiction?: (earlier: Uint8Array, later: Uint8Array) => void;
+  /** Told when the log contradicts itself, before the reader stops. @param later - which of both was shown last. */
+  readonly onContradiction?: (heads: Contradiction, later: 'smaller' | 'larger') => Promise<void> | void;
+  /** Told a signed head that the leaves sent with it do not hash to, and what they hash to (32 bytes). */
+  readonly onOtherLeaves?: (head: Uint8Array, root: Uint8Array) => void;
 }
 
 /**
@@ -41,6 +55,8 @@ export class LogReader {
   readonly #listeners = new Set<() => void>();
   readonly #stop = new AbortController();
   #reader: Reader;
+  /** Over the transcript's leaves: what a head of any size before is compared with. */
+  readonly #tree: HashTree;
   #following: Promise<void> = Promise.resolve();
   #failure: Error | null = null;
   #keptAt = Number.NEGATIVE_INFINITY;
@@ -52,6 +68,7 @@ export class LogReader {
   constructor(options: LogReaderOptions) {
     this.#options = options;
     this.#reader = newReader(options.primitives, options.policy);
+    this.#tree = new HashTree(options.primitives);
   }
 
   get transcript(): Transcript {
@@ -118,19 +135,8 @@ export class LogReader {
     for await (const run of followLog(coordinator, 0, { signal: this.#stop.signal, onBreak })) {
       pending.push(...run.leaves);
       if (run.checkpoint === null) continue;
-      try {
-        pending = await this.#take(pending, run.checkpoint);
-      } catch (error) {
-        this.#contradicted(error as Error & { code?: string }, run.checkpoint);
-        throw error;
-      }
+      pending = await this.#take(pending, run.checkpoint);
     }
-  }
-
-  #contradicted({ code }: { code?: string }, shown: Uint8Array): void {
-    const earlier = this.#note ?? this.#seen?.note;
-    if (earlier !== undefined && (code === 'SPLIT_VIEW' || code === 'ROLLED_BACK'))
-      this.#options.onContradiction?.(earlier, shown);
   }
 
   /** @returns leaves that the checkpoint does not cover yet. */
@@ -139,11 +145,19 @@ export class LogReader {
     const before = this.#reader.transcript.size;
     const count = sizeOf(note) - before;
     if (count > pending.length) return pending; // its leaves are still on the way
-    if (count < 0) throw new ProtocolError('ROLLED_BACK', 'the log offered a head older than one seen before');
+    if (count < 0) {
+      await this.#checkOlder(note);
+      return pending;
+    }
     const leaves = pending.slice(0, count);
-    this.#checkSeen(leaves);
     const next = advance(p, this.#reader, leaves, note);
-    if (isRejection(next)) throw new ProtocolError(next.rejected, next.why);
+    const code = isRejection(next) ? next.rejected : null;
+    if (isRejection(next) && (code === 'BAD_CHECKPOINT' || code === 'NOT_COSIGNED')) throw refused(next);
+    // From here on the head is signed and cosigned; it is the log's own word.
+    if (code === 'SPLIT_VIEW') await this.#refuseLeaves(leaves, note);
+    for (const bytes of leaves) this.#tree.append(leafHash(p, bytes));
+    await this.#checkSeen(before, note);
+    if (isRejection(next)) throw refused(next);
     if (next.transcript.size > 0 && next.transcript.logId !== genesisHash) {
       throw new ProtocolError('WRONG_ORIGIN', 'this is not the log of the federation that this party belongs to');
     }
@@ -163,17 +177,63 @@ export class LogReader {
     await this.#options.records?.transact((tx) => tx.put(TABLE, HEAD, note));
   }
 
-  /** While catching up: the head kept from before the restart must be one that these leaves pass through. */
-  #checkSeen(leaves: readonly Uint8Array[]): void {
-    const { primitives: p } = this.#options;
-    const before = this.#reader.transcript.size;
-    if (this.#seen === null || before >= this.#seen.size || before + leaves.length < this.#seen.size) return;
-    const frontier = Frontier.restore(p, this.#reader.frontier.snapshot());
-    for (const bytes of leaves.slice(0, this.#seen.size - before)) frontier.append(leafHash(p, bytes));
-    if (!bytesEqual(frontier.root(), this.#seen.root)) {
-      throw new ProtocolError('SPLIT_VIEW', 'the log shows another head than the one seen before the restart');
-    }
+  /** A head that is older than what was read: true, the log is only behind; else it is a contradiction. */
+  async #checkOlder(note: Uint8Array): Promise<void> {
+    const { size, root } = this.#verified(note);
+    if (!bytesEqual(this.#tree.root(size), root)) await this.#contradicted(note, size, this.#note!, 'smaller');
+    this.#options.say('log is behind', { size, seen: this.#tree.size });
   }
+
+  /** While catching up: the head kept from before the restart must be one that the leaves pass through. */
+  async #checkSeen(before: number, note: Uint8Array): Promise<void> {
+    const seen = this.#seen;
+    if (seen === null || before >= seen.size || this.#tree.size < seen.size) return;
+    if (bytesEqual(this.#tree.root(seen.size), seen.root)) return;
+    this.#verified(seen.note);
+    await this.#contradicted(seen.note, seen.size, note, 'larger');
+  }
+
+  /** Leaves that a signed head is not over. Without any, it is this reader's own leaves, under another signed head. */
+  async #refuseLeaves(leaves: readonly Uint8Array[], note: Uint8Array): Promise<never> {
+    const { primitives: p, onOtherLeaves } = this.#options;
+    if (leaves.length === 0 && this.#note !== null)
+      await this.#contradicted(this.#note, this.#tree.size, note, 'larger');
+    const frontier = Frontier.restore(p, this.#reader.frontier.snapshot());
+    for (const bytes of leaves) frontier.append(leafHash(p, bytes));
+    onOtherLeaves?.(note, frontier.root());
+    throw new ProtocolError('BAD_CHECKPOINT', 'the leaves that were sent do not hash to the signed head');
+  }
+
+  /** @param smaller - verified, as is the larger one, which is over this reader's tree or as large as it. */
+  async #contradicted(
+    smaller: Uint8Array,
+    size: number,
+    larger: Uint8Array,
+    later: 'smaller' | 'larger',
+  ): Promise<never> {
+    const { primitives: p, onContradiction } = this.#options;
+    const proof =
+      size === 0 || size === this.#tree.size ? [] : consistencyProof(p, this.#tree.read, size, this.#tree.size);
+    await onContradiction?.({ smaller, larger, size, proof }, later);
+    throw new ProtocolError('SPLIT_VIEW', 'the log has signed two heads that cannot both be true');
+  }
+
+  /** @throws ProtocolError BAD_CHECKPOINT, NOT_COSIGNED */
+  #verified(note: Uint8Array): Checkpoint {
+    const { primitives: p, policy } = this.#options;
+    let opened: VerifiedCheckpoint;
+    try {
+      opened = openCheckpoint(p, note, policy);
+    } catch (cause) {
+      throw new ProtocolError('BAD_CHECKPOINT', 'not a checkpoint signed by this log', { cause });
+    }
+    if (!opened.quorum) throw new ProtocolError('NOT_COSIGNED', 'fewer witnesses than the policy asks for');
+    return opened.checkpoint;
+  }
+}
+
+function refused({ rejected, why }: Rejection): ProtocolError {
+  return new ProtocolError(rejected, why);
 }
 
 function sizeOf(note: Uint8Array): number {

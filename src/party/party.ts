@@ -26,7 +26,7 @@ import { checkInTime, watchExpiry } from '../tls/expiry.ts';
 import type { TlsRole } from '../tls/identity.ts';
 import { DutyLoop } from './duty-loop.ts';
 import { type Say, sayTo } from './events.ts';
-import { keepEvidence } from './evidence.ts';
+import { keepContradiction, keepOtherLeaves } from './evidence.ts';
 import { LogReader } from './log-reader.ts';
 import { wipeIfRevoked } from './revoked.ts';
 import { RoundFiles } from './round-files.ts';
@@ -97,12 +97,15 @@ export function readLog(party: Party, keepHead = true): LogReader {
     coordinator: party.coordinator,
     records: keepHead ? party.store.records : null,
     say: party.say,
-    onContradiction: (earlier, later) =>
-      party.say('two heads contradict each other', {
-        evidence: keepEvidence(party.path, earlier, later),
-        seen: fromUtf8(earlier),
-        shown: fromUtf8(later),
-      }),
+    onContradiction: async (heads, later) => {
+      const evidence = await keepContradiction(party.path, heads);
+      const [shown, seen] = later === 'larger' ? [heads.larger, heads.smaller] : [heads.smaller, heads.larger];
+      party.say('two heads contradict each other', { evidence, seen: fromUtf8(seen), shown: fromUtf8(shown) });
+    },
+    onOtherLeaves: (head, root) => {
+      const evidence = keepOtherLeaves(party.path, head, root);
+      party.say('the leaves do not hash to the signed head', { evidence, shown: fromUtf8(head) });
+    },
   });
 }
 

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { connect, type SecureContextOptions } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { addSignatures, cosign, signCheckpoint } from '../../crypto/checkpoint.ts';
@@ -149,8 +150,8 @@ describe('a log that lies to a node', () => {
       coordinator: connection,
       records: remembers ? store.records : null,
       say: () => {},
-      onContradiction: (earlier, later) => {
-        contradiction = [fromUtf8(earlier), fromUtf8(later)];
+      onContradiction: ({ smaller, larger }) => {
+        contradiction = [fromUtf8(smaller), fromUtf8(larger)];
       },
     });
     reader.start();
@@ -210,7 +211,7 @@ describe('a log that lies to a node', () => {
     expect(await verdict(garbage, noteOf(garbage, witnesses), true)).toBe('MALFORMED');
   });
 
-  it('a running node stops there, sends nothing, and keeps both heads in a file', async () => {
+  it('a running node stops there, sends nothing, and keeps both heads in files', async () => {
     const fork = await forked();
     shown = { leaves: fork, note: noteOf(fork, witnesses) };
     await lab.run('us');
@@ -219,9 +220,9 @@ describe('a log that lies to a node', () => {
       expect(event).toBeDefined();
       return event!;
     }, 5000);
-    const kept = readFileSync(said['evidence'] as string, 'utf8');
-    expect(kept).toContain(fromUtf8(shown.note));
-    expect(kept).toContain(said['seen'] as string);
+    const kept = (name: string): string => readFileSync(join(said['evidence'] as string, name), 'utf8');
+    expect(kept('offered')).toBe(fromUtf8(shown.note));
+    expect(kept('held')).toBe(said['seen'] as string);
     await vi.waitFor(
       () => expect(lab.events.some((e) => e.party === 'us' && e.event === 'log refused')).toBe(true),
       5000,
