@@ -27,8 +27,16 @@ export type MemberDuty =
   | { readonly duty: 'answer'; readonly round: Round; readonly decision: Decision }
   | { readonly duty: 'forget'; readonly announce: Announce };
 
-/** @param keeps - whether the member still holds its key of an announced round. */
-export function memberDuties(t: Transcript, name: string, keeps: (announce: string) => boolean): MemberDuty[] {
+/**
+ * @param keeps - whether the member still holds its key of an announced round.
+ * @param hasSent - whether its answer has gone out; by default, whether the log has it.
+ */
+export function memberDuties(
+  t: Transcript,
+  name: string,
+  keeps: (announce: string) => boolean,
+  hasSent = (decision: Decision): boolean => decision.answers.has(name),
+): MemberDuty[] {
   const duties: MemberDuty[] = [];
   for (const announce of t.announces.values()) {
     if (announce.openedAs === null) {
@@ -53,7 +61,7 @@ export function memberDuties(t: Transcript, name: string, keeps: (announce: stri
       round.phase === 'decided' &&
       checkHolders(t, round.record) === null &&
       round.decision.attempt.ready.has(name) &&
-      !round.decision.answers.has(name)
+      !hasSent(round.decision)
     ) {
       duties.push({ duty: 'answer', round, decision: round.decision });
     }

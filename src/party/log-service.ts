@@ -62,6 +62,8 @@ export function logService(keeper: ServedLog) {
 function checkCarrier(bytes: Uint8Array, peer: PeerIdentity): void {
   const leaf = decodeLeaf(bytes);
   if (isRejection(leaf)) throw new ProtocolError(leaf.rejected, leaf.why);
+  // A member's answer is logged by itself, before an aggregator has it, and by the aggregator again.
+  if (leaf.kind === 'answer' && peer.role === 'member' && leaf.actor === peer.name) return;
   const carrier = STORED.has(leaf.kind) ? 'aggregator' : leaf.actor === 'root' ? 'officer' : null;
   if (carrier === null ? leaf.actor !== peer.name : carrier !== peer.role) {
     throw new ProtocolError('WRONG_ROLE', 'the leaf comes from another party than may bring it');

@@ -65,6 +65,13 @@ async function answer(
   const { records } = party.store;
   let kept = await records.get(ANSWERS, decision.hash);
   if (kept === undefined) {
+    if (decision.answers.has(party.name)) {
+      party.say('answered before', {
+        round: round.record.number,
+        why: 'this is an older copy of the member: the log has its answer',
+      });
+      return;
+    }
     const seeds = opened ?? (await openCohort(party, round, decision.attempt));
     if (seeds === null) return;
     const made: Answer = makeAnswer(primitives, rng, log.transcript, round, decision, party.name, seeds);
@@ -73,6 +80,8 @@ async function answer(
     await records.transact((tx) => tx.insert(ANSWERS, decision.hash, kept!));
   }
   const [leaf, ...sealed] = decodeParts(kept);
+  // The log first: nobody is given an answer that it does not show.
+  await party.append(leaf!);
   const boxes = sealed.map((bytes, i) => ({ recipient: round.record.recipients[i]!.name, sealed: bytes }));
   await askReplicas(party.aggregators, (r) =>
     r.callOnce(QuorumService.putAnswer, { leaf: leaf!, sealed: boxes }, REPLICA_MS),
@@ -87,7 +96,10 @@ export async function runMember(folder: string, listen?: string): Promise<Runnin
   const done = new Set<string>();
   const act = async (log: LogReader): Promise<boolean> => {
     const keeps = (announce: string): boolean => party.rounds.holds(announce);
-    const duties = memberDuties(log.transcript, party.name, keeps).filter((duty) => !done.has(dutyKey(duty)));
+    // An answer that is in the log may not have reached an aggregator before a crash: it is sent again, once.
+    const duties = memberDuties(log.transcript, party.name, keeps, () => false).filter(
+      (duty) => !done.has(dutyKey(duty)),
+    );
     return firstPossible(duties, (duty) => perform(log, duty));
   };
   const perform = async (log: LogReader, duty: MemberDuty): Promise<void> => {

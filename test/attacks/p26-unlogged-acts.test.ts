@@ -81,16 +81,33 @@ describe('P26: every privileged act is in the log or did not happen', () => {
     await abort(id);
   });
 
-  it('known limit: members send what they sealed with its leaf; an aggregator that withholds the leaf can give it to a corrupt recipient', async () => {
-    const captured = new Map<string, Uint8Array>();
+  /** A corrupt aggregator keeps what members send it and logs nothing. @returns what it got, by member. */
+  async function captured(isLogged: boolean): Promise<{ id: string; answers: Map<string, Uint8Array> }> {
+    const answers = new Map<string, Uint8Array>();
     intercept = (path, body) => {
+      // The control: members' own appends of answers go nowhere.
+      if (!isLogged && path.endsWith('/Append') && textOf(body).includes('"kind":"answer"')) return { leafIndex: 999n };
       if (!path.endsWith('/PutAnswer')) return undefined;
       const { leaf, sealed } = body as { leaf: Uint8Array; sealed: { sealed: Uint8Array }[] };
-      captured.set(JSON.parse(Buffer.from(leaf).toString()).actor, sealed[0]!.sealed);
+      answers.set(JSON.parse(Buffer.from(leaf).toString()).actor, sealed[0]!.sealed);
       return { leafIndex: 999n };
     };
-    const id = await lab.open(2);
-    await vi.waitFor(() => expect(captured.size).toBeGreaterThanOrEqual(2), 60_000);
+    const id = await lab.open(isLogged ? 2 : 3);
+    await vi.waitFor(() => expect(answers.size).toBeGreaterThanOrEqual(2), 60_000);
+    return { id, answers };
+  }
+
+  it('a member’s answer is in the log before anybody is given it', async () => {
+    const { id, answers } = await captured(true);
+    const logged = await lab.until(id, (r) => r.phase === 'decided' && r.decision.answers.size >= answers.size && r);
+    if (logged.phase !== 'decided') throw new Error(logged.phase);
+    for (const member of answers.keys()) expect(logged.decision.answers.has(member)).toBe(true);
+    intercept = null;
+    await abort(id);
+  });
+
+  it('control: sent first, an aggregator that withholds the leaf can have a corrupt recipient open what no answer shows', async () => {
+    const { id, answers: captives } = await captured(false);
     const round = lab.round(id);
     if (round.phase !== 'decided') throw new Error(round.phase);
     // The log has no answer; what the decision charged, it has.
@@ -99,7 +116,7 @@ describe('P26: every privileged act is in the log or did not happen', () => {
     const { maskModulusBits, ringDegree, members, threshold } = round.record.parameters;
     const roundKey = readFileSync(join(lab.path('owner'), 'rounds', round.record.announce, 'round.key'));
     const have = new Set<number>();
-    for (const [name, sealed] of captured) {
+    for (const [name, sealed] of captives) {
       const member = round.record.members.findIndex((m) => m.name === name);
       const place = { decideHash: fromHex(round.decision.hash, 32), bucket: 0, member, recipient: 0 };
       using key = new SecretBytes('round key', Uint8Array.from(roundKey));
