@@ -18,6 +18,8 @@ export const MAX_HEADER_BYTES = 16 << 10;
 export const MAX_CALLS_PER_PEER = 64;
 /** Longest a unary call may take, in ms, whatever deadline its caller set. */
 export const UNARY_MS = 120_000;
+/** The same for the call that adds up a round: a replica reads every payload of it once. */
+export const SUM_MS = 600_000;
 /** Longest a stream may wait for the other side's next message or for room to write, in ms. */
 export const IDLE_MS = 60_000;
 /** How long a caller that was answered may go on with its request, in ms: then its stream is reset. */

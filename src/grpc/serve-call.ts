@@ -4,8 +4,8 @@ import { TransportError } from './errors.ts';
 import type { AuthContext, Gate } from './gate.ts';
 import type { CallContext, DuplexHandler, ServerStreamHandler, UnaryHandler } from './handlers.ts';
 import { inTime } from './in-time.ts';
-import { IDLE_MS, UNARY_MS } from './limits.ts';
-import { type AnyMethod, MalformedMessage } from './services.ts';
+import { IDLE_MS, SUM_MS, UNARY_MS } from './limits.ts';
+import { AggregationService, type AnyMethod, MalformedMessage } from './services.ts';
 import { type ErrorLayer, statusFor } from './status.ts';
 import { eachUnless, unless } from './unless.ts';
 
@@ -55,7 +55,7 @@ export function serveMethod(method: AnyMethod, handler: unknown, rules: CallRule
   return (call: ServerUnaryCall<Message, Message>, respond) =>
     void serveSingle(method, call, rules, respond, (context) =>
       inTime(
-        rules.unaryMs ?? UNARY_MS,
+        rules.unaryMs ?? (method.path === AggregationService.sum.path ? SUM_MS : UNARY_MS),
         'DEADLINE',
         (handler as UnaryHandler<Message, Message>)(wellFormed(call.request), context),
       ),

@@ -6,6 +6,7 @@ import { cohortHashOf } from '../../protocols/rules-round.ts';
 import { recordOf } from '../../protocols/task.ts';
 import { newestModel, type Round } from '../../protocols/transcript.ts';
 import { Connection } from '../grpc/connection.ts';
+import { SUM_MS } from '../grpc/limits.ts';
 import { AggregationService } from '../grpc/services.ts';
 import { serveHttp } from '../http/serve.ts';
 import { checkpointSeed } from '../keys/card.ts';
@@ -22,9 +23,6 @@ import { openParty, type Party, primitives, serve } from './party.ts';
 import { keptTask, roundDesk } from './round-desk.ts';
 import { roundsViewOf } from './rounds-view.ts';
 import type { Running } from './running.ts';
-
-/** Adding up may take its time: a replica reads every payload of the round once. */
-const SUM_MS = 600_000;
 
 export interface CoordinatorOptions {
   /** How long the coordinator waits for members before it goes on without them, in ms. */

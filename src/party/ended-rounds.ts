@@ -1,6 +1,6 @@
 import { isOver, type Round, type Transcript } from '../../protocols/transcript.ts';
 import type { Store } from '../store/port.ts';
-import { forgetSums } from './payload-sums.ts';
+import { forgetSums, madeSums } from './payload-sums.ts';
 
 /** How much of an ended round is gone. */
 type Cleared = 'payloads' | 'all';
@@ -24,7 +24,11 @@ export class EndedRounds {
   async clear(t: Transcript): Promise<boolean> {
     const ended = [...t.rounds.values()].filter((round) => isOver(t, round));
     const goal = (round: Round): Cleared => (round === ended.at(-1) ? 'payloads' : 'all');
-    const due = ended.filter((round) => this.#cleared.get(round.id) !== goal(round));
+    // Before the blobs are listed. One that was still being added up when its round was cleared comes late.
+    const made = await madeSums(this.#store);
+    const isDue = (round: Round): boolean =>
+      this.#cleared.get(round.id) !== goal(round) || (goal(round) === 'all' && made.has(round.id));
+    const due = ended.filter(isDue);
     if (due.length === 0) return false;
     const { blobs, uploads, sums } = this.#store;
     const kept = new Set((await blobs.list()).map(({ hash }) => hash));
@@ -34,12 +38,11 @@ export class EndedRounds {
       const own = begun.filter(({ id }) => id.startsWith(`${round.id}/`));
       for (const { id } of own) await uploads.abandon(id);
       const spent = [...own.map(({ hash }) => hash), ...payloadsOf(round)];
-      if (goal(round) === 'all') {
-        spent.push(...othersOf(round));
-        await forgetSums(this.#store, round);
-      }
+      // Also sums that no leaf names: their close was refused, or never came.
+      if (goal(round) === 'all') spent.push(...othersOf(round), ...(made.get(round.id) ?? []));
       await sums.remove(round.id);
       await blobs.removeAll(spent.filter((hash) => kept.has(hash)));
+      if (goal(round) === 'all') await forgetSums(this.#store, round);
       this.#cleared.set(round.id, goal(round));
     }
     return true;

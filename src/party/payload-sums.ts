@@ -7,7 +7,10 @@ import type { BlobInfo, BlobReader, Store, StoredSum } from '../store/port.ts';
 import { payloadContext } from './engines.ts';
 import { primitives } from './party.ts';
 
+/** By round and name: hashes of the blobs that sums are in. A close that was refused names its sum in no leaf. */
 const KNOWN_SUMS = 'payload-sums';
+/** Sums being added up by this process, by name. */
+const adding = new WeakMap<Store, Map<string, Promise<PayloadSumBlob>>>();
 
 /** A sum of payloads in the store. */
 export interface PayloadSumBlob {
@@ -98,7 +101,8 @@ export async function foldUploads(store: Store, round: Round, holder: string): P
 }
 
 /**
- * Sums the payloads of U into a blob. Every replica gives the same bytes; doing it twice is doing it once.
+ * Sums the payloads of U into a blob. Every replica gives the same bytes; doing it twice is doing it once, also at once: who
+ * asks again while it is added up gets the same sum.
  *
  * @param hashes - of the payloads, SHA-256. Whether they are the round's is for the log to say: the sum of anything else
  *   has no close leaf, and no node's checksum.
@@ -106,6 +110,16 @@ export async function foldUploads(store: Store, round: Round, holder: string): P
  */
 export async function sumPayloads(store: Store, round: Round, hashes: readonly string[]): Promise<PayloadSumBlob> {
   const name = sumName(round, hashes);
+  const running = adding.get(store) ?? new Map<string, Promise<PayloadSumBlob>>();
+  adding.set(store, running);
+  const same = running.get(name);
+  if (same !== undefined) return same;
+  const sum = addUp(store, round, name, hashes).finally(() => running.delete(name));
+  running.set(name, sum);
+  return sum;
+}
+
+async function addUp(store: Store, round: Round, name: string, hashes: readonly string[]): Promise<PayloadSumBlob> {
   const known = await store.records.get(KNOWN_SUMS, name);
   if (known !== undefined) {
     const hash = new TextDecoder().decode(known);
@@ -127,19 +141,21 @@ export async function sumPayloads(store: Store, round: Round, hashes: readonly s
 }
 
 function sumName(round: Round, hashes: readonly string[]): string {
-  return toHex(primitives.sha256(new TextEncoder().encode(`${round.id} ${hashes.join()}`)));
+  return `${round.id}/${toHex(primitives.sha256(new TextEncoder().encode(hashes.join())))}`;
 }
 
-/** Forgets which blobs the round's sums are. The blobs stay. */
+/** Every sum that was ever made and is not forgotten, by round: hashes of blobs. */
+export async function madeSums(store: Store): Promise<ReadonlyMap<string, readonly string[]>> {
+  const rows = await store.records.list(KNOWN_SUMS);
+  const byRound = Map.groupBy(rows, ({ key }) => key.split('/')[0]!);
+  return new Map([...byRound].map(([round, own]) => [round, own.map(({ value }) => new TextDecoder().decode(value))]));
+}
+
+/** Forgets which blobs the round's sums are. The blobs stay: they are removed before. */
 export async function forgetSums(store: Store, round: Round): Promise<void> {
-  const names = round.attempts.map(({ cohort }) =>
-    sumName(
-      round,
-      cohort.map(({ body }) => body.payloadHash),
-    ),
-  );
+  const rows = await store.records.list(KNOWN_SUMS, `${round.id}/`);
   await store.records.transact(async (tx) => {
-    for (const name of names) await tx.delete(KNOWN_SUMS, name);
+    for (const { key } of rows) await tx.delete(KNOWN_SUMS, key);
   });
 }
 
