@@ -66,7 +66,7 @@ describe('text of strangers in terminals and logs', () => {
 
   it('the name of an unknown field begins no line', async () => {
     const { parseValidated } = await import('../../src/config/files.ts');
-    expect(() => parseValidated(handed, 'the file', federationField)).toThrow(/Unrecognized key/);
+    expect(() => parseValidated(handed, 'the file', federationField)).toThrow(/unknown field/);
     expect(() => parseValidated(handed, 'the file', federationField)).not.toThrow(/^veilsum:/m);
   });
 

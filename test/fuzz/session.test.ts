@@ -83,7 +83,7 @@ describe('coverage', () => {
     }
     return false;
   };
-  const MOST = 80_000;
+  const MOST = 200_000;
 
   it('finds in steps what chance alone does not', async () => {
     const target = planted(maze);
