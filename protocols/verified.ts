@@ -26,8 +26,9 @@ export type Signed<K extends Kind> = Verified<SignedLeaf<Leaf<K>>>;
 export const NO_LOG = '0'.repeat(64);
 
 function unsigned(leaf: Omit<Leaf, 'sig'>): Uint8Array {
-  const { v, kind, log, actor, time, body } = leaf;
-  return canonicalBytes({ v, kind, log, actor, time, body } as unknown as Json);
+  // In the order of RFC 8785, which a leaf that was read already has inside: it is not sorted again.
+  const { actor, body, kind, log, time, v } = leaf;
+  return canonicalBytes({ actor, body, kind, log, time, v } as unknown as Json);
 }
 
 /**
