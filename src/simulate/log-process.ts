@@ -139,6 +139,7 @@ export abstract class LogProcess extends Process implements CosignedLog {
 
   *#appendBatch(batch: readonly Waiting[]): Task {
     const good: Waiting[] = [];
+    const twins: Waiting[] = [];
     let isAnyAwaited = false;
     for (const waiting of batch) {
       const verdict = this.#judge(waiting.bytes);
@@ -149,8 +150,8 @@ export abstract class LogProcess extends Process implements CosignedLog {
       }
       waiting.index = verdict.index;
       isAnyAwaited ||= verdict.awaited;
-      if (verdict.known) waiting.done.open();
-      else good.push(waiting);
+      if (verdict.known && verdict.index < this.tree.size) waiting.done.open();
+      else (verdict.known ? twins : good).push(waiting);
     }
     if (good.length === 0) return;
     yield* this.write(good.map(({ index, bytes }) => [entryKey(index), bytes]));
@@ -158,6 +159,7 @@ export abstract class LogProcess extends Process implements CosignedLog {
       this.#keep(bytes);
       done.open();
     }
+    for (const { done } of twins) done.open();
     this.poke();
     if (isAnyAwaited) this.#cosigning.now();
     else this.#cosigning.soon();
@@ -166,7 +168,6 @@ export abstract class LogProcess extends Process implements CosignedLog {
   #judge(bytes: Uint8Array): { index: number; known: boolean; awaited: boolean } | Rejection {
     const isForced = this.#forced.has(bytes);
     const again = isForced ? undefined : this.#indexOf.get(toHex(leafHash(this.p, bytes)));
-    // A leaf judged but not yet durable is acknowledged by nobody: the same batch, or the one before, makes it so.
     if (again !== undefined) return { index: again, known: true, awaited: false };
     if (isForced) {
       this.transcript = applyPatch(this.transcript, {});

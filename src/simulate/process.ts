@@ -1,3 +1,4 @@
+import { CryptoError } from '../../crypto/errors.ts';
 import { isRejection, ProtocolError, type Rejection } from '../../protocols/errors.ts';
 import { Disk, type Writes } from './disk.ts';
 import type { Method, Request, Response } from './messages.ts';
@@ -187,6 +188,16 @@ export abstract class Process {
     this.#dutySleep?.();
   }
 
+  /** Whether its own state may contradict what it said before: it is corrupt, or came back from a backup. */
+  protected get isMistaken(): boolean {
+    return false;
+  }
+
+  #failureOf(error: unknown): CallFailed {
+    if (this.isMistaken && error instanceof CryptoError) return new CallFailed('FAULT', error.message);
+    return asFailure(error);
+  }
+
   /** Mirrors `DutyLoop` of src/party/duty-loop.ts. */
   *dutyLoop(everyMs: number, next: () => Task<boolean>): Task {
     for (let failures = 0; ; ) {
@@ -196,7 +207,7 @@ export abstract class Process {
         again = yield* next();
         failures = 0;
       } catch (error) {
-        this.say(`duty failed: ${asFailure(error).message}`);
+        this.say(`duty failed: ${this.#failureOf(error).message}`);
         failures++;
       }
       if (again) continue;
@@ -215,7 +226,7 @@ export abstract class Process {
         yield* perform(duty);
         return true;
       } catch (error) {
-        failure = asFailure(error);
+        failure = this.#failureOf(error);
       }
     }
     if (failure !== undefined) throw failure;

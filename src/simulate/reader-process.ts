@@ -63,6 +63,10 @@ export abstract class ReaderProcess extends Process {
     return this.founding.kit.primitives;
   }
 
+  protected override get isMistaken(): boolean {
+    return !this.setting.truth.isFaithful(this.name);
+  }
+
   /** One duty; false when there is none. */
   protected abstract act(): Task<boolean>;
 
