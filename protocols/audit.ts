@@ -116,7 +116,7 @@ function notChecked(input: AuditInput): AuditResult['notChecked'] {
   if (input.genesisPin === null) {
     list.push({
       check: 3,
-      why: 'genesis is not pinned: its keys, minimums and budget are the log’s own (--genesis HASH)',
+      why: "genesis is not pinned: its keys, minimums and budget are the log's own (--genesis HASH)",
     });
   }
   if (input.since === null) {

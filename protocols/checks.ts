@@ -46,7 +46,7 @@ export const CHECKS: readonly Check[] = [
   },
   {
     id: 2,
-    sentence: 'The policy file is well formed, names this log’s keys and asks for enough of its witnesses.',
+    sentence: "The policy file is well formed, names this log's keys and asks for enough of its witnesses.",
     codes: ['POLICY_INVALID', 'POLICY_TOO_WEAK', 'POLICY_OTHER_LOG'],
     tests: ['protocol/audit', 'protocol/audit-checks'],
   },

@@ -96,7 +96,7 @@ function recipientSum(p: Primitives, input: OpeningInput, index: number): Uint16
     const confirm = decision.attempt.confirms.get(upload.node)!;
     const box = input.boxes.get(upload.node);
     const commitment = fromBase64(confirm.body.seeds.at(-1)!, 32);
-    if (box === undefined) return reject('BOX_UNREADABLE', `no aggregator has the recipient’s box of ${upload.node}`);
+    if (box === undefined) return reject('BOX_UNREADABLE', `no aggregator has the recipient's box of ${upload.node}`);
     const holder = { role: 'recipient', index } as const;
     const opened = openSeeds(
       p,
@@ -106,7 +106,7 @@ function recipientSum(p: Primitives, input: OpeningInput, index: number): Uint16
       [{ set: [], commitment }],
       box,
     );
-    if (!('seeds' in opened)) return reject('BOX_UNREADABLE', `the recipient’s box of ${upload.node} does not open`);
+    if (!('seeds' in opened)) return reject('BOX_UNREADABLE', `the recipient's box of ${upload.node} does not open`);
     seeds.push(...opened.seeds);
   }
   const sum = shareSum(p, seeds, maskModulusBits, ringDegree);

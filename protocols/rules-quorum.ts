@@ -47,7 +47,7 @@ export function confirmRule(t: Transcript, { leaf, hash }: Signed<'confirm'>): P
   if (body.modelHash !== record.modelHash) return reject('MODEL_MISMATCH', 'the node was given another model');
   const holders = [...record.members, ...record.recipients].map((holder) => holder.name);
   if (body.boxes.length !== holders.length || holders.some((name, i) => body.boxes[i]?.holder !== name)) {
-    return reject('BOXES_MISMATCH', 'one box for each member and recipient, in the record’s order');
+    return reject('BOXES_MISMATCH', "one box for each member and recipient, in the record's order");
   }
   const members = record.members.length;
   if (body.seeds.length !== setCount(members, record.parameters.threshold) + 1) {

@@ -29,7 +29,7 @@ import type { Signed } from './verified.ts';
 /** The quorum of the record: members of the log's quorum in its order, each with the key it logged for this announcement. */
 function checkKeyHolders(t: Transcript, record: RoundRecord): Rejection | null {
   const announce = t.announces.get(record.announce)!;
-  if (record.parameters.threshold !== t.quorum.threshold) return reject('QUORUM_MISMATCH', 't is the quorum’s');
+  if (record.parameters.threshold !== t.quorum.threshold) return reject('QUORUM_MISMATCH', "t is the quorum's");
   const size = checkQuorumSize(record.members.length, record.parameters.threshold);
   if (size !== null) return reject('QUORUM_MISMATCH', size);
   const order = t.quorum.members;

@@ -35,9 +35,9 @@ export function fitsTask(record: RoundRecord, task: Task): Rejection | null {
   const other = pairs.find(([, ours, theirs]) => ours !== theirs);
   if (other !== undefined) return reject('PARAMETERS_MISMATCH', `the record is not of the site's task: ${other[0]}`);
   if (record.charge.rhoNano !== chargeOfTask(task))
-    return reject('CHARGE_MISMATCH', 'the record charges another price than the task’s noise');
+    return reject('CHARGE_MISMATCH', "the record charges another price than the task's noise");
   const recipients = record.recipients.map(({ name }) => name);
   return recipients.join() === task.recipients.join()
     ? null
-    : reject('QUORUM_MISMATCH', 'the recipients are not the task’s');
+    : reject('QUORUM_MISMATCH', "the recipients are not the task's");
 }

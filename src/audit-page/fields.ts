@@ -176,7 +176,7 @@ function genesisField(changed: () => void): { card: HTMLElement; value: () => st
     'section',
     { class: 'field', 'aria-label': 'Genesis hash' },
     element('h3', {}, element('label', { for: 'genesis' }, 'Genesis hash '), element('small', {}, 'optional')),
-    element('p', {}, 'Pins keys, minimums and budget. Without it they are the log’s own.'),
+    element('p', {}, "Pins keys, minimums and budget. Without it they are the log's own."),
     said,
     input,
   );

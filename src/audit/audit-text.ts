@@ -90,7 +90,7 @@ export function reportText(report: Report): string {
   if (log.head !== null) lines.push(...headLines('head', log.head));
   if (log.since !== null) lines.push(...headLines(evidence ? 'evidence, the earlier head' : 'earlier head', log.since));
   if (genesis !== null) {
-    const pinned = log.genesisPinned ? 'as pinned' : 'not pinned: the log’s own';
+    const pinned = log.genesisPinned ? 'as pinned' : "not pinned: the log's own";
     lines.push(`genesis ${log.transcript.logId} (${pinned})`, ...genesisLines(genesis).map((line) => `  ${line}`));
   }
   const where = (index: number | null): string => (index === null ? '' : ` (leaf ${index})`);

@@ -39,7 +39,7 @@ async function plot(report: DemoReport): Promise<string> {
   const first = report.curves.central[0]!;
   const { spent, delta } = report.epsilon;
   return drawConvergence({
-    title: 'One model for all regions, no region’s rows in one place',
+    title: "One model for all regions, no region's rows in one place",
     subtitle: `${report.dataset}${report.synthetic ? ' (generated)' : ''}: AUC on all regions' held-out rows; record-level epsilon ${spent.toFixed(2)}, delta 1e${Math.round(Math.log10(delta))}`,
     global: [
       { round: 0, auc: first },

@@ -123,7 +123,7 @@ function specOf(
       {
         orient: 'left',
         scale: 'y',
-        title: 'AUC on all regions’ held-out rows',
+        title: "AUC on all regions' held-out rows",
         titlePadding: 12,
         maxExtent: 44,
         grid: true,
