@@ -96,7 +96,11 @@ export async function followFrom(caller: Caller): Promise<LogReader> {
   const { coordinator, policy, federation } = caller;
   const { checkpoint } = await asking('the coordinator', coordinator, () =>
     coordinator.callOnce(LogService.getCheckpoint, {}, CALL_MS),
-  );
+  ).catch(async (error: CliError) => {
+    if (error.code !== 'NOT_FOUND') throw error;
+    const { whyNoHead } = await import('./not-answering.ts');
+    throw new CliError('NO_HEAD', await whyNoHead(caller), { cause: error });
+  });
   const size = Number(new TextDecoder().decode(checkpoint.subarray(0, 512)).split('\n')[1]);
   const log = new LogReader({
     primitives,

@@ -79,10 +79,12 @@ export async function foundFromCards(
   print(
     `Publish the genesis hash where parties and auditors look it up, with ${join(folder, 'federation.json')} and ${join(folder, 'policy.txt')}.`,
   );
+  print('Next, each party that was named here (coordinator, aggregators, members, witnesses):');
   print(
-    `Next, each named party: veilsum keys join --dir DIR --federation federation.json --certificate NAME.crt --genesis ${federation.genesisHash.slice(0, 8)}...`,
+    `  veilsum keys join --dir DIR --federation federation.json --certificate NAME.crt --genesis ${federation.genesisHash}`,
   );
-  print(
-    `Then start coordinator, members and witnesses, and enrol aggregators, recipients and nodes: veilsum enrol CARD --dir ${folder}`,
-  );
+  print('and every other one (recipients, nodes), before it is enrolled:');
+  print(`  veilsum keys join --dir DIR --federation federation.json --genesis ${federation.genesisHash}`);
+  print('Then start members, witnesses and the coordinator, and enrol aggregators, recipients and nodes:');
+  print(`  veilsum enrol CARD ... --dir ${folder}`);
 }

@@ -4,6 +4,9 @@ import { print } from './output.ts';
 import { dirOption, examples, folderOf, listOption, numberOption, settingsOf } from './settings.ts';
 
 const LOCAL_HELP = `
+Nodes and recipients are enrolled afterwards ('veilsum enrol'). Unit, epsilon, delta and minimums are final: take the line that
+'veilsum task new' prints for your task.
+
 Without --local, the founders bring the cards that every party made with 'veilsum keys new'. What is written into --dir:
   root.key, authority/, officer/   secret: enrolling, certificates, opening rounds
   federation.json                  public: every party joins with it
@@ -58,16 +61,21 @@ export function initCommand(): Command {
       numberOption('--dimension <d>', "with --local: nodes bring updates of this many numbers ('veilsum node submit')"),
     )
     .addOption(numberOption('--rounds <n>', 'with --local: rounds that the budget is divided among; default 10'))
-    .addHelpText('after', LOCAL_HELP)
+    .addOption(listOption('--node <card>', 'enrolled afterwards').hideHelp())
+    .addOption(listOption('--recipient <card>', 'enrolled afterwards').hideHelp())
     .addHelpText(
       'after',
-      examples(
-        'veilsum init --dir founders --origin example.org/veilsum --coordinator c.json --aggregator a1.json --aggregator a2.json \\\n      --member m1.json --member m2.json --member m3.json --witness w1.json --threshold 2',
+      `${LOCAL_HELP}${examples(
+        'veilsum init --dir founders --origin example.org/veilsum --coordinator coordinator/card.json \\\n      --aggregator aggregator-1/card.json --aggregator aggregator-2/card.json --member member-1/card.json \\\n      --member member-2/card.json --member member-3/card.json --witness witness-1/card.json --threshold 2',
         'veilsum init --local --dir fed --dataset synthetic',
-        'veilsum init --local --dir fed --dimension 4000 --nodes 4',
-      ),
+        'veilsum init --local --dir fed --dimension 100 --nodes 4',
+      )}`,
     )
-    .action(async (options: { local?: boolean }, command: Command) => {
+    .action(async (options: { local?: boolean; node?: string[]; recipient?: string[] }, command: Command) => {
+      if (options.node !== undefined || options.recipient !== undefined)
+        throw usageError(
+          "nodes and recipients are not named here: once the federation runs, enrol them with 'veilsum enrol CARD --dir founders'",
+        );
       const folder = folderOf(command);
       if (options.local === true) {
         const { initLocally, localSettings } = await import('./init-local.ts');

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { CliError, usageError } from './exit.ts';
 import { acceptCommand } from './keys-accept.ts';
@@ -105,12 +106,12 @@ function joinCommand(): Command {
     .addHelpText(
       'after',
       examples(
-        'veilsum keys join --dir node-eu --federation federation.json --genesis 5c0e...   # then hand card.json to the founders',
-        'veilsum keys join --dir node-eu --certificate node-eu.crt                        # once they have enrolled it',
+        'veilsum keys join --dir member-1 --federation federation.json --certificate member-1.crt   # named to init',
+        'veilsum keys join --dir node-eu --federation federation.json   # then hand card.json to the founders',
+        'veilsum keys join --dir node-eu --certificate node-eu.crt      # once they have enrolled it',
       ),
     )
     .action(async (options: { federation?: string; certificate?: string; genesis?: string }, command: Command) => {
-      const { join } = await import('node:path');
       const { existsSync } = await import('node:fs');
       const folder = folderOf(command);
       const { readFederation } = await import('../config/federation.ts');
@@ -147,15 +148,22 @@ function joinCommand(): Command {
       }
       const signed = joinFederation(nodePrimitives, folder, federation);
       print(`${card.name} belongs to the federation with genesis ${federation.genesisHash}.`);
-      if (existsSync(join(folder, FOLDER.tls, 'tls.crt')))
-        print(`Its certificate is installed: start it with 'veilsum ${startOf(card.role)} --dir ${folder}'.`);
+      if (existsSync(join(folder, FOLDER.tls, 'tls.crt'))) print(nextOf(card.role, folder));
       else if (signed.possession !== null) print(`Next: hand ${folder}/card.json to the founders for 'veilsum enrol'.`);
       else print("Next: 'veilsum keys join --certificate' with the certificate from the founders.");
     });
 }
 
-function startOf(role: string): string {
-  return role === 'node' || role === 'recipient' ? `${role} run` : role;
+/** What is left to do for a party that has its certificate. */
+function nextOf(role: string, folder: string): string {
+  const card = join(folder, 'card.json');
+  if (role === 'aggregator')
+    return `Its certificate is installed. It is enrolled like a node before it starts: hand ${card} to the founders for 'veilsum enrol', then 'veilsum aggregator --dir ${folder}'.`;
+  if (role === 'node')
+    return `Its certificate is installed: 'veilsum node new' and 'veilsum policy new' write what it needs, 'veilsum node run' (or 'submit') --dir ${folder} starts it.`;
+  if (role === 'recipient')
+    return `Its certificate is installed: 'veilsum recipient new' writes what it needs, 'veilsum recipient run --dir ${folder}' starts it, once the nodes are enrolled.`;
+  return `Its certificate is installed: start it with 'veilsum ${role} --dir ${folder}'.`;
 }
 
 function showCommand(): Command {

@@ -1,16 +1,16 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { fromBase64 } from '../../crypto/encoding.ts';
-import { isRejection } from '../../protocols/errors.ts';
-import { parseVerifiedGenesis } from '../../protocols/genesis.ts';
+import type { Body } from '../../protocols/leaves.ts';
 import { type SitePolicy, sitePolicyField } from '../../protocols/site-policy.ts';
-import { chargeOfTask, taskField } from '../../protocols/task.ts';
+import { chargeOfTask, type Task, taskField } from '../../protocols/task.ts';
 import { ConfigError } from '../config/errors.ts';
 import { readFederation } from '../config/federation.ts';
 import { readValidated, validate, writeDurably } from '../config/files.ts';
 import { FOLDER } from '../keys/party-folder.ts';
-import { nodePrimitives } from '../platform/primitives-node.ts';
+import { epsilonOf } from '../training/budget.ts';
+import { genesisOf } from './federation-file.ts';
+import { epsilonText } from './output.ts';
 
 /** What each line means, above it. */
 const COMMENTS: Readonly<Record<keyof SitePolicy, string>> = {
@@ -27,18 +27,24 @@ const COMMENTS: Readonly<Record<keyof SitePolicy, string>> = {
   quorumChanges: 'accept or refuse rounds after members joined or left, as t of them approved',
 };
 
+/** What a budget means to people. */
+function epsilonWords(rhoNano: number, { budget }: Body<'genesis'>, task: Task): string {
+  const epsilon = epsilonText(epsilonOf(rhoNano, budget.deltaExponent));
+  const rounds = Math.floor(rhoNano / chargeOfTask(task));
+  return `: here epsilon ${epsilon} at delta 1e-${budget.deltaExponent} per ${budget.unit}, ${rounds} rounds of ${task.task}`;
+}
+
 /**
  * @param rounds - of the task that the budget is enough for; null: the log's whole budget.
  * @throws ConfigError FILE_EXISTS unless `force`, FILE_MISSING, INVALID. @returns the file's path.
  */
 export function writePolicy(folder: string, taskFile: string, rounds: number | null, force: boolean): string {
   const path = join(folder, 'policy.yaml');
+  const task = readValidated(taskFile, 'the task file', taskField, "'veilsum task new' writes one");
   if (existsSync(path) && !force) throw new ConfigError('FILE_EXISTS', `${path} is there already: --force replaces it`);
   const federation = readFederation(join(folder, FOLDER.federation));
-  const genesis = parseVerifiedGenesis(nodePrimitives, fromBase64(federation.genesis));
-  if (isRejection(genesis))
-    throw new ConfigError('INVALID', `the federation file holds no valid genesis: ${genesis.why}`);
-  const task = readValidated(taskFile, 'the task file', taskField);
+  const genesis = genesisOf(federation);
+  const budget = rounds === null ? genesis.budget.rhoNano : chargeOfTask(task) * rounds;
   const policy = validate(
     sitePolicyField,
     {
@@ -49,7 +55,7 @@ export function writePolicy(folder: string, taskFile: string, rounds: number | n
       minOrganisations: task.minOrganisations,
       minHonest: task.minHonest,
       largestSharePercent: 50,
-      budgetRhoNano: rounds === null ? genesis.budget.rhoNano : chargeOfTask(task) * rounds,
+      budgetRhoNano: budget,
       allowCheckSums: task.checkSums,
       minThreshold: genesis.threshold,
       quorumChanges: 'refuse',
@@ -57,7 +63,8 @@ export function writePolicy(folder: string, taskFile: string, rounds: number | n
     'the policy',
   );
   const lines = Object.entries(policy).map(([field, value]) => {
-    return `# ${COMMENTS[field as keyof SitePolicy]}\n${stringify({ [field]: value })}`;
+    const more = field === 'budgetRhoNano' ? epsilonWords(budget, genesis, task) : '';
+    return `# ${COMMENTS[field as keyof SitePolicy]}${more}\n${stringify({ [field]: value })}`;
   });
   writeDurably(path, lines.join(''));
   return path;

@@ -76,7 +76,9 @@ function prepare(command: Command): void {
   command.exitOverride();
   command.helpCommand(false);
   command.showSuggestionAfterError(true);
+  command.configureHelp({ minWidthToWrap: 24 });
   command.configureOutput({
+    writeOut: (text) => process.stdout.write(text.replace(/\n+$/, '\n')),
     outputError: (text, write) => write(`veilsum: USAGE: ${text.replace(/^error: /, '')}`),
   });
   for (const child of command.commands) prepare(child);

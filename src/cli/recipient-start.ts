@@ -28,7 +28,12 @@ export async function startRecipient(
   engine: EngineChoice | null,
   listen?: string,
 ): Promise<StartedRecipient> {
-  const config = readValidated(join(folder, 'recipient.yaml'), "the recipient's configuration", recipientConfigField);
+  const config = readValidated(
+    join(folder, 'recipient.yaml'),
+    "the recipient's configuration",
+    recipientConfigField,
+    "'veilsum recipient new' writes one",
+  );
   const tasks = config.tasks.map((path) => readValidated(join(folder, path), 'the task file', taskField));
   const running = await runRecipient(
     folder,

@@ -20,6 +20,7 @@ export async function settingsOf<S extends z.ZodObject>(
   file: string | null,
 ): Promise<z.output<S>> {
   const { readValidated } = await import('../config/files.ts');
+  const { whatIsWrong } = await import('../config/issue-words.ts');
   const given: Record<string, unknown> = {};
   for (const name of Object.keys(schema.shape)) {
     const value = command.getOptionValue(name);
@@ -31,7 +32,7 @@ export async function settingsOf<S extends z.ZodObject>(
   if (result.success) return result.data;
   const lines = result.error.issues.map((issue) => {
     const field = issue.path.join('.');
-    return `  ${field === '' ? '(all)' : flagOf(command, field)}: ${issue.message}`;
+    return `  ${field === '' ? '(all)' : flagOf(command, field)}: ${whatIsWrong(issue, schema)}`;
   });
   throw usageError(`settings of 'veilsum ${nameOf(command)}' are not valid:\n${lines.join('\n')}`);
 }
@@ -83,7 +84,7 @@ export function listOption(flags: string, description: string): Option {
 
 /** Help text that shows a command in use. */
 export function examples(...lines: readonly string[]): string {
-  return `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}\n`;
+  return `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}`;
 }
 
 /**

@@ -10,12 +10,13 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { isScalar, parseDocument, visit } from 'yaml';
+import { isScalar, parseDocument, visit, type YAMLParseError } from 'yaml';
 import type { z } from 'zod';
 import { SecretBytes } from '../../crypto/secret.ts';
 import { inertLine } from '../platform/inert-text.ts';
 import { makeFolders } from '../platform/make-folders.ts';
 import { ConfigError } from './errors.ts';
+import { issueWords } from './issue-words.ts';
 
 /** Writes a file whole or not at all, and durably: a new file beside it, synced, renamed over, folder synced. */
 export function writeDurably(path: string, content: Uint8Array | string, mode = 0o644): void {
@@ -42,9 +43,13 @@ export function syncFolder(path: string): void {
   closeSync(folder);
 }
 
-/** @throws ConfigError FILE_MISSING, FILE_UNREADABLE */
-export function readRequired(path: string, what: string): Buffer {
-  if (!existsSync(path)) throw new ConfigError('FILE_MISSING', `${what} is missing: ${path}`);
+/**
+ * @param hint - which command writes or explains the file, for whoever has none.
+ * @throws ConfigError FILE_MISSING, FILE_UNREADABLE
+ */
+export function readRequired(path: string, what: string, hint = ''): Buffer {
+  if (!existsSync(path))
+    throw new ConfigError('FILE_MISSING', `${what} is missing: ${path}${hint === '' ? '' : ` (${hint})`}`);
   try {
     return readFileSync(path);
   } catch (cause) {
@@ -57,8 +62,8 @@ export function readRequired(path: string, what: string): Buffer {
  *
  * @throws ConfigError INVALID with one line per wrong field: its path and what is expected.
  */
-export function readValidated<S extends z.ZodType>(path: string, what: string, schema: S): z.output<S> {
-  return parseValidated(readRequired(path, what).toString('utf8'), `${what} (${path})`, schema);
+export function readValidated<S extends z.ZodType>(path: string, what: string, schema: S, hint = ''): z.output<S> {
+  return parseValidated(readRequired(path, what, hint).toString('utf8'), `${what} (${path})`, schema);
 }
 
 /** Longest file that is parsed, in characters: JSON, which others hand over, and YAML, which people write here. */
@@ -78,10 +83,20 @@ export function parseValidated<S extends z.ZodType>(text: string, what: string, 
     try {
       value = parseYaml(text);
     } catch (cause) {
-      throw new ConfigError('INVALID', `${what} is not valid YAML or JSON`, { cause });
+      throw new ConfigError('INVALID', `${what} is not valid YAML or JSON: ${syntaxWords(cause)}`, { cause });
     }
   }
   return validate(schema, value, what);
+}
+
+/** Reason and line of the first mistake; what the file holds there stays out, it may be secret. */
+function syntaxWords(cause: unknown): string {
+  const { message, linePos } = cause as YAMLParseError;
+  const reason = message
+    .split('\n')[0]!
+    .replace(/ at line \d+, column \d+:?$/, '')
+    .replaceAll(/"[^"]*"?|'[^']*'?/g, '…');
+  return inertLine(linePos === undefined ? reason : `line ${linePos[0].line}, column ${linePos[0].col}: ${reason}`);
 }
 
 /** YAML without aliases and without equal keys; the library looks for those in quadratic time. */
@@ -106,9 +121,7 @@ function parseYaml(text: string): unknown {
 export function validate<S extends z.ZodType>(schema: S, value: unknown, what: string): z.output<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const lines = result.error.issues.map((issue) =>
-    inertLine(`  ${issue.path.join('.') || '(top level)'}: ${issue.message}`),
-  );
+  const lines = result.error.issues.map((issue) => `  ${issueWords(issue, schema)}`);
   throw new ConfigError('INVALID', `${what} is not valid:\n${lines.join('\n')}`);
 }
 

@@ -106,13 +106,16 @@ export async function openPartyFolder(folder: string): Promise<PartyFolder> {
   if (!existsSync(path(FOLDER.federation))) {
     throw new ConfigError(
       'FILE_MISSING',
-      `${card.name} belongs to no federation yet: run 'veilsum keys join --dir ${folder}'`,
+      `${card.name} belongs to no federation yet: run 'veilsum keys join --dir ${folder} --federation federation.json', with --certificate ${card.name}.crt if the founders named it to 'veilsum init'`,
     );
   }
   const federation = readFederation(path(FOLDER.federation));
   await loadTlsKey(join(path(FOLDER.tls), 'tls.key'));
   if (!existsSync(join(path(FOLDER.tls), 'tls.crt'))) {
-    throw new ConfigError('FILE_MISSING', `${card.name} has no certificate yet: run 'veilsum enrol' with its card`);
+    throw new ConfigError(
+      'FILE_MISSING',
+      `${card.name} has no certificate yet: the founders make it (init for those they name, else 'veilsum enrol ${card.name}'s card.json'), then 'veilsum keys join --dir ${folder} --certificate ${card.name}.crt'`,
+    );
   }
   return {
     folder,

@@ -26,7 +26,7 @@ export function decodeNpy(bytes: Uint8Array): Float64Array {
   const width = fields[1] === '<f4' ? 4 : 8;
   const size = (fields[2] ?? '').split(', ').reduce((product, side) => product * (side === '' ? 1 : Number(side)), 1);
   const start = prefix + headerBytes;
-  if (bytes.length !== start + size * width) throw bad('its length is not what its shape says');
+  if (bytes.length !== start + size * width) throw bad('its length is not what its shape says: is it truncated?');
   const values = Float64Array.from({ length: size }, (_, i) =>
     width === 4 ? view.getFloat32(start + 4 * i, true) : view.getFloat64(start + 8 * i, true),
   );

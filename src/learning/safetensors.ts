@@ -48,10 +48,10 @@ export function encodeSafetensors(tensors: readonly NamedTensor[]): Uint8Array {
  */
 export function decodeSafetensors(bytes: Uint8Array): NamedTensor[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < 10) throw bad('the file is shorter than a header');
+  if (bytes.length < 10) throw bad('the file is shorter than a header: is it truncated?');
   const headerBytes = view.getBigUint64(0, true);
   if (headerBytes > BigInt(Math.min(HEADER_BYTES_MAX, bytes.length - 8)))
-    throw bad('the header is longer than allowed');
+    throw bad('the header is longer than allowed, or the file is truncated');
   const start = 8 + Number(headerBytes);
   const entries = parseHeader(bytes.subarray(8, start)).sort((a, b) => a.begin - b.begin || a.end - b.end);
   let expected = 0;
@@ -60,7 +60,12 @@ export function decodeSafetensors(bytes: Uint8Array): NamedTensor[] {
     if (end - begin !== 4 * layerSize({ name, shape })) throw bad(`tensor ${name}: shape and offsets disagree`);
     expected = end;
   }
-  if (start + expected !== bytes.length) throw bad('the file is longer or shorter than its tensors');
+  if (start + expected !== bytes.length)
+    throw bad(
+      start + expected > bytes.length
+        ? 'the file is shorter than its tensors: is it truncated?'
+        : 'the file is longer than its tensors',
+    );
   return entries.map(({ name, shape, begin, end }) => {
     const values = Float32Array.from({ length: (end - begin) / 4 }, (_, i) =>
       view.getFloat32(start + begin + 4 * i, true),

@@ -28,10 +28,10 @@ export function readUpdateFile(path: string): Update {
   }
   const bytes = readBytes(path, name);
   if (name.endsWith('.npy')) {
-    const values = decodeNpy(bytes);
+    const values = decoded(name, () => decodeNpy(bytes));
     return { values, layers: [{ name: '', shape: [values.length] }] };
   }
-  const tensors = decodeSafetensors(bytes);
+  const tensors = decoded(name, () => decodeSafetensors(bytes));
   const values = new Float64Array(tensors.reduce((sum, tensor) => sum + tensor.values.length, 0));
   let offset = 0;
   for (const tensor of tensors) {
@@ -39,6 +39,17 @@ export function readUpdateFile(path: string): Update {
     offset += tensor.values.length;
   }
   return { values, layers: tensors.map(({ name: layer, shape }) => ({ name: layer, shape })) };
+}
+
+/** What is wrong with a file, with its name. */
+function decoded<T>(name: string, decode: () => T): T {
+  try {
+    return decode();
+  } catch (error) {
+    if (error instanceof LearningError)
+      throw new LearningError(error.code, `${name}: ${error.message}`, { cause: error });
+    throw error;
+  }
 }
 
 function readBytes(path: string, name: string): Uint8Array {

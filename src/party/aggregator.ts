@@ -2,7 +2,7 @@ import { fromHex, toHex } from '../../crypto/encoding.ts';
 import { addCorrections, checkBoxes, checkCorrection } from '../../protocols/aggregator.ts';
 import { isRejection, ProtocolError, type Rejection } from '../../protocols/errors.ts';
 import { judge, verifyNext } from '../../protocols/rules.ts';
-import type { Attempt, Round, Transcript } from '../../protocols/transcript.ts';
+import { type Attempt, findParty, type Round, type Transcript } from '../../protocols/transcript.ts';
 import { isKind, type SignedLeaf, type Verified } from '../../protocols/verified.ts';
 import { sendBlob } from '../grpc/download.ts';
 import { type CallContext, implement } from '../grpc/handlers.ts';
@@ -46,7 +46,7 @@ function admit(log: LogReader, bytes: Uint8Array, context: CallContext): Verifie
   const signed = verifyNext(primitives, log.transcript, bytes);
   if (isRejection(signed)) refuse(signed);
   if (signed.leaf.actor !== context.peer.name) {
-    throw new ProtocolError('WRONG_ROLE', 'the leaf is another party’s than the connection’s');
+    throw new ProtocolError('WRONG_ROLE', "the leaf is another party's than the connection's");
   }
   return signed;
 }
@@ -239,7 +239,13 @@ export async function runAggregator(
     }
     return !keepBlobs && (await ended.clear(log.transcript));
   }, party.say);
+  let isToldApart = false;
   log.onHead(() => {
+    if (!isToldApart && log.isCaughtUp && findParty(log.transcript, party.name) === null)
+      party.say('not enrolled yet', {
+        todo: "the log does not name this aggregator: the founders enrol its card with 'veilsum enrol'",
+      });
+    isToldApart = log.isCaughtUp;
     server.recheckCallers();
     warmEngines(log.transcript.rounds.values(), 'kernel');
     folding.poke();

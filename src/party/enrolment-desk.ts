@@ -91,7 +91,10 @@ export function enrolmentDesk(party: Party, keeper: LogKeeper, now: () => number
         await tx.insert(REQUESTS, id, bytes);
         party.say('enrolment requested', { invitation: id });
       } else if (!bytesEqual(kept, bytes)) {
-        throw new EnrolmentError('INVITATION_USED', 'the invitation was used for another card');
+        throw new EnrolmentError(
+          'INVITATION_USED',
+          "the invitation was used already, with other keys: go on in the folder of that time, or ask the founders for a new one ('veilsum invite')",
+        );
       }
     });
 

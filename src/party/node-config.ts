@@ -23,13 +23,19 @@ export const nodeConfigField = z.strictObject({
 
 /** A node's configuration with the files that it names. @throws ConfigError */
 export function readNodeConfig(folder: string) {
-  const config = readValidated(join(folder, 'node.yaml'), "the node's configuration", nodeConfigField);
+  const config = readValidated(
+    join(folder, 'node.yaml'),
+    "the node's configuration",
+    nodeConfigField,
+    "'veilsum node new' writes one, 'veilsum node run --help' shows one",
+  );
   return {
     ...config,
     policy: readValidated(
       join(folder, config.policy),
-      "the site's policy (veilsum policy new writes one)",
+      "the site's policy",
       sitePolicyField,
+      "'veilsum policy new' writes one",
     ),
     tasks: config.tasks.map((path) => readValidated(join(folder, path), 'the task file', taskField)),
   };

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -79,5 +79,83 @@ describe('a task and the federation for it', { timeout: 60_000 }, () => {
     const clear = await cli.run('task new --dimension 4 --recipient r --nodes 16 --rounds 1 --out clear.json');
     expect(clear.out).toContain('noise in the sum of 16 nodes');
     expect(clear.out).not.toContain('WARNING');
+  });
+});
+
+describe('files that people write', { timeout: 60_000 }, () => {
+  test('node new, policy new and recipient new write them, commented', async () => {
+    await cli.run(`${UPDATES} --nodes 4 --out task.json`);
+    await Promise.all(
+      ['n1', 'r'].map((name) => cli.run(`keys join --dir ${name} --federation per-record/federation.json`)),
+    );
+    const wrote = ['node new --dir n1', 'policy new --dir n1', 'recipient new --dir r'].map((args) =>
+      cli.run(`${args} --task task.json`),
+    );
+    for (const { code, err } of await Promise.all(wrote)) expect(code, err).toBe(0);
+    expect(readFileSync(cli.path('n1', 'node.yaml'), 'utf8')).toContain('tasks: ["task.json"]');
+    expect(readFileSync(cli.path('r', 'recipient.yaml'), 'utf8')).toContain('tasks: ["task.json"]');
+    expect(existsSync(cli.path('n1', 'task.json'))).toBe(true);
+    expect(readFileSync(cli.path('n1', 'policy.yaml'), 'utf8')).toMatch(
+      /here epsilon 8 at delta 1e-5 .*\nbudgetRhoNano: /,
+    );
+    expect((await cli.run('node new --dir n1 --task task.json')).err).toContain('FILE_EXISTS');
+    expect((await cli.run('node new --dir r --task task.json')).err).toContain('WRONG_ROLE');
+    expect((await cli.run('policy new --dir n1 --task nope.json')).err).toContain(
+      'the task file is missing: nope.json',
+    );
+  });
+
+  test('what is wrong in them is said with line, field and what is valid', async () => {
+    const told = async (yaml: string): Promise<string> => {
+      writeFileSync(cli.path('n1', 'node.yaml'), yaml);
+      return (await cli.run('node submit --dir n1 --update u.safetensors')).err;
+    };
+    expect(await told('tasks: [task.json]\npolicyy: x\n')).toMatch(
+      /unknown field 'policyy' \(did you mean policy\?\); valid are tasks, policy, data, engine, listen/,
+    );
+    expect(await told('tasks: [task.json\nengine: "a secret\n')).toMatch(
+      /not valid YAML or JSON: line [23], column 1: /,
+    );
+    expect(await told('tasks: 3\nengine: fast\n')).toMatch(
+      /tasks: must be array, is number\n.*must be one of auto, kernel, node-seal/,
+    );
+    rmSync(cli.path('n1', 'node.yaml'));
+    const missing = await cli.run('node submit --dir n1 --update u.safetensors');
+    expect(missing.err).toContain("node.yaml ('veilsum node new' writes one");
+  });
+
+  test('a truncated update is named', async () => {
+    const header = '{"w":{"dtype":"F32","shape":[100],"data_offsets":[0,400]}}';
+    const bytes = Buffer.alloc(8 + header.length + 20);
+    bytes.writeBigUInt64LE(BigInt(header.length));
+    bytes.write(header, 8);
+    writeFileSync(cli.path('u.safetensors'), bytes);
+    writeFileSync(cli.path('n1', 'node.yaml'), 'tasks: [task.json]\n');
+    const { err } = await cli.run('node submit --dir n1 --update u.safetensors');
+    expect(err).toMatch(/BAD_TENSOR_FILE: u\.safetensors: .*is it truncated\?/);
+  });
+});
+
+describe('what comes next', { timeout: 60_000 }, () => {
+  test('is said so that it can be pasted', async () => {
+    const founded = await cli.run(`${FOUND} --dir pasted`);
+    const genesis = /^genesis ([0-9a-f]{64})$/m.exec(founded.out)![1]!;
+    expect(founded.out).toContain(`--certificate NAME.crt --genesis ${genesis}`);
+    expect((await cli.run('aggregator --dir a')).err).toMatch(
+      /keys join --dir \S+ --federation federation.json', with --certificate a.crt/,
+    );
+    const joined = await cli.run(
+      'keys join --dir a --federation pasted/federation.json --certificate pasted/certificates/a.crt',
+    );
+    expect(joined.out).toContain('enrolled like a node before it starts');
+    const { code, err } = await cli.run(`${FOUND} --dir other --node n1/card.json`);
+    expect([code, err.includes("enrol them with 'veilsum enrol CARD")], err).toEqual([3, true]);
+  });
+
+  test('help ends in one line break and leaves no two lines empty', async () => {
+    for (const command of ['init', 'quorum', 'keys']) {
+      const { out } = await cli.run([command, '--help']);
+      expect(out).not.toMatch(/\n\n\n|\n\n$/);
+    }
   });
 });
