@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { readRegionFiles } from '../learning/datasets.ts';
 import { loadTensorFlow } from '../learning/load-tensorflow.ts';
-import type { EngineChoice } from '../party/engines.ts';
+import { type EngineChoice, warmTasks } from '../party/engines.ts';
 import { type NodeSetting, runNode } from '../party/node.ts';
 import { readNodeConfig } from '../party/node-config.ts';
 import { createNodeSource } from '../training/node-source.ts';
@@ -35,6 +35,8 @@ export async function startNode(folder: string, engine: EngineChoice | null, lis
       name = party.name;
       const tables = readRegionFiles(party.name, join(folder, train), join(folder, heldOut));
       rows = tables.train.rowCount + tables.heldOut.rowCount;
+      const { members, threshold } = party.genesis;
+      await warmTasks(learning, { members: members.length, threshold }, engine ?? config.engine);
       const source = createNodeSource({ tf, tables, tasks: learning });
       return {
         policy: config.policy,

@@ -32,10 +32,15 @@ export async function runUntilSignal<R extends Pick<Running, 'stop'>>(
   const running = await start().catch((error: unknown) => {
     throw explainStart(error);
   });
-  print(`${describe(running)} (pid ${process.pid}; stop with Ctrl-C)`);
+  tell('running', `${describe(running)} (pid ${process.pid}; stop with Ctrl-C)`);
   await asked;
   await stopInTime(() => running.stop());
-  print('stopped');
+  tell('stopped', 'stopped');
+}
+
+/** In words on a terminal; where output is collected, as one more event in a line of JSON. */
+function tell(event: string, what: string): void {
+  print(process.stdout.isTTY === true ? what : JSON.stringify({ time: new Date().toISOString(), event, what }));
 }
 
 /** A port that is taken is the commonest reason why a party does not start. */

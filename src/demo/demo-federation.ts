@@ -1,10 +1,15 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Policy } from '../../crypto/policy.ts';
+import { Connection } from '../grpc/connection.ts';
+import { PartyService } from '../grpc/services.ts';
 import { identityOf } from '../tls/identity.ts';
 import type { LocalFederation } from './local-federation.ts';
 import { type PartyEvent, PartyProcess } from './process.ts';
 import { Watch } from './watch.ts';
+
+/** How long parties may take to be ready, in ms; a round is opened then all the same. */
+const READY_MS = 60_000;
 
 /** The demonstration's processes, and the eyes that follow their log. */
 export class DemoFederation {
@@ -69,12 +74,39 @@ export class DemoFederation {
     const names = this.local.cards.map((card) => card.name);
     const keepers = names.filter((name) => /^(member|witness)-/.test(name));
     print(`Starting ${names.length} processes …`);
-    await Promise.all(['coordinator', ...keepers].map((name) => this.run(name)));
+    await this.#runAll(['coordinator', ...keepers], print);
     this.#watch = await Watch.start(this.local, join(this.local.folder, 'founders', 'officer'), policy);
   }
 
-  async startWorkers(nodes: readonly string[]): Promise<void> {
-    await Promise.all(['aggregator-1', 'aggregator-2', 'model-owner', ...nodes].map((name) => this.run(name)));
+  async startWorkers(nodes: readonly string[], print: (line: string) => void): Promise<void> {
+    await this.#runAll(['aggregator-1', 'aggregator-2', 'model-owner', ...nodes], print);
+  }
+
+  async #runAll(names: readonly string[], print: (line: string) => void): Promise<void> {
+    const all = this.local.cards.length;
+    await Promise.all(
+      names.map(async (name) => {
+        await this.run(name);
+        print(`  ${String(this.started.length).padStart(2)} of ${all}: ${name}`);
+      }),
+    );
+  }
+
+  /** Waits until nodes have read the log up to the first model: the clock of round 1 runs for who is ready. */
+  async allCaughtUp(names: readonly string[]): Promise<void> {
+    const { log } = this.watch;
+    await log.until((t) => t.models.length > 0, AbortSignal.timeout(READY_MS));
+    const wanted = BigInt(log.head!.size);
+    for (const name of names) {
+      const { address, tlsKeySha256 } = this.local.cards.find((card) => card.name === name)!;
+      const node = new Connection({ address, tls: this.watch.tls, expected: { pins: [tlsKeySha256], role: 'node' } });
+      for (const end = performance.now() + READY_MS; performance.now() < end; ) {
+        const seen = await node.callOnce(PartyService.status, {}, READY_MS).catch(() => null);
+        if (seen !== null && seen.logSize >= wanted) break;
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+      node.close();
+    }
   }
 
   async stop(): Promise<void> {

@@ -34,6 +34,9 @@ export interface DemoOptions {
 
 const MEMBERS = 5;
 const THRESHOLD = 3;
+/** Waited for in full only in the rounds in which a node is killed: long enough for a machine that is busy. */
+const UPLOAD_MS = 15_000;
+const CONFIRM_MS = 8000;
 
 function partiesOf(regions: readonly string[]): LocalParty[] {
   const numbered = (role: LocalParty['role'], count: number, organisation: (i: number) => string): LocalParty[] =>
@@ -86,8 +89,8 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     recipients: ['model-owner'],
     window: 'demo',
     checkSums: true,
-    uploadMs: 8000,
-    confirmMs: 5000,
+    uploadMs: UPLOAD_MS,
+    confirmMs: CONFIRM_MS,
   });
   const { budget } = made;
   requireWritableFolder(out);
@@ -125,7 +128,8 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     const started = performance.now();
     await federation.start(policyOf(p, genesis), print);
     for (const leaf of local.enrolments) await federation.watch.officer.call(LogService.append, { leaf });
-    await federation.startWorkers(nodes);
+    await federation.startWorkers(nodes, print);
+    await federation.allCaughtUp(nodes);
     print(
       `${federation.processes.size} processes run (${((performance.now() - started) / 1000).toFixed(1)} s). Log: ${federation.url}`,
     );
@@ -144,11 +148,21 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     await writeOutputs(federation, report, out, print);
     print('');
     print(formatReport(report));
+    const aborted = report.rounds.filter(({ reason }) => reason !== null);
+    if (aborted.length > 0)
+      print(
+        `Aborted: ${aborted.map(({ round, reason }) => `round ${round} (${reason})`).join(', ')}. Nothing of them was opened.`,
+      );
     const left = available(federation.watch.transcript.ledger);
     print(`Budget: epsilon ${epsilonOf(budget.rhoNano - left, 5).toFixed(2)} of ${options.epsilon} spent.`);
     // From a checkout the command is reached through npx.
     const command = import.meta.url.endsWith('.ts') ? 'npx veilsum' : 'veilsum';
-    print(`Written to ${out}: report.json, convergence.svg, log/, policy.txt, blobs/`);
+    print(`Written to ${out}:`);
+    print('  report.json      what every round did, for machines (fields: src/demo/README.md)');
+    print('  convergence.svg  AUC by round against regional and pooled models');
+    print('  log/ policy.txt  the log of every act, and whose cosignatures it needs');
+    print('  blobs/           payloads, sums, answers and sealed models by hash: the audit adds them up again');
+    print("  work/            every party's folder with its keys, and what it said (work/output)");
     print(
       `Audit it:  ${command} audit ${join(out, 'log')} --policy ${join(out, 'policy.txt')} --blobs ${join(out, 'blobs')} --genesis ${local.federation.genesisHash}`,
     );

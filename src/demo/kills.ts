@@ -10,7 +10,7 @@ export interface Kill {
   run(victim: PartyProcess, watch: Watch): Promise<void>;
 }
 
-const WAIT_MS = 30_000;
+const WAIT_MS = 60_000;
 
 function roundOf(t: Transcript, number: number): Round | undefined {
   return [...t.rounds.values()].find((round) => round.record.number === number);

@@ -38,9 +38,11 @@ async function plot(report: DemoReport): Promise<string> {
   const points = (aucs: readonly number[]) => aucs.map((auc, round) => ({ round, auc }));
   const first = report.curves.central[0]!;
   const { spent, delta } = report.epsilon;
+  const aborted = report.rounds.flatMap(({ round, reason }) => (reason === null ? [] : [`${round} (${reason})`]));
+  const without = aborted.length === 0 ? '' : `; aborted: round ${aborted.join(', ')}`;
   return drawConvergence({
     title: "One model for all regions, no region's rows in one place",
-    subtitle: `${report.dataset}${report.synthetic ? ' (generated)' : ''}: AUC on all regions' held-out rows; record-level epsilon ${spent.toFixed(2)}, delta 1e${Math.round(Math.log10(delta))}`,
+    subtitle: `${report.dataset}${report.synthetic ? ' (generated)' : ''}: AUC on all regions' held-out rows; record-level epsilon ${spent.toFixed(2)}, delta 1e${Math.round(Math.log10(delta))}${without}`,
     global: [
       { round: 0, auc: first },
       ...report.rounds.flatMap(({ round, auc }) => (auc === null ? [] : [{ round, auc }])),

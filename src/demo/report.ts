@@ -43,6 +43,26 @@ export interface RoundReport {
   /** By node: ms from the open leaf to its upload, and from the close leaf to its confirmation. */
   readonly nodeMs: Readonly<Record<string, { readonly upload: number | null; readonly confirm: number | null }>>;
   readonly outcome: Round['phase'];
+  /** Why the round was aborted; null where it was not. There is no sum then, and `exactSum` is false. */
+  readonly reason: string | null;
+  /** Nodes whose uploads were in time. */
+  readonly uploads: number;
+}
+
+/** What came of a round, in one line. */
+export function progressOf(report: RoundReport, nodes: number): string {
+  const { cohort, attempts, phaseMs, auc, epsilon, exactSum, outcome } = report;
+  const kilobytes = Math.max(0, ...Object.values(report.bytes)) / 1000;
+  if (report.reason !== null)
+    return `aborted: ${report.reason}, ${report.uploads} of ${nodes} nodes uploaded in time; nothing was opened, epsilon ${epsilon.toFixed(2)} spent`;
+  const phases = Object.entries(phaseMs).map(([phase, ms]) => `${phase} ${(ms / 1000).toFixed(1)} s`);
+  return [
+    `${outcome}: ${cohort.length} nodes, ${attempts} attempt${attempts === 1 ? '' : 's'}, ${exactSum ? 'sum exact' : 'SUM NOT EXACT'}`,
+    phases.join(', '),
+    `${kilobytes.toFixed(1)} kB a node`,
+    `epsilon ${epsilon.toFixed(2)} spent`,
+    `AUC ${auc?.toFixed(3) ?? '—'}`,
+  ].join('; ');
 }
 
 const BLOCKS = '▁▂▃▄▅▆▇█';
@@ -73,7 +93,7 @@ export function formatReport(report: DemoReport): string {
       round.epsilon.toFixed(2),
       String(round.cohort.length),
       String(round.attempts),
-      round.exactSum ? 'exact' : '—',
+      round.exactSum ? 'exact' : (round.reason ?? 'NOT EXACT'),
       String(Math.max(0, ...Object.values(round.bytes))),
       `${phaseMs['upload'] ?? 0} / ${phaseMs['confirm'] ?? 0} / ${phaseMs['decide'] ?? 0} / ${phaseMs['open'] ?? 0}`,
     ];

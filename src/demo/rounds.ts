@@ -19,7 +19,7 @@ import { epsilonOf } from '../training/budget.ts';
 import { parseLearningPlan, serverSettingsOf, specOf } from '../training/learning-plan.ts';
 import type { DemoFederation } from './demo-federation.ts';
 import { type Kill, killPlan } from './kills.ts';
-import type { DemoReport, RoundReport } from './report.ts';
+import { type DemoReport, progressOf, type RoundReport } from './report.ts';
 import { phaseMs } from './watch.ts';
 
 export interface RoundsRequest {
@@ -34,7 +34,7 @@ export interface RoundsRequest {
   readonly print: (line: string) => void;
 }
 
-const ROUND_MS = 60_000;
+const ROUND_MS = 120_000;
 
 /** The recipient's own view: what it opened and published, fetched with its own keys. */
 class RecipientView {
@@ -108,20 +108,6 @@ async function openRound(request: RoundsRequest): Promise<string> {
     { deadlineMs: 90_000 },
   );
   return toHex(opened.roundId);
-}
-
-/** What came of a round, in one line. */
-function progressOf(report: RoundReport): string {
-  const { cohort, attempts, phaseMs, auc, epsilon, exactSum, outcome } = report;
-  const kilobytes = Math.max(0, ...Object.values(report.bytes)) / 1000;
-  const phases = Object.entries(phaseMs).map(([phase, ms]) => `${phase} ${(ms / 1000).toFixed(1)} s`);
-  return [
-    `${outcome}: ${cohort.length} nodes, ${attempts} attempt${attempts === 1 ? '' : 's'}, ${exactSum ? 'sum exact' : 'SUM NOT EXACT'}`,
-    phases.join(', '),
-    `${kilobytes.toFixed(1)} kB a node`,
-    `epsilon ${epsilon.toFixed(2)} spent`,
-    `AUC ${auc?.toFixed(3) ?? '—'}`,
-  ].join('; ');
 }
 
 /** Runs all rounds, kills on the way, and reports what came of each. */
@@ -208,9 +194,11 @@ export async function runRounds(request: RoundsRequest): Promise<DemoReport> {
         ]),
       ),
       outcome: round.phase,
+      reason: round.phase === 'aborted' ? round.reason : null,
+      uploads: round.uploads.size,
     };
     reports.push(report);
-    print(`      ${progressOf(report)}`);
+    print(`      ${progressOf(report, nodes.length)}`);
     if (kill !== undefined) {
       await federation.run(kill.victim);
       happened(number, `restarted ${kill.victim}`);

@@ -3,6 +3,7 @@ import type { Transcript } from '../../protocols/transcript.ts';
 import { Connection } from '../grpc/connection.ts';
 import { LogReader } from '../party/log-reader.ts';
 import { nodePrimitives as primitives } from '../platform/primitives-node.ts';
+import type { TlsIdentity } from '../tls/context.ts';
 import { loadTlsIdentity } from '../tls/files.ts';
 import type { LocalFederation } from './local-federation.ts';
 
@@ -22,11 +23,14 @@ export interface RoundTimes {
 export class Watch {
   readonly log: LogReader;
   readonly officer: Connection;
+  /** The officer's. */
+  readonly tls: TlsIdentity;
   readonly times = new Map<string, RoundTimes>();
 
-  private constructor(log: LogReader, officer: Connection) {
+  private constructor(log: LogReader, officer: Connection, tls: TlsIdentity) {
     this.log = log;
     this.officer = officer;
+    this.tls = tls;
     log.onHead(() => this.#note());
   }
 
@@ -36,7 +40,7 @@ export class Watch {
     const officer = new Connection({ address, tls, expected: { pins: [tlsKeySha256], role: 'coordinator' } });
     const genesisHash = local.federation.genesisHash;
     const log = new LogReader({ primitives, policy, genesisHash, coordinator: officer, records: null, say: () => {} });
-    const watch = new Watch(log, officer);
+    const watch = new Watch(log, officer, tls);
     log.start();
     return watch;
   }

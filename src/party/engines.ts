@@ -1,10 +1,11 @@
 import type { RingEngine, RingShape } from '../../crypto/engine.ts';
 import { createKernelEngine } from '../../crypto/engine-kernel.ts';
 import { createSealEngine } from '../../crypto/engine-seal.ts';
-import { type RoundParameters, ringShape } from '../../crypto/params.ts';
+import { deriveParameters, type RoundParameters, ringShape } from '../../crypto/params.ts';
 import type { PayloadContext } from '../../crypto/payload.ts';
 import { selfCheck } from '../../crypto/self-check.ts';
 import { type RoundRecord, recordHashOf } from '../../protocols/record.ts';
+import type { Task } from '../../protocols/task.ts';
 import type { Round } from '../../protocols/transcript.ts';
 import { loadKernelModule } from '../platform/kernel.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
@@ -46,24 +47,47 @@ function automatic({ blocks, ringDegree, primes }: RoundParameters): 'kernel' | 
   return blocks * ringDegree * primes.length <= FEW_RESIDUES ? 'node-seal' : 'kernel';
 }
 
+/** The engine of a round's parameters, made once in a process. */
+function engineOf(parameters: RoundParameters, choice: EngineChoice): Promise<RingEngine> {
+  const kind = choice === 'auto' ? automatic(parameters) : choice;
+  const shape = ringShape(parameters);
+  const key = `${kind} ${JSON.stringify(shape)}`;
+  const engine = made.get(key) ?? make(shape, kind);
+  made.set(key, engine);
+  engine.catch(() => made.delete(key));
+  return engine;
+}
+
 /**
  * What payloads of a round are made, added and opened with.
  *
  * @throws CryptoError ENGINE_MISMATCH when the two engines disagree on this machine: neither is used then.
  */
 export async function payloadContext(record: RoundRecord, choice: EngineChoice): Promise<PayloadContext> {
-  const kind = choice === 'auto' ? automatic(record.parameters) : choice;
-  const shape = ringShape(record.parameters);
-  const key = `${kind} ${JSON.stringify(shape)}`;
-  const engine = made.get(key) ?? make(shape, kind);
-  made.set(key, engine);
-  engine.catch(() => made.delete(key));
   return {
     parameters: record.parameters,
     recordHash: recordHashOf(nodePrimitives, record),
-    engine: await engine,
+    engine: await engineOf(record.parameters, choice),
     primitives: nodePrimitives,
   };
+}
+
+/**
+ * Makes the engines of tasks before their first round, whose time for uploads may be short. A round that has fewer
+ * members than the quorum may need others: those are made when it comes.
+ */
+export async function warmTasks(
+  tasks: readonly Task[],
+  quorum: { readonly members: number; readonly threshold: number },
+  choice: EngineChoice,
+): Promise<void> {
+  for (const { dimension, bits, nodesMax, minCohort, minHonest } of tasks) {
+    const places = { dimension, bits, nodesMax, minCohort, minHonest };
+    // A failure is told to whoever asks for the engine, or for a round of the task.
+    await Promise.resolve({ ...places, ...quorum })
+      .then((fields) => engineOf(deriveParameters(fields), choice))
+      .catch(() => {});
+  }
 }
 
 /** Makes the engine of every round that is taking uploads, so that the first payload does not wait for it. */

@@ -35,8 +35,8 @@ describe('the demonstration', () => {
   });
 
   it('opens exactly the sum in every round', () => {
-    expect(report.rounds.map((round) => [round.round, round.outcome, round.exactSum])).toEqual(
-      Array.from({ length: 8 }, (_, i) => [i + 1, 'released', true]),
+    expect(report.rounds.map((round) => [round.round, round.outcome, round.exactSum, round.reason])).toEqual(
+      Array.from({ length: 8 }, (_, i) => [i + 1, 'released', true, null]),
     );
   });
 
