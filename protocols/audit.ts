@@ -163,7 +163,13 @@ export function audit(p: Primitives, input: AuditInput): AuditResult {
   }
   const head = openHead(p, input.checkpoint, policy);
   if (head === null) {
-    findings.push(finding('BAD_CHECKPOINT', null, 'the checkpoint is not signed by a log of the policy'));
+    findings.push(
+      finding(
+        'BAD_CHECKPOINT',
+        null,
+        'the checkpoint is not signed by a log of the policy: is it the policy of this log?',
+      ),
+    );
     return result(null, null);
   }
   if (!head.quorum) findings.push(finding('NOT_COSIGNED', null, 'fewer witnesses than the policy asks for'));
@@ -180,7 +186,13 @@ export function audit(p: Primitives, input: AuditInput): AuditResult {
   }
   const since = input.since === null ? null : openHead(p, input.since, policy);
   if (input.since !== null && since === null) {
-    findings.push(finding('BAD_CHECKPOINT', null, 'the earlier checkpoint is not signed by a log of the policy'));
+    findings.push(
+      finding(
+        'BAD_CHECKPOINT',
+        null,
+        'the earlier checkpoint is not signed by a log of the policy: is it the policy of this log?',
+      ),
+    );
   }
   if (since !== null) {
     const problem = checkSince(since, head, complete ? size : 0, files.rootAt);

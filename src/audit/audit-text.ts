@@ -15,6 +15,9 @@ import {
   VERDICTS,
 } from './report.ts';
 
+/** Remarks of one kind that are written out; of the others the leaves are named. */
+const SAME_REMARKS = 3;
+
 /** 2.5 for 2,500,000,000 units of 1e-9. */
 function rho(nano: number): string {
   return String(nano / 1e9);
@@ -30,7 +33,7 @@ function headLines(title: string, head: Head): string[] {
 function checkLines(report: Report): string[] {
   return checkRows(report).flatMap(({ check, state, sentence, why }) => [
     `  ${String(check).padStart(2)}  ${state.padEnd(18)}  ${sentence}`,
-    ...why.map((reason) => `${' '.repeat(24)}${reason}`),
+    ...why.map((reason) => `${' '.repeat(26)}${reason}`),
   ]);
 }
 
@@ -52,7 +55,9 @@ function roundLines(round: RoundSummary, blobs: BlobAudit | null, epsilon?: Roun
   const outcome = round.reason === null ? round.outcome : `${round.outcome} (${round.reason})`;
   const nodes =
     cohort === null ? `${uploads} uploads, no set decided` : `${cohort} nodes in the sum of ${uploads} uploads`;
-  const cost = `${charged ? 'charged' : 'not charged'} rho ${rho(chargeRhoNano)}; spent ${rho(spentRhoNano)}, left ${rho(leftRhoNano)}${epsilonWords(epsilon)}`;
+  const cost = charged
+    ? `charged rho ${rho(chargeRhoNano)}; spent ${rho(spentRhoNano)}, left ${rho(leftRhoNano)}${epsilonWords(epsilon)}`
+    : `not charged (its rho of ${rho(chargeRhoNano)} was set aside and given back)`;
   const lines = [
     `  round ${number} of ${printable(task)}: ${outcome}`,
     `      ${nodes}, ${attempts} attempt${attempts === 1 ? '' : 's'}; ${cost}; approvals: ${round.approvals} (not claimed)`,
@@ -66,6 +71,18 @@ function roundLines(round: RoundSummary, blobs: BlobAudit | null, epsilon?: Roun
   const tally = held === undefined ? '' : ` (recomputed of named: ${tallyWords(held)})`;
   lines.push(`      blobs: ${blobWords(round, blobs)}${tally}`);
   return lines;
+}
+
+/** What the report's own words mean, where they occur: SECURITY.md says more. */
+function unclaimedWords({ log }: Report): string[] {
+  const words = [
+    "  not claimed: this version does not promise it, so there is nothing to check (SECURITY.md, 'Not claimed')",
+  ];
+  if (log.rounds.some(({ attempts }) => attempts > 1))
+    words.push(
+      '  claim (a) only: what one node sent is hidden from fewer than t members, but no longer from all of them together',
+    );
+  return words;
 }
 
 function section(title: string, lines: readonly string[]): string[] {
@@ -94,15 +111,21 @@ export function reportText(report: Report): string {
     lines.push(`genesis ${log.transcript.logId} (${pinned})`, ...genesisLines(genesis).map((line) => `  ${line}`));
   }
   const where = (index: number | null): string => (index === null ? '' : ` (leaf ${index})`);
-  const remarks = log.remarks.map(({ code, index, text }) => {
-    return `  ${code}  check ${checkOfRemark(code).id}${where(index)}: ${printable(text)}`;
+  const remarks = [...Map.groupBy(log.remarks, ({ code }) => code)].flatMap(([code, all]) => {
+    const shown = all.slice(0, SAME_REMARKS).map(({ index, text }) => {
+      return `  ${code}  check ${checkOfRemark(code).id}${where(index)}: ${printable(text)}`;
+    });
+    const rest = all.slice(SAME_REMARKS).map(({ index }) => index ?? '-');
+    return rest.length === 0 ? shown : [...shown, `  ${code}  and ${rest.length} more (leaves ${rest.join(', ')})`];
   });
+  const words = unclaimedWords(report);
   lines.push(...section('Found', findingLines(report)));
   lines.push(...section('Checks', checkLines(report)));
   lines.push(...section('Remarks, which are no violations', remarks));
   const costs = epsilons(report);
   const rounds = log.rounds.flatMap((round) => roundLines(round, blobs, costs.get(round.round)));
   lines.push(...section('Rounds', rounds));
+  lines.push(...section('Words', words));
   if (blobs !== null && blobs.models.named > 0) {
     lines.push('', `Sealed models: ${blobs.models.recomputed} of ${blobs.models.named} there with their hash`);
   }
