@@ -10,7 +10,7 @@ import type { Setting } from './reader-process.ts';
 export const AGGREGATOR_TRICKS = [
   'drops a payload from the sum',
   'adds a payload twice',
-  'adds one payload in another’s place',
+  "adds one payload in another's place",
   'adds values of its own',
   'adds a correction twice',
   'hands out other boxes',
@@ -36,7 +36,7 @@ export class CorruptAggregator extends AggregatorProcess {
     if (this.#does('drops a payload from the sum')) return payloads.slice(1);
     if (this.#does('adds values of its own')) return [...payloads, this.#ownPayload(round)];
     if (this.#does('adds a payload twice')) return [...payloads, first!];
-    if (this.#does('adds one payload in another’s place')) return [first!, first!, ...rest];
+    if (this.#does("adds one payload in another's place")) return [first!, first!, ...rest];
     return second === undefined ? payloads : [second, first!, ...rest]; // another order: the same sum
   }
 

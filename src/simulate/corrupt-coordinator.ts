@@ -1,7 +1,9 @@
 import type { Body } from '../../protocols/leaves.ts';
 import { cohortHashOf } from '../../protocols/rules-round.ts';
+import { nextNumber } from '../../protocols/task.ts';
 import type { Round } from '../../protocols/transcript.ts';
 import { CoordinatorProcess } from './coordinator-process.ts';
+import { TASK } from './founding.ts';
 import type { Task } from './process.ts';
 import type { Setting } from './reader-process.ts';
 
@@ -24,6 +26,7 @@ export class CorruptCoordinator extends CoordinatorProcess {
   readonly trick: CoordinatorTrick;
   protected override readonly isEager: boolean;
   #isDone = false;
+  #padding = 12;
 
   constructor(setting: Setting, name: string, trick: CoordinatorTrick, isEager: boolean) {
     super(setting, name);
@@ -32,7 +35,16 @@ export class CorruptCoordinator extends CoordinatorProcess {
   }
 
   protected override *act(): Task<boolean> {
-    if (!this.#isDone && this.world.draw.chance(0.2)) {
+    if (this.trick === 'forks the log' && this.#padding > 0 && this.world.draw.chance(0.1)) {
+      // Leaves of its own make a branch grow past what the witnesses hold of the other one.
+      this.#padding--;
+      const { recipients } = this.setting.founding;
+      const number = nextNumber(this.transcript, TASK);
+      yield* this.append(this.leaf('announce', { task: TASK, number, recipients: [...recipients] }));
+      return true;
+    }
+    // Between ready members and the honest decision there is but a moment.
+    if (!this.#isDone && this.world.draw.chance(this.trick === 'charges less' ? 1 : 0.2)) {
       for (const round of this.transcript.rounds.values()) {
         const leaf = this.#badLeaf(round);
         if (leaf === null) continue;

@@ -10,7 +10,7 @@ import type { Setting } from './reader-process.ts';
 import { WitnessProcess } from './witness-process.ts';
 
 export const MEMBER_TRICKS = [
-  'answers with one node’s seeds twice',
+  "answers with one node's seeds twice",
   'seals other bytes than it logged',
   'complains falsely',
   'is ready without looking and never answers',
@@ -66,7 +66,7 @@ export class CorruptMember extends MemberProcess {
   }
 
   protected override tamperSeeds(_decision: Decision, seeds: Seeds): Seeds {
-    if (this.#trick !== 'answers with one node’s seeds twice') return seeds;
+    if (this.#trick !== "answers with one node's seeds twice") return seeds;
     const [first, second] = [...seeds.keys()];
     return new Map([...seeds, [second!, seeds.get(first!)!]]);
   }

@@ -25,13 +25,18 @@ export const HONEST: Corruption = {
   isEager: false,
 };
 
+/** Forks, more often than anything else: only they meet the witnesses. */
+function drawTrick(draw: Draw): CoordinatorTrick {
+  return draw.chance(0.4) ? 'forks the log' : draw.pick(COORDINATOR_TRICKS);
+}
+
 /** Half of all runs have nobody corrupt, the others one kind, or several. */
 export function drawCorruption(draw: Draw, sizes: Sizes): Corruption {
   if (draw.chance(0.5)) return HONEST;
   const kinds = new Set(
     draw.some(['nodes', 'members', 'aggregators', 'coordinator'] as const, draw.pick([1, 1, 1, 2, 3])),
   );
-  const coordinator = kinds.has('coordinator') ? draw.pick(COORDINATOR_TRICKS) : null;
+  const coordinator = kinds.has('coordinator') ? drawTrick(draw) : null;
   const isQuorumHit = kinds.has('members') || coordinator !== null;
   const faulty = isQuorumHit ? draw.between(1, sizes.threshold - 1) : 0;
   const outside = draw.below(faulty + 1);

@@ -118,7 +118,7 @@ function judgeClose(round: JudgedRound, body: Body<'close'>, hash: string, index
   const last = round.closes.at(-1);
   if (body.attempt !== round.closes.length + 1) bad(index, 'attempts do not follow one another');
   const nodeOf = new Map([...round.uploads].map(([node, at]) => [at, node]));
-  const cohort = body.uploads.map((at) => nodeOf.get(at) ?? bad(index, `${at} is nobody’s first upload`));
+  const cohort = body.uploads.map((at) => nodeOf.get(at) ?? bad(index, `${at} is nobody's first upload`));
   if (new Set(cohort).size !== cohort.length) bad(index, 'a node is in U twice');
   if (last === undefined) {
     // A retry is over a half that its payload hashes determine.

@@ -144,8 +144,8 @@ export abstract class ReaderProcess extends Process {
     const next = advance(this.primitives, this.reader, leaves, note!);
     if (isRejection(next)) throw new CallFailed(next.rejected, next.why);
     this.reader = next;
+    this.setting.truth.took(this.name, this.taken.length, leaves);
     this.taken.push(...leaves);
-    this.setting.truth.sawHead(this.name, this.head.size, this.head.root);
     if (this.#keepsHead && this.#isCaughtUp && this.world.clock - this.#keptAt >= KEEP_EVERY_MS) {
       this.#keptAt = this.world.clock;
       yield* this.write([[HEAD, { size: this.head.size, root: this.head.root.slice() }]]);

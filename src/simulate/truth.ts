@@ -1,4 +1,4 @@
-import { toHex } from '../../crypto/encoding.ts';
+import { bytesEqual } from '../../crypto/encoding.ts';
 import type { Opening } from '../../protocols/recipient.ts';
 import type { Decision, Round } from '../../protocols/transcript.ts';
 import { windowKey } from '../../protocols/transcript.ts';
@@ -12,7 +12,7 @@ export const INVARIANTS = {
   S5: 'an honest node confirms one set per round and attempt, holding its own upload, and none after a decision it saw',
   S6: 'no two honest parties act on logs of which neither is the beginning of the other',
   S7: 'what was acknowledged is in the log, at the index that was told',
-  S8: 'the log’s leaves stand in the order of the rules, judged by another implementation of them',
+  S8: "the log's leaves stand in the order of the rules, judged by another implementation of them",
   S9: 'charges of decided rounds stay within the budget, and are charged when they are decided',
   S10: 'secrets of a round are gone when everybody has seen its end',
   S11: 'every round that was opened ends, once the faults have ended',
@@ -55,7 +55,7 @@ export class Truth {
   readonly acknowledged = new Map<number, string>();
   /** Members that answered otherwise than their boxes say, by decide leaf. */
   readonly lied = new Map<string, Set<string>>();
-  readonly #roots = new Map<number, string>();
+  readonly #leaves: Uint8Array[] = [];
   readonly #answered = new Map<string, string>();
   readonly #confirmed = new Map<string, string>();
 
@@ -72,13 +72,16 @@ export class Truth {
     return this.isHonest(name) && !this.trust.restored.has(name);
   }
 
-  /** An honest party took a head in. */
-  sawHead(name: string, size: number, root: Uint8Array): void {
+  /** An honest party took leaves in. */
+  took(name: string, firstIndex: number, leaves: readonly Uint8Array[]): void {
     if (!this.isHonest(name)) return;
-    const hex = toHex(root);
-    const other = this.#roots.get(size);
-    if (other !== undefined && other !== hex) throw new Violation('S6', `${name} reads another log of size ${size}`);
-    this.#roots.set(size, hex);
+    for (const [i, leaf] of leaves.entries()) {
+      const other = this.#leaves[firstIndex + i];
+      if (other === undefined) this.#leaves[firstIndex + i] = leaf;
+      else if (other !== leaf && !bytesEqual(other, leaf)) {
+        throw new Violation('S6', `${name} has another leaf ${firstIndex + i}`);
+      }
+    }
   }
 
   acknowledge(index: number, leafHash: string): void {
