@@ -23,6 +23,8 @@ export interface OpenOptions {
 
 /** Members may take a minute to log their round keys. */
 const OPEN_MS = 90_000;
+/** How long a recipient that has just been started may take for its first model, in ms. */
+const MODEL_MS = 20_000;
 
 type Print = (line: string) => void;
 
@@ -66,6 +68,18 @@ function outcome(round: Round): string {
     return `${where}: released, the sum of ${round.decision.attempt.cohort.length} nodes${attempts}`;
   }
   return round.phase === 'aborted' ? `${where}: aborted (${round.reason})` : `${where}: ${round.phase}`;
+}
+
+/** A round starts from a model; the first one comes a moment after the recipient. @throws CliError UNKNOWN_MODEL */
+async function firstModel(log: LogReader, print: Print): Promise<void> {
+  if (log.transcript.models.length > 0) return;
+  print("  waiting for the recipient's first model");
+  try {
+    await log.until((t) => t.models.length > 0, AbortSignal.timeout(MODEL_MS));
+  } catch (cause) {
+    if ((cause as Error).name !== 'TimeoutError') throw cause;
+    throw new CliError('UNKNOWN_MODEL', 'the recipient has not published a first model yet: is it running?', { cause });
+  }
 }
 
 /** Says each phase as it comes; resolves at the round's end, and after a release at the next model where one follows. */
@@ -122,6 +136,7 @@ export async function openRounds(folder: string, options: OpenOptions, print: Pr
         fit === 0 ? 'the budget does not carry this round' : `the budget carries ${roundsText(fit)}, not ${rounds}`,
       );
     }
+    await firstModel(log, print);
     if (options.ask) await confirm(rounds);
     for (let i = 0; i < rounds; i++) {
       const id = await openOne(caller, task, print);
