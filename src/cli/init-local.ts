@@ -7,6 +7,7 @@ import { DATASETS, loadDataset, type RegionTables } from '../learning/datasets.t
 import { formatCsv } from '../learning/table.ts';
 import type { MadeTask } from '../training/make-task.ts';
 import { CliError } from './exit.ts';
+import { noiseLines } from './noise-words.ts';
 import { epsilonText } from './output.ts';
 import { taskOf } from './task-new.ts';
 
@@ -122,21 +123,28 @@ export async function initLocally(
   print(
     `task ${made.task.task}: one round costs epsilon ${epsilonText(made.epsilonPerRound)}, ${rounds} of them ${epsilonText(made.epsilon)} (delta 1e-${made.budget.deltaExponent}, per ${made.task.unit})`,
   );
+  for (const line of noiseLines(made.task, nodes.length)) print(line);
+  // From a checkout the command is reached through npx.
+  const veilsum = import.meta.url.endsWith('.ts') ? 'npx veilsum' : 'veilsum';
+  const steps: readonly (readonly [string, string])[] = [
+    ['Start all parties (each a process; Ctrl-C stops them)', `sh ${at}/start.sh`],
+    ...(dataset === undefined
+      ? [
+          [
+            `Then an update from every node, ${nodes[0]} to ${nodes.at(-1)} (each waits for a round)`,
+            `${veilsum} node submit --dir ${at}/parties/${nodes[0]} --update FILE`,
+          ] as const,
+        ]
+      : []),
+    ['Open a round', `${veilsum} round open --dir ${at}/founders --task ${at}/task.json --wait`],
+    ['Fetch its sum', `${veilsum} result fetch --dir ${at}/parties/${RECIPIENT} --round 1 --out sum.json`],
+    [
+      'Audit the log',
+      `${veilsum} audit ${at}/log --policy ${at}/founders/policy.txt --genesis ${local.federation.genesisHash}`,
+    ],
+  ];
   print('');
-  print(`Start all parties (each a process; Ctrl-C stops them):  sh ${at}/start.sh`);
-  if (dataset === undefined)
-    print(
-      `Send an update, one per node and round:                 veilsum node submit --dir ${at}/parties/${nodes[0]} --update FILE`,
-    );
-  print(
-    `Open a round:                                           veilsum round open --dir ${at}/founders --task ${at}/task.json --wait`,
-  );
-  print(
-    `Fetch its sum:                                          veilsum result fetch --dir ${at}/parties/${RECIPIENT} --round 1 --out sum.json`,
-  );
-  print(
-    `Audit the log:                                          veilsum audit ${at}/log --policy ${at}/founders/policy.txt`,
-  );
+  for (const [what, command] of steps) print(`${what}:\n  ${command}`);
 }
 
 /** A shell script that does by itself what people on many machines do one by one. */
