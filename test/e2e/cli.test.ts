@@ -2,8 +2,13 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { canonicalBytes, type Json } from '../../crypto/encoding.ts';
+import { readFederation } from '../../src/config/federation.ts';
+import { Connection } from '../../src/grpc/connection.ts';
+import { RoundService } from '../../src/grpc/services.ts';
 import { encodeSafetensors } from '../../src/learning/safetensors.ts';
 import { freePort } from '../../src/platform/free-port.ts';
+import { loadTlsIdentity } from '../../src/tls/files.ts';
 import { CommandLine } from './command.ts';
 
 const DIMENSION = 300;
@@ -151,7 +156,12 @@ describe('a federation from cards', { timeout: 120_000 }, () => {
     expect((await refused('enrol n1/card.json --dir founders'))[1]).toMatch(
       /UNREACHABLE: the coordinator .*is it running\?/,
     );
-    const first = ['witness --dir w', ...MEMBERS.map((name) => `member --dir ${name}`), 'coordinator --dir c'];
+    running.push(await cli.start('coordinator --dir c'));
+    const [, alone] = await refused('enrol n1/card.json --dir founders');
+    expect(alone).toMatch(
+      /NO_HEAD: .* 3 of the 4 members and witnesses must run; not answering: m1 \(member, .* w \(witness, /,
+    );
+    const first = ['witness --dir w', ...MEMBERS.map((name) => `member --dir ${name}`)];
     running.push(...(await Promise.all(first.map((args) => cli.start(args)))));
     const cards = ['a', 'r', ...NODES].map((name) => `${name}/card.json`).join(' ');
     await expect.poll(async () => (await cli.run(`enrol ${cards} --dir founders`)).code, { timeout: 20_000 }).toBe(0);
@@ -186,6 +196,16 @@ describe('a federation from cards', { timeout: 120_000 }, () => {
     await expect
       .poll(async () => JSON.parse(await done('round list --dir founders --json')).rounds.length, { timeout: 5000 })
       .toBe(0);
+    // What genesis does not allow is refused by the command and by the coordinator, before anything is announced.
+    await done(`task new --dimension ${DIMENSION} --nodes 3 --min-cohort 2 --recipient r --out few.json`);
+    expect((await refused('round open --dir founders --task few.json'))[1]).toContain('minCohort is below genesis');
+    const few = canonicalBytes(JSON.parse(readFileSync(cli.path('few.json'), 'utf8')) as Json);
+    const { address, tlsKeySha256 } = readFederation(cli.path('founders', 'federation.json')).coordinator;
+    const tls = await loadTlsIdentity(cli.path('founders', 'officer'));
+    const desk = new Connection({ address, tls, expected: { pins: [tlsKeySha256], role: 'coordinator' } });
+    const request = { task: few, requestId: new Uint8Array(16) };
+    await expect(desk.callOnce(RoundService.open, request, 20_000)).rejects.toMatchObject({ code: 'BELOW_MINIMUM' });
+    desk.close();
     let opened = await cli.run('round open --dir founders --task task.json --wait');
     for (let i = 0; i < 10 && opened.err.includes('UNKNOWN_MODEL'); i++)
       opened = await cli.run('round open --dir founders --task task.json --wait');
