@@ -212,7 +212,8 @@ export abstract class LogProcess extends Process implements CosignedLog {
   protected *appendFor(bytes: Uint8Array, peer: string): Task<number> {
     const leaf = decodeLeaf(bytes);
     if (isRejection(leaf)) throw new CallFailed(leaf.rejected, leaf.why);
-    const isCarried = STORED.has(leaf.kind);
+    const isOwnAnswer = leaf.kind === 'answer' && leaf.actor === peer;
+    const isCarried = STORED.has(leaf.kind) && !isOwnAnswer;
     if (isCarried ? !this.setting.founding.aggregators.includes(peer) : leaf.actor !== peer) {
       throw new CallFailed('WRONG_ROLE', 'another party than may bring it');
     }

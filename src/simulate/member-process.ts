@@ -34,7 +34,8 @@ export class MemberProcess extends HolderProcess {
   }
 
   protected *act(): Task<boolean> {
-    const duties = memberDuties(this.t, this.name, (announce) => this.holds(announce));
+    const keeps = (announce: string): boolean => this.holds(announce);
+    const duties = memberDuties(this.t, this.name, keeps, () => false);
     return yield* this.firstPossible(
       duties.filter((duty) => !this.#done.has(dutyKey(duty))),
       (duty) => this.perform(duty),
@@ -93,6 +94,7 @@ export class MemberProcess extends HolderProcess {
     const key = `answers/${decision.hash}`;
     let kept = this.disk.get<KeptAnswer>(key);
     if (kept === undefined) {
+      if (decision.answers.has(this.name)) return; // an older copy of the member: the log has its answer
       const seeds = opened ?? (yield* this.#openCohort(round, decision.attempt));
       if (seeds === null) return;
       this.setting.truth.answered(this.name, round, decision);
@@ -103,6 +105,7 @@ export class MemberProcess extends HolderProcess {
       kept = { leaf: this.leaf('answer', made.body), sealed: made.sealed };
       yield* this.write([[key, kept]]);
     }
+    yield* this.append(kept.leaf);
     yield* this.askReplicas(this.founding.aggregators, 'putAnswer', kept);
   }
 
