@@ -10,7 +10,7 @@ function newCommand(): Command {
     .addOption(
       numberOption(
         '--rounds <n>',
-        'rounds of that task that the budget is enough for; default: the log’s whole budget',
+        "rounds of that task that the budget is enough for; default: the log's whole budget",
       ),
     )
     .option('--force', 'replace the policy that is there')

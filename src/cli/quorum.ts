@@ -57,7 +57,7 @@ function changeCommand(): Command {
   return new Command('change')
     .description('put an approved proposal into the log: coming rounds use the new quorum')
     .argument('<proposal>', PROPOSAL)
-    .argument('<approvals...>', 'the members’ approvals, at least the present threshold')
+    .argument('<approvals...>', "the members' approvals, at least the present threshold")
     .addOption(dirOption("the founders' folder"))
     .addHelpText('after', examples('veilsum quorum change proposal.json *.approval.json --dir founders'))
     .action(async (proposal: string, approvals: string[], _options: unknown, command: Command) => {

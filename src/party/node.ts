@@ -142,7 +142,7 @@ async function doUpload(party: Party, log: LogReader, setting: NodeSetting, roun
   if (!hasUpload(party.rounds, round.id)) {
     const task = setting.tasks.find((t) => taskHashOf(primitives, t) === round.record.taskHash);
     if (task === undefined) {
-      const why = 'the task is not among this site’s task files';
+      const why = "the task is not among this site's task files";
       party.say('round refused', { round: round.record.number, code: 'POLICY_REFUSES', why, until: FINAL });
       return;
     }

@@ -156,7 +156,7 @@ async function publish(
 async function nextModel(party: Party, setting: RecipientSetting, round: Round): Promise<Uint8Array> {
   const task = setting.tasks.find((t) => taskHashOf(primitives, t) === round.record.taskHash);
   if (task === undefined)
-    throw new ProtocolError('UNKNOWN_MODEL', 'the round’s task is not among this recipient’s task files');
+    throw new ProtocolError('UNKNOWN_MODEL', "the round's task is not among this recipient's task files");
   const bytes = await party.store.blobs.get(await resultHashFor(party, round.id));
   const values = new Int32Array(bytes.slice().buffer);
   return setting.maker.next(task, round, await party.store.blobs.get(round.record.modelHash), values);

@@ -57,7 +57,7 @@ function missingKeys(t: Transcript, hash: string): string {
   ];
   return missing.length > 0
     ? `keys for the round are missing: ${missing.join('; ')}. Are they running?`
-    : 'the keys for the round are there, and it was not opened in time: the coordinator’s output says why';
+    : "the keys for the round are there, and it was not opened in time: the coordinator's output says why";
 }
 
 /** Opens, lists and aborts rounds for officers. */

@@ -1,12 +1,12 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { deriveParameters } from '../../crypto/params.ts';
 import type { RoundRecord } from '../../protocols/record.ts';
+import { nextCohort } from '../../protocols/rules-round.ts';
 import { checkCohort, checkRound, type SitePolicy } from '../../protocols/site-policy.ts';
 import { taskHashOf } from '../../protocols/task.ts';
 import { systemRng } from '../../src/platform/rng.ts';
 import { BASE_TASK } from '../e2e/federation-lab.ts';
 import { contextOf, kernelOf, parametersOf, valuesOf } from '../reference/engines.ts';
-import { nextCohort } from '../../protocols/rules-round.ts';
 import { PaperLog, p } from '../reference/paper-log.ts';
 import { QuorumLab } from '../reference/quorum-lab.ts';
 
