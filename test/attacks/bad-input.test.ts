@@ -290,9 +290,10 @@ describe('after all of that', () => {
     await lab.run('late');
     const attempt = await lab.until(round, (r) => r.phase === 'confirming' && r.attempt);
     await lab.until(round, () => lab.round(round).phase === 'confirming' && attempt.cohort.length === 4);
+    // What is compared before and after a refusal stands still once all others have confirmed.
+    await lab.until(round, (r) => r.attempts[0]!.confirms.size === 3);
     // Late: a node of this federation that had not been there.
     expect(await refused(() => hand.upload(again))).toMatch(/^(DUPLICATE_UPLOAD|LATE_UPLOAD)$/);
-    await lab.until(round, (r) => r.attempts[0]!.confirms.size === 3);
     const made = await hand.confirmation(good, attempt);
     const lie = (over: Partial<typeof made.body>) =>
       refused(() => hand.confirm(made, { body: { ...made.body, ...over } }));

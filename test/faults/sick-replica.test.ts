@@ -47,7 +47,10 @@ vi.mock('../../src/grpc/download.ts', async (importOriginal) => {
 vi.mock('../../src/party/fetch.ts', async (importOriginal) => {
   const original = await importOriginal<typeof import('../../src/party/fetch.ts')>();
   const isReplicas: typeof original.isReplicas = (error) =>
-    fault.isPatient ? original.isWithoutBytes(error) : original.isReplicas(error);
+    // The recipient's patience alone: the coordinator goes by its own.
+    fault.isPatient && !new Error().stack!.includes('party/agreed')
+      ? original.isWithoutBytes(error)
+      : original.isReplicas(error);
   return { ...original, isReplicas };
 });
 
