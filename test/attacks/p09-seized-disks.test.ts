@@ -19,7 +19,8 @@ import { lift, openWith } from '../reference/quorum-lab.ts';
 
 /**
  * After a round of a whole federation somebody seizes every machine at once, switched on, and has recorded all traffic.
- * Taken are: every SecretBytes of any party that is not wiped, and every 32 bytes in a row of any file that may be a key.
+ * Taken are: every SecretBytes of any party that is not wiped; every 32 bytes in a row of small files; and of files of any size
+ * every secret that was ever made, wherever it stands.
  */
 
 const seized = vi.hoisted(() => ({
@@ -105,12 +106,13 @@ function distinct(all: readonly Uint8Array[]): Uint8Array[] {
   return [...new Map(all.map((bytes) => [toHex(bytes), bytes])).values()];
 }
 
-/** Files of rounds and keys at every offset, whatever they are called; of anything larger its first and last 32 bytes. */
+/** Small files at every offset, whatever they are called; of larger ones what is known to be a secret. */
 function onDisk(): Uint8Array[] {
   const found: Uint8Array[] = [];
+  const made = distinct(seized.made.map(({ copy }) => copy).filter((copy) => copy.length === 32));
   for (const bytes of lab.files().values()) {
-    const every = bytes.length <= 200 ? 1 : Math.max(1, bytes.length - 32);
-    for (let at = 0; at + 32 <= bytes.length; at += every) found.push(Uint8Array.from(bytes.subarray(at, at + 32)));
+    if (bytes.length > 200) found.push(...made.filter((secret) => bytes.includes(secret)));
+    else for (let at = 0; at + 32 <= bytes.length; at++) found.push(Uint8Array.from(bytes.subarray(at, at + 32)));
   }
   return found;
 }
