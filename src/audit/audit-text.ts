@@ -102,7 +102,7 @@ export function genesisLines({ minimums, threshold, members, cosigning, budget }
 export function reportText(report: Report): string {
   const { log, blobs } = report;
   const genesis = log.transcript.genesis;
-  const evidence = log.findings.some(({ code }) => code === 'SPLIT_VIEW' || code === 'ROLLED_BACK');
+  const evidence = log.findings.some(({ code }) => code === 'SPLIT_VIEW');
   const lines: string[] = [`verdict: ${VERDICTS[report.verdict]}`];
   if (log.head !== null) lines.push(...headLines('head', log.head));
   if (log.since !== null) lines.push(...headLines(evidence ? 'evidence, the earlier head' : 'earlier head', log.since));
