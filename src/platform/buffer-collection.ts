@@ -6,7 +6,7 @@ const SINCE_MAJOR = 14;
 /**
  * Lets V8 weigh buffers outside its heap together with the heap, instead of collecting everything whenever another 64 MB
  * of buffers were made. A round of a million parameters makes and drops several hundred MB of keystreams and chunks, a
- * few at a time; full collections for them took a quarter of its time (bench/README.md), for the same peak memory.
+ * few at a time, and full collections for them take a good part of it: bench/README.md has one run with and one without.
  */
 export function collectBuffersWithHeap(): void {
   if (Number.parseInt(process.versions.v8, 10) < SINCE_MAJOR) return;
