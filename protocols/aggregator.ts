@@ -3,6 +3,7 @@ import { addResidues, packResidues, reduceResidues, unpackResidues } from '../cr
 import { type Rejection, reject } from './errors.ts';
 import type { Body } from './leaves.ts';
 import type { RoundRecord } from './record.ts';
+import { decisionOf, type Round } from './transcript.ts';
 
 /**
  * What an aggregator does with what it is sent. It holds no key: it checks sizes and ranges, adds, and hands on. (The
@@ -42,4 +43,22 @@ export function checkBoxes(
       return named.holder === box.holder && named.hash === sha256Hex(box.sealed);
     });
   return same ? null : reject('BOXES_MISMATCH', 'the boxes are not those that the confirm leaf names');
+}
+
+/** Hashes of the payloads that were uploaded to a round. */
+export function payloadHashesOf(round: Round): string[] {
+  return [...round.uploads.values()].map(({ body }) => body.payloadHash);
+}
+
+/** Hashes of every other blob that the round's leaves name. */
+export function otherHashesOf(round: Round): string[] {
+  const attempts = round.attempts.flatMap(({ sumHash, confirms, complaints }) => [
+    sumHash,
+    ...[...confirms.values()].flatMap(({ body }) => [body.correctionHash, ...body.boxes.map((box) => box.hash)]),
+    ...[...complaints.values()].flatMap((by) => [...by.values()].flatMap(({ resealed }) => resealed ?? [])),
+  ]);
+  const decision = decisionOf(round);
+  if (decision === null) return attempts;
+  const answers = [...decision.answers.values()].flatMap(({ body }) => body.sealed.map((box) => box.hash));
+  return [...attempts, decision.body.correctionSumHash, ...answers];
 }

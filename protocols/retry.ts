@@ -1,4 +1,4 @@
-import { type Decision, type Round, type Transcript, type Upload, windowKey } from './transcript.ts';
+import { decisionOf, type Round, type Transcript, type Upload, windowKey } from './transcript.ts';
 
 /**
  * Rounds that were decided and could not be opened, and what comes after them: a new round over the same model and window
@@ -45,15 +45,13 @@ export function nextRetryOf(t: Transcript, window: Window): string | null | unde
   let retryOf: string | null = null;
   while (t.decidedWindows.has(windowKey({ ...window, retryOf }))) {
     const key = windowKey({ ...window, retryOf });
-    const decided = [...t.rounds.values()].find((round) => hasDecision(round) && windowKey(round.record) === key);
+    const decided = [...t.rounds.values()].find(
+      (round) => decisionOf(round) !== null && windowKey(round.record) === key,
+    );
     if (decided === undefined || !isFailed(decided)) return undefined;
     retryOf = decided.id;
   }
   return retryOf;
-}
-
-function hasDecision(round: Round): round is Round & { readonly decision: Decision } {
-  return 'decision' in round && round.decision !== null;
 }
 
 /** What a part of a failed set must have to be summed. */
@@ -116,7 +114,7 @@ export function retrySet(t: Transcript, record: Round['record'], present: readon
   const failed: (readonly Upload[])[] = [];
   for (let id = record.retryOf; id !== null; ) {
     const round = t.rounds.get(id)!;
-    if (hasDecision(round)) failed.unshift(round.decision.attempt.cohort);
+    failed.unshift(decisionOf(round)!.attempt.cohort);
     id = round.record.retryOf;
   }
   const minimums = { cohort: record.parameters.minCohort, organisations: record.minOrganisations };
@@ -147,7 +145,7 @@ export function suspectsOf(t: Transcript, task: string): Presence[] {
   const opened = new Map<string, number>();
   let failures = 0;
   for (const round of t.rounds.values()) {
-    const decision = 'decision' in round ? round.decision : null;
+    const decision = decisionOf(round);
     if (round.record.task !== task || decision === null) continue;
     const counts = round.phase === 'released' ? opened : isSabotage(round) ? failed : null;
     if (counts === null || (counts === opened && failures === 0)) continue;

@@ -154,7 +154,7 @@ export function announceRule(t: Transcript, { leaf, hash }: Signed<'announce'>):
 }
 
 /** A member's or recipient's key for one round: one per announcement, in time, and never a key seen before. */
-export function roundKeyRule(_: Primitives, t: Transcript, { leaf, hash }: Signed<'round-key'>): Patch | Rejection {
+export function roundKeyRule(t: Transcript, { leaf, hash }: Signed<'round-key'>): Patch | Rejection {
   const { body } = leaf;
   const announce = t.announces.get(body.announce);
   if (announce === undefined) return reject('UNKNOWN_ANNOUNCE', 'no such announcement');

@@ -99,7 +99,7 @@ export function runningRound(t: Transcript, id: string | undefined): Round | Rej
 }
 
 /** One upload per node and round, before the first close. */
-export function uploadRule(_: Primitives, t: Transcript, { leaf, hash }: Signed<'upload'>): Patch | Rejection {
+export function uploadRule(t: Transcript, { leaf, hash }: Signed<'upload'>): Patch | Rejection {
   const { body } = leaf;
   const round = runningRound(t, body.round);
   if ('rejected' in round) return round;

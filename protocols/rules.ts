@@ -69,10 +69,10 @@ function applyRule(p: Primitives, t: Transcript, signed: Verified<SignedLeaf>): 
   if (isKind(signed, 'revoke')) return revokeRule(t, signed);
   if (isKind(signed, 'quorum')) return quorumRule(p, t, signed);
   if (isKind(signed, 'announce')) return announceRule(t, signed);
-  if (isKind(signed, 'round-key')) return roundKeyRule(p, t, signed);
+  if (isKind(signed, 'round-key')) return roundKeyRule(t, signed);
   if (isKind(signed, 'model')) return modelRule(t, signed);
   if (isKind(signed, 'open')) return openRule(p, t, signed);
-  if (isKind(signed, 'upload')) return uploadRule(p, t, signed);
+  if (isKind(signed, 'upload')) return uploadRule(t, signed);
   if (isKind(signed, 'close')) return closeRule(p, t, signed);
   if (isKind(signed, 'confirm')) return confirmRule(t, signed);
   if (isKind(signed, 'ready')) return readyRule(t, signed);

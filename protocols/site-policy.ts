@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { type Rejection, reject } from './errors.ts';
 import { countField, hashField, labelField, nameField } from './fields.ts';
 import type { RoundRecord } from './record.ts';
-import { type Attempt, findParty, type Transcript } from './transcript.ts';
+import { type Attempt, decisionOf, findParty, type Transcript } from './transcript.ts';
 
 /**
  * What one site allows, in a file of its own. A node obeys this file and the log, and nobody's word beside them.
@@ -34,9 +34,7 @@ export type SitePolicy = z.infer<typeof sitePolicyField>;
 export function chargedTo(t: Transcript, node: string): number {
   let spent = 0;
   for (const round of t.rounds.values()) {
-    const decision =
-      round.phase === 'decided' || round.phase === 'released' || round.phase === 'aborted' ? round.decision : null;
-    if (decision?.attempt.cohort.some((upload) => upload.node === node)) spent += round.record.charge.rhoNano;
+    if (decisionOf(round)?.attempt.cohort.some((upload) => upload.node === node)) spent += round.record.charge.rhoNano;
   }
   return spent;
 }

@@ -176,3 +176,21 @@ export function newestModel(transcript: Transcript): ModelEntry | null {
 export function findParty(transcript: Transcript, name: string): Party | null {
   return transcript.parties.get(name) ?? null;
 }
+
+/** What was decided of a round, also of one that was aborted afterwards; null before a decision and without one. */
+export function decisionOf(round: Round): Decision | null {
+  return 'decision' in round ? round.decision : null;
+}
+
+/** By the hash of a close leaf. */
+export function findAttempt(t: Transcript, close: string): { round: Round; attempt: Attempt } | null {
+  const round = t.rounds.get(t.roundOfClose.get(close) ?? '');
+  const attempt = round?.attempts.find((a) => a.close === close);
+  return round !== undefined && attempt !== undefined ? { round, attempt } : null;
+}
+
+/** By the hash of a decide leaf. */
+export function findDecision(t: Transcript, decide: string): Decision | null {
+  const round = t.rounds.get(t.roundOfDecide.get(decide) ?? '');
+  return round === undefined ? null : decisionOf(round);
+}

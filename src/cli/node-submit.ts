@@ -1,5 +1,5 @@
 import type { Task } from '../../protocols/task.ts';
-import type { Round, Transcript } from '../../protocols/transcript.ts';
+import { decisionOf, type Round, type Transcript } from '../../protocols/transcript.ts';
 import { readUpdateFile } from '../learning/update-file.ts';
 import type { EngineChoice } from '../party/engines.ts';
 import { runNode, type UpdateSource } from '../party/node.ts';
@@ -80,7 +80,7 @@ function trackingSource(
 }
 
 function isInSum(round: Round, node: string): boolean {
-  const decision = 'decision' in round ? round.decision : null;
+  const decision = decisionOf(round);
   return decision?.attempt.cohort.some((upload) => upload.node === node) ?? false;
 }
 
@@ -132,9 +132,7 @@ export async function submitUpdate(folder: string, request: SubmitRequest, say: 
       );
     if (!isInSum(round, name))
       throw new CliError('NOT_IN_SUM', `${where} ended without this update: it arrived or was confirmed too late`);
-    say(
-      `${where}: the update is in the sum of ${'decision' in round && round.decision !== null ? round.decision.attempt.cohort.length : 0} nodes`,
-    );
+    say(`${where}: the update is in the sum of ${decisionOf(round)?.attempt.cohort.length ?? 0} nodes`);
   } finally {
     await stopInTime(() => node.stop());
   }

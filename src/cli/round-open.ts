@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { createInterface } from 'node:readline/promises';
 import { canonicalBytes, type Json, toHex } from '../../crypto/encoding.ts';
 import { chargeOfTask, type Task, taskField } from '../../protocols/task.ts';
-import type { Round, Transcript } from '../../protocols/transcript.ts';
+import { decisionOf, type Round, type Transcript } from '../../protocols/transcript.ts';
 import { readValidated } from '../config/files.ts';
 import { RoundService } from '../grpc/services.ts';
 import type { LogReader } from '../party/log-reader.ts';
@@ -145,10 +145,7 @@ export async function openRounds(folder: string, options: OpenOptions, print: Pr
       if (round.phase === 'aborted')
         throw new CliError('ROUND_ABORTED', `round ${round.record.number} was aborted: ${round.reason}`);
       // The next round starts from the model made of this one.
-      if (i + 1 < rounds)
-        await log.until((t) =>
-          t.models.some((model) => model.decide === ('decision' in round ? round.decision!.hash : '')),
-        );
+      if (i + 1 < rounds) await log.until((t) => t.models.some((model) => model.decide === decisionOf(round)?.hash));
     }
   } finally {
     await log.stop();

@@ -2,7 +2,7 @@ import { fromHex, toHex } from '../../crypto/encoding.ts';
 import { addCorrections, checkBoxes, checkCorrection } from '../../protocols/aggregator.ts';
 import { isRejection, ProtocolError, type Rejection } from '../../protocols/errors.ts';
 import { judge, verifyNext } from '../../protocols/rules.ts';
-import { type Attempt, findParty, type Round, type Transcript } from '../../protocols/transcript.ts';
+import { findAttempt, findDecision, findParty, type Transcript } from '../../protocols/transcript.ts';
 import { isKind, type SignedLeaf, type Verified } from '../../protocols/verified.ts';
 import { sendBlob } from '../grpc/download.ts';
 import { type CallContext, implement } from '../grpc/handlers.ts';
@@ -69,12 +69,6 @@ async function getOrNull(store: Store, hash: string): Promise<Uint8Array | null>
     if (error instanceof StoreError && (error.code === 'NOT_FOUND' || error.code === 'CORRUPT')) return null;
     throw error;
   }
-}
-
-function findAttempt(t: Transcript, close: string): { round: Round; attempt: Attempt } | null {
-  const round = t.rounds.get(t.roundOfClose.get(close) ?? '');
-  const attempt = round?.attempts.find((a) => a.close === close);
-  return round !== undefined && attempt !== undefined ? { round, attempt } : null;
 }
 
 function aggregation(party: Party, log: LogReader) {
@@ -171,15 +165,11 @@ function aggregation(party: Party, log: LogReader) {
 
 function quorum(party: Party, log: LogReader) {
   const { store } = party;
-  const decisionOf = (t: Transcript, hash: string) => {
-    const round = t.rounds.get(t.roundOfDecide.get(hash) ?? '');
-    return round !== undefined && 'decision' in round ? round.decision : null;
-  };
   return implement(QuorumService, {
     putAnswer: async ({ leaf, sealed }, context) => {
       const signed = admit(log, leaf, context);
       if (!isKind(signed, 'answer')) throw new ProtocolError('MALFORMED', 'not an answer leaf');
-      await until(log, 'UNKNOWN_DECISION', (t) => decisionOf(t, signed.leaf.body.decide));
+      await until(log, 'UNKNOWN_DECISION', (t) => findDecision(t, signed.leaf.body.decide));
       judgeFirst(log, signed);
       const named = signed.leaf.body.sealed;
       const same =
@@ -191,7 +181,7 @@ function quorum(party: Party, log: LogReader) {
     },
     fetchAnswers: async ({ decideHash, recipient, exceptMembers }, { peer }) => {
       if (recipient !== peer.name) throw new ProtocolError('WRONG_ROLE', 'a recipient fetches its own answers only');
-      const decision = await until(log, 'UNKNOWN_DECISION', (t) => decisionOf(t, toHex(decideHash)));
+      const decision = await until(log, 'UNKNOWN_DECISION', (t) => findDecision(t, toHex(decideHash)));
       const answers: { member: string; sealed: Uint8Array }[] = [];
       let bytes = 0;
       let more = false;

@@ -1,4 +1,4 @@
-import { isOver, type Round, type Transcript } from '../../protocols/transcript.ts';
+import { decisionOf, isOver, type Round, type Transcript } from '../../protocols/transcript.ts';
 import type { Party } from './party.ts';
 
 /** What a node's own data was charged, by its own count: zCDP in units of 1e-9, by round. Outlives every round. */
@@ -19,14 +19,9 @@ export async function ownCharges(party: Party, except = ''): Promise<number> {
   return spent;
 }
 
-/** A decided round that only grew too long was answered for all that. */
-function isDecided(round: Round): boolean {
-  return 'decision' in round && round.decision !== null;
-}
-
-/** A round that ended without a decision costs nothing. */
+/** A round that ended without a decision costs nothing. A decided one that only grew too long was answered for all that. */
 export async function dropUndecided(party: Party, round: Round): Promise<void> {
-  if (!isDecided(round)) await party.store.records.transact((tx) => tx.delete(CHARGES, round.id));
+  if (decisionOf(round) === null) await party.store.records.transact((tx) => tx.delete(CHARGES, round.id));
 }
 
 /** Takes back what a crash, or a revocation that was none, left behind: charges of rounds that ended without a decision. */

@@ -1,3 +1,4 @@
+import { otherHashesOf, payloadHashesOf } from '../../protocols/aggregator.ts';
 import { isOver, type Round, type Transcript } from '../../protocols/transcript.ts';
 import type { Store } from '../store/port.ts';
 import { forgetSums, madeSums } from './payload-sums.ts';
@@ -37,9 +38,9 @@ export class EndedRounds {
       // The upload goes before its blob: one that is being finished then finds nothing to finish.
       const own = begun.filter(({ id }) => id.startsWith(`${round.id}/`));
       for (const { id } of own) await uploads.abandon(id);
-      const spent = [...own.map(({ hash }) => hash), ...payloadsOf(round)];
+      const spent = [...own.map(({ hash }) => hash), ...payloadHashesOf(round)];
       // Also sums that no leaf names: their close was refused, or never came.
-      if (goal(round) === 'all') spent.push(...othersOf(round), ...(made.get(round.id) ?? []));
+      if (goal(round) === 'all') spent.push(...otherHashesOf(round), ...(made.get(round.id) ?? []));
       await sums.remove(round.id);
       await blobs.removeAll(spent.filter((hash) => kept.has(hash)));
       if (goal(round) === 'all') await forgetSums(this.#store, round);
@@ -47,21 +48,4 @@ export class EndedRounds {
     }
     return true;
   }
-}
-
-function payloadsOf(round: Round): string[] {
-  return [...round.uploads.values()].map(({ body }) => body.payloadHash);
-}
-
-/** Hashes of every other blob that the round's leaves name. */
-function othersOf(round: Round): string[] {
-  const attempts = round.attempts.flatMap(({ sumHash, confirms, complaints }) => [
-    sumHash,
-    ...[...confirms.values()].flatMap(({ body }) => [body.correctionHash, ...body.boxes.map((box) => box.hash)]),
-    ...[...complaints.values()].flatMap((by) => [...by.values()].flatMap(({ resealed }) => resealed ?? [])),
-  ]);
-  const decision = 'decision' in round ? round.decision : null;
-  if (decision === null) return attempts;
-  const answers = [...decision.answers.values()].flatMap(({ body }) => body.sealed.map((box) => box.hash));
-  return [...attempts, decision.body.correctionSumHash, ...answers];
 }

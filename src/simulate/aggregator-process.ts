@@ -2,12 +2,18 @@ import { toHex } from '../../crypto/encoding.ts';
 import { CryptoError } from '../../crypto/errors.ts';
 import { ringShape } from '../../crypto/params.ts';
 import { createSum, type PayloadContext } from '../../crypto/payload.ts';
-import { addCorrections, checkBoxes, checkCorrection } from '../../protocols/aggregator.ts';
+import {
+  addCorrections,
+  checkBoxes,
+  checkCorrection,
+  otherHashesOf,
+  payloadHashesOf,
+} from '../../protocols/aggregator.ts';
 import { isRejection } from '../../protocols/errors.ts';
 import { boxHashFor } from '../../protocols/member.ts';
 import { recordHashOf } from '../../protocols/record.ts';
 import { judge, verifyNext } from '../../protocols/rules.ts';
-import { type Attempt, type Decision, isOver, type Round, type Transcript } from '../../protocols/transcript.ts';
+import { findAttempt, findDecision, isOver, type Round } from '../../protocols/transcript.ts';
 import { isKind, type SignedLeaf, type Verified } from '../../protocols/verified.ts';
 import { splitBlocks } from './memory-world.ts';
 import type { Request, Response } from './messages.ts';
@@ -47,7 +53,7 @@ export class AggregatorProcess extends ReaderProcess {
     const due = ended.filter((round) => this.#cleared.get(round.id) !== (round === ended.at(-1) ? 'payloads' : 'all'));
     for (const round of due) {
       const goal = round === ended.at(-1) ? 'payloads' : 'all';
-      const spent = goal === 'all' ? [...payloadsOf(round), ...othersOf(round)] : payloadsOf(round);
+      const spent = goal === 'all' ? [...payloadHashesOf(round), ...otherHashesOf(round)] : payloadHashesOf(round);
       yield* this.write(spent.map((hash) => [blobKey(hash), null]));
       this.#cleared.set(round.id, goal);
     }
@@ -202,32 +208,4 @@ export class AggregatorProcess extends ReaderProcess {
   protected tamperCorrections(corrections: readonly Uint8Array[]): readonly Uint8Array[] {
     return corrections;
   }
-}
-
-function findAttempt(t: Transcript, close: string): { round: Round; attempt: Attempt } | null {
-  const round = t.rounds.get(t.roundOfClose.get(close) ?? '');
-  const attempt = round?.attempts.find((a) => a.close === close);
-  return round !== undefined && attempt !== undefined ? { round, attempt } : null;
-}
-
-function payloadsOf(round: Round): string[] {
-  return [...round.uploads.values()].map(({ body }) => body.payloadHash);
-}
-
-/** Hashes of every other blob that the round's leaves name. */
-function othersOf(round: Round): string[] {
-  const attempts = round.attempts.flatMap(({ sumHash, confirms, complaints }) => [
-    sumHash,
-    ...[...confirms.values()].flatMap(({ body }) => [body.correctionHash, ...body.boxes.map((box) => box.hash)]),
-    ...[...complaints.values()].flatMap((by) => [...by.values()].flatMap(({ resealed }) => resealed ?? [])),
-  ]);
-  const decision = 'decision' in round ? round.decision : null;
-  if (decision === null) return attempts;
-  const answers = [...decision.answers.values()].flatMap(({ body }) => body.sealed.map((box) => box.hash));
-  return [...attempts, decision.body.correctionSumHash, ...answers];
-}
-
-function findDecision(t: Transcript, decide: string): Decision | null {
-  const round = t.rounds.get(t.roundOfDecide.get(decide) ?? '');
-  return round !== undefined && 'decision' in round ? round.decision : null;
 }

@@ -1,6 +1,6 @@
 import { toHex } from '../../crypto/encoding.ts';
 import { leafHash } from '../../crypto/merkle.ts';
-import { isOver, isRunning, isWithdrawn } from '../../protocols/transcript.ts';
+import { decisionOf, isOver, isRunning, isWithdrawn } from '../../protocols/transcript.ts';
 import { AggregatorProcess } from './aggregator-process.ts';
 import { CoordinatorProcess } from './coordinator-process.ts';
 import { CorruptAggregator } from './corrupt-aggregator.ts';
@@ -213,7 +213,7 @@ export class Federation {
     }
     judgeLog(p, this.founding.genesis, leaves);
     const t = this.coordinator.transcript;
-    const decided = [...t.rounds.values()].filter((round) => 'decision' in round && round.decision !== null);
+    const decided = [...t.rounds.values()].filter((round) => decisionOf(round) !== null);
     const charged = decided.reduce((sum, round) => sum + round.record.charge.rhoNano, 0);
     if (t.ledger.spentRhoNano !== charged) {
       throw new Violation('S9', `${t.ledger.spentRhoNano} of ${charged} nano-rho are in the ledger`);

@@ -16,7 +16,7 @@ import {
 } from '../../protocols/node.ts';
 import { type RoundRecord, recordHashOf } from '../../protocols/record.ts';
 import { checkRound } from '../../protocols/site-policy.ts';
-import { type Attempt, newestModel, type Round } from '../../protocols/transcript.ts';
+import { type Attempt, decisionOf, newestModel, type Round } from '../../protocols/transcript.ts';
 import { ROUNDS } from './disk.ts';
 import { DIMENSION } from './founding.ts';
 import { splitBlocks } from './memory-world.ts';
@@ -236,7 +236,7 @@ export class NodeProcess extends ReaderProcess {
   *#forget(round: Round): Task {
     yield* this.write(this.disk.keys(`${ROUNDS}${round.id}/`).map((key) => [key, null]));
     yield* this.#removeSpent();
-    const isDecided = 'decision' in round && round.decision !== null;
+    const isDecided = decisionOf(round) !== null;
     if (!isDecided) yield* this.write([[CHARGES + round.id, null]]);
   }
 

@@ -12,8 +12,8 @@ import { upload } from '../reference/uploads.ts';
 const weak = vi.hoisted(() => ({ forgets: false }));
 vi.mock('../../protocols/rules-round.ts', async (importOriginal) => {
   const original = await importOriginal<typeof import('../../protocols/rules-round.ts')>();
-  const uploadRule: typeof original.uploadRule = (primitives, t, signed) =>
-    original.uploadRule(primitives, weak.forgets ? { ...t, nonces: new Set(), keys: new Set() } : t, signed);
+  const uploadRule: typeof original.uploadRule = (t, signed) =>
+    original.uploadRule(weak.forgets ? { ...t, nonces: new Set(), keys: new Set() } : t, signed);
   return { ...original, uploadRule };
 });
 

@@ -18,8 +18,8 @@ vi.mock('../../crypto/hpke.ts', async (importOriginal) => {
 });
 vi.mock('../../protocols/rules-register.ts', async (importOriginal) => {
   const original = await importOriginal<typeof import('../../protocols/rules-register.ts')>();
-  const roundKeyRule: typeof original.roundKeyRule = (primitives, t, signed) => {
-    const patch = original.roundKeyRule(primitives, t, signed);
+  const roundKeyRule: typeof original.roundKeyRule = (t, signed) => {
+    const patch = original.roundKeyRule(t, signed);
     if (!('rejected' in patch) || !weak.codes.has(patch.rejected)) return patch;
     const { leaf, hash } = signed;
     const announce = t.announces.get(leaf.body.announce)!;

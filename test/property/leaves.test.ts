@@ -9,24 +9,9 @@ import { decodeLeaf, verifyLeaf } from '../../protocols/verified.ts';
 import { PaperLog, p } from '../reference/paper-log.ts';
 
 /** One leaf of every kind, as honest parties write it. */
-function samples(): Map<Kind, Uint8Array> {
-  const log = PaperLog.founded();
-  log.until('confirms');
-  const { hash } = log.attempt.confirms.get('node-1')!;
-  log.post('member-1', 'complaint', { confirm: hash, code: 'SEED_MISMATCH' });
-  log.post('node-1', 'reseal', { confirm: hash, holder: 'member-1', hash: log.attempt.close });
-  for (const member of log.members) log.post(member, 'ready', { close: log.attempt.close });
-  log.post('coordinator', 'decide', log.decide());
-  for (const member of log.members) log.post(member, 'answer', log.answer(member));
-  log.post('recipient-1', 'release', log.release());
-  log.post('root', 'quorum', log.quorumChange({ number: 1, members: log.members, threshold: 2 }, log.members));
-  log.post('root', 'revoke', { name: 'node-4', reason: 'lost' });
-  log.open(log.announced(2), { window: 'another' });
-  log.post('coordinator', 'abort', { round: log.round.id, reason: 'OPERATOR' });
-  return new Map(log.leaves.map((bytes) => [JSON.parse(fromUtf8(bytes)).kind, bytes]));
-}
-
-const leaves = samples();
+const leaves = new Map<Kind, Uint8Array>(
+  PaperLog.everyKind().leaves.map((bytes) => [JSON.parse(fromUtf8(bytes)).kind, bytes]),
+);
 const parse = (bytes: Uint8Array) => JSON.parse(fromUtf8(bytes));
 const codeOf = (bytes: Uint8Array): string => {
   const leaf = decodeLeaf(bytes);

@@ -89,6 +89,23 @@ export class PaperLog {
     return log;
   }
 
+  /** With a leaf of every kind, as honest parties write it. */
+  static everyKind(): PaperLog {
+    const log = PaperLog.founded().until('confirms');
+    const { hash } = log.attempt.confirms.get('node-1')!;
+    log.post('member-1', 'complaint', { confirm: hash, code: 'SEED_MISMATCH' });
+    log.post('node-1', 'reseal', { confirm: hash, holder: 'member-1', hash: log.attempt.close });
+    for (const member of log.members) log.post(member, 'ready', { close: log.attempt.close });
+    log.post('coordinator', 'decide', log.decide());
+    for (const member of log.members) log.post(member, 'answer', log.answer(member));
+    log.post('recipient-1', 'release', log.release());
+    log.post('root', 'quorum', log.quorumChange({ number: 1, members: log.members, threshold: 2 }, log.members));
+    log.post('root', 'revoke', { name: 'node-4', reason: 'lost' });
+    log.open(log.announced(2), { window: 'another' });
+    log.post('coordinator', 'abort', { round: log.round.id, reason: 'OPERATOR' });
+    return log;
+  }
+
   names(role: string, count: number): string[] {
     return Array.from({ length: count }, (_, i) => `${role}-${i + 1}`);
   }

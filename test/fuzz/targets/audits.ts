@@ -4,14 +4,14 @@ import { reportText } from '../../../src/audit/audit-text.ts';
 import { reportJson, reportOf } from '../../../src/audit/report.ts';
 import { encodeParts } from '../../../src/party/parts.ts';
 import { nodePrimitives } from '../../../src/platform/primitives-node.ts';
-import { filesOf } from '../../reference/paper-log.ts';
+import { filesOf, PaperLog } from '../../reference/paper-log.ts';
 import { remembering } from '../../reference/remembering.ts';
 import { mutateJsonText } from '../mutate-json.ts';
 import { chanceOf, pick } from '../random.ts';
 import { law, partsOf, type Target } from '../target.ts';
-import { everyKind, signAs } from './leaves.ts';
+import { signAs } from './leaves.ts';
 
-const golden = everyKind();
+const golden = PaperLog.everyKind();
 const SECONDS = [1_700_000_100, 1, 8_640_000_000_000, 8_640_000_000_001, Number.MAX_SAFE_INTEGER];
 /** Text for people: what a terminal shows as it stands, line by line. */
 const SAFE = /^[\x20-\x7e\n\u2013\u2019\u03b5\u2026]*$/;

@@ -24,24 +24,7 @@ import { nodePrimitives as p } from '../../../src/platform/primitives-node.ts';
 import { PaperLog } from '../../reference/paper-log.ts';
 import { law, partsOf, type Target } from '../target.ts';
 
-/** A log with a leaf of every kind. */
-export function everyKind(): PaperLog {
-  const log = PaperLog.founded();
-  log.until('confirms');
-  const { hash } = log.attempt.confirms.get('node-1')!;
-  log.post('member-1', 'complaint', { confirm: hash, code: 'SEED_MISMATCH' });
-  log.post('node-1', 'reseal', { confirm: hash, holder: 'member-1', hash: log.attempt.close });
-  for (const member of log.members) log.post(member, 'ready', { close: log.attempt.close });
-  log.post('coordinator', 'decide', log.decide());
-  for (const member of log.members) log.post(member, 'answer', log.answer(member));
-  log.post('recipient-1', 'release', log.release());
-  log.post('root', 'revoke', { name: 'node-4', reason: 'lost' });
-  log.open(log.announced(2), { window: 'another' });
-  log.post('coordinator', 'abort', { round: log.round.id, reason: 'OPERATOR' });
-  return log;
-}
-
-const golden = everyKind();
+const golden = PaperLog.everyKind();
 const shapes = golden.leaves.map((bytes) => JSON.parse(fromUtf8(bytes)) as { kind: string; actor: string });
 /** The last leaf of each kind, by index. */
 const samples = [...new Map(shapes.map(({ kind }, i) => [kind, i])).values()];
