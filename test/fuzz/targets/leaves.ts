@@ -140,6 +140,7 @@ export const leaves: readonly Target[] = [
         largestSharePercent: 100,
         budgetRhoNano: 1_000_000_000,
         allowCheckSums: true,
+        quorumChanges: 'accept' as const,
       };
       return checkRound(policy, golden.transcript, parsed.data, 'node-1', 0) === null;
     },
