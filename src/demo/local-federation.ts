@@ -47,9 +47,8 @@ export interface LocalFederation {
 export async function foundLocally(request: LocalFederationRequest): Promise<LocalFederation> {
   const path = (name: string): string => join(request.folder, 'parties', name);
   const cards: Card[] = [];
-  const taken = new Set<number>();
   for (const party of request.parties) {
-    const placed: NewParty = { ...party, address: `127.0.0.1:${await freePort(taken)}` };
+    const placed: NewParty = { ...party, address: `127.0.0.1:${await freePort()}` };
     cards.push(await createPartyFolder(p, systemRng, path(party.name), placed));
   }
   const of = (role: CardRole): Card[] => cards.filter((card) => card.role === role);

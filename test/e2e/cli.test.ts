@@ -115,8 +115,7 @@ describe('a federation from cards', { timeout: 120_000 }, () => {
   const running: Awaited<ReturnType<CommandLine['start']>>[] = [];
 
   test('parties make keys; founders found; parties join', async () => {
-    const taken = new Set<number>();
-    const ports = await Promise.all(PARTIES.map(() => freePort(taken)));
+    const ports = await Promise.all(PARTIES.map(() => freePort()));
     await Promise.all(
       PARTIES.map(([name, role], i) =>
         done(`keys new --dir ${name} --name ${name} --role ${role} --address 127.0.0.1:${ports[i]}`),

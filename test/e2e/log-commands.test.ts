@@ -89,7 +89,7 @@ describe('veilsum log witness', () => {
     expect([code, formatVkey(parseVkey(p, vkey))]).toEqual([0, vkey]);
     expect(statSync(cli.path('witness.key')).mode & 0o777).toBe(0o600);
     expect((await ends(`log witness ${identity} --print-key`))[1]).toBe(vkey);
-    const port = await freePort(new Set());
+    const port = await freePort();
     const flags = `log witness ${identity} --listen 127.0.0.1:${port} --state state --log ${formatVkey(logSigner.verifier)}`;
     const ask = async (oldSize: number, note: number) => {
       const proof = log.consistency(oldSize, note);

@@ -45,7 +45,7 @@ describe('a federation with a witness of other people', () => {
 
   it('runs a round whose heads need its cosignature over HTTP; a stranger’s policy verifies the log', async () => {
     // The witness is told of the log only after the log was founded.
-    const port = await freePort(new Set());
+    const port = await freePort();
     makeWitnessKey(keyFile);
     const text = `outside ${witnessVkey(name, keyFile)} http://127.0.0.1:${port}/`;
     // W = 7, w = 5: with two witnesses of the federation gone, five are left, the stranger's among them.

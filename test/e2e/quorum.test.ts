@@ -33,7 +33,7 @@ it('the members approve, the log takes it, and the next round opens under the ne
   expect(await lab.end(first)).toBe('released');
   expect(await veilsum('quorum show --dir founders')).toContain('2 of 3: member-1, member-2, member-3 (as founded)');
 
-  const address = `127.0.0.1:${await freePort(new Set())}`;
+  const address = `127.0.0.1:${await freePort()}`;
   await veilsum(
     `keys new --dir fourth --role member --name member-4 --organisation new --region eu --address ${address}`,
   );

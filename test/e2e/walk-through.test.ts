@@ -14,9 +14,8 @@ let script: string;
 beforeAll(async () => {
   const page = readFileSync(join(root, 'docs', 'walk-through.md'), 'utf8');
   script = /^```sh\n(.*?)^```$/ms.exec(page)![1]!;
-  const taken = new Set<number>();
   for (const [address] of script.matchAll(/127\.0\.0\.1:74\d\d/g))
-    script = script.replace(address, `127.0.0.1:${await freePort(taken)}`);
+    script = script.replace(address, `127.0.0.1:${await freePort()}`);
   mkdirSync(join(folder, 'bin'));
   const command = `#!/bin/sh\nexec ${process.execPath} --disable-warning=ExperimentalWarning ${join(root, 'src/main.ts')} "$@"\n`;
   writeFileSync(join(folder, 'bin', 'veilsum'), command, { mode: 0o755 });
