@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { createInterface } from 'node:readline/promises';
 import { z } from 'zod';
 import { DOMAIN } from '../../crypto/domain.ts';
 import { canonicalBytes, type Json, toBase64 } from '../../crypto/encoding.ts';
@@ -13,6 +12,7 @@ import { LogService } from '../grpc/services.ts';
 import { readRootKey } from '../keys/found.ts';
 import { FOLDER } from '../keys/party-folder.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
+import { saysYes } from './ask.ts';
 import { asking, type Caller, openCaller, readLogOnce, requireOfficer } from './caller.ts';
 import { CliError } from './exit.ts';
 import { printable } from './output.ts';
@@ -96,10 +96,7 @@ export async function approveQuorum(
   if (isAsked) {
     if (process.stdin.isTTY !== true)
       throw new CliError('REFUSED', 'nobody is there to ask: read the proposal, and say --yes to sign it');
-    const terminal = createInterface({ input: process.stdin, output: process.stdout });
-    const answer = await terminal.question('Approve? [y/N] ');
-    terminal.close();
-    if (!/^y(es)?$/i.test(answer.trim())) throw new CliError('REFUSED', 'not approved: nothing was signed');
+    if (!(await saysYes('Approve?'))) throw new CliError('CANCELLED', 'not approved: nothing was signed');
   }
   using identity = readKeyFile(join(folder, FOLDER.identity), 'identity key');
   const bytes = approvalBytes(proposal.log, proposal);

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { createInterface } from 'node:readline/promises';
 import { canonicalBytes, type Json, toHex } from '../../crypto/encoding.ts';
 import { chargeOfTask, type Task, taskField } from '../../protocols/task.ts';
 import { decisionOf, type Round, type Transcript } from '../../protocols/transcript.ts';
 import { readValidated } from '../config/files.ts';
 import { RoundService } from '../grpc/services.ts';
 import type { LogReader } from '../party/log-reader.ts';
+import { saysYes } from './ask.ts';
 import { budgetLines, epsilonAt, roundsLeft } from './budget.ts';
 import { asking, type Caller, followFrom, openCaller, requireOfficer } from './caller.ts';
 import { CliError, usageError } from './exit.ts';
@@ -55,10 +55,8 @@ function describe(t: Transcript, task: Task, rounds: number, print: Print): numb
 }
 
 async function confirm(rounds: number): Promise<void> {
-  const terminal = createInterface({ input: process.stdin, output: process.stdout });
-  const answer = await terminal.question(rounds === 1 ? 'Open the round? [y/N] ' : `Open ${rounds} rounds? [y/N] `);
-  terminal.close();
-  if (!/^y(es)?$/i.test(answer.trim())) throw new CliError('CANCELLED', 'nothing was opened');
+  const isWanted = await saysYes(rounds === 1 ? 'Open the round?' : `Open ${rounds} rounds?`);
+  if (!isWanted) throw new CliError('CANCELLED', 'nothing was opened');
 }
 
 function outcome(round: Round): string {

@@ -59,7 +59,7 @@ function report(verdict: Verdict, kit: string): void {
   const { seed, steps, failure } = verdict;
   if (failure === null) return;
   console.log(
-    `\nseed ${seed}, ${kit} primitives, step ${steps}\n${failure.what}\n\nLast events (step, virtual time, who):`,
+    `\nseed ${seed}, ${kit} primitives, step ${steps}\n${failure.what}\nCorrupt: ${failure.corrupt}\n\nLast events (step, virtual time, who):`,
   );
   for (const line of failure.lastEvents) console.log(line);
   const real = kit === 'real' ? ' --real' : '';

@@ -1,4 +1,5 @@
 import { CryptoError } from '../../crypto/errors.ts';
+import { describeCorruption } from './corruption.ts';
 import { Federation } from './federation.ts';
 import { Founding, type Kit } from './founding.ts';
 import { Draw } from './random.ts';
@@ -13,7 +14,13 @@ export interface Verdict {
   readonly counts: Readonly<Record<StepKind, number>>;
   /** One line per round; the same for toy and real primitives. */
   readonly outcome: readonly string[];
-  readonly failure: { readonly id: string; readonly what: string; readonly lastEvents: readonly string[] } | null;
+  readonly failure: {
+    readonly id: string;
+    readonly what: string;
+    /** Who was corrupt in this run, in words. */
+    readonly corrupt: string;
+    readonly lastEvents: readonly string[];
+  } | null;
 }
 
 /** Runs one seed to its end, or to the first thing that must not be. */
@@ -23,13 +30,15 @@ export function runSeed(seed: number, kit: Kit, show: ((line: string) => void) |
   const bytes = draw.fork('secrets');
   let federation: Federation | null = null;
   let failure: Verdict['failure'] = null;
+  let corrupt = '';
   try {
     const scenario = drawScenario(draw.fork('scenario'));
+    corrupt = describeCorruption(scenario.corruption);
     const founding = new Founding(kit, (length) => bytes.bytes(length), scenario.sizes);
     federation = new Federation(world, founding, scenario);
     federation.run();
   } catch (error) {
-    failure = { ...explained(error), lastEvents: world.lastEvents };
+    failure = { ...explained(error), corrupt, lastEvents: world.lastEvents };
   }
   return { seed, steps: world.steps, counts: world.counts, outcome: federation?.outcome ?? [], failure };
 }
