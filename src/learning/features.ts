@@ -36,6 +36,16 @@ export function designColumns(schema: FeatureSchema): string[] {
 export function encodeTable(table: Table, schema: FeatureSchema): DesignMatrix {
   if (table.rowCount === 0) throw new LearningError('EMPTY_REGION', `table ${table.name} has no rows`);
   const y = encodeLabels(table, schema);
+  return { ...encodeRows(table, schema), y };
+}
+
+/**
+ * The same for rows whose outcome nobody knows yet: the label's column is not looked at, and need not be there.
+ *
+ * @throws LearningError EMPTY_REGION, MISSING_COLUMN, MISSING_VALUE or BAD_NUMBER.
+ */
+export function encodeRows(table: Table, schema: FeatureSchema): Omit<DesignMatrix, 'y'> {
+  if (table.rowCount === 0) throw new LearningError('EMPTY_REGION', `table ${table.name} has no rows`);
   const width = designColumns(schema).length;
   const x = new Float32Array(table.rowCount * width);
   for (let row = 0; row < table.rowCount; row++) x[row * width] = 1;
@@ -46,7 +56,7 @@ export function encodeTable(table: Table, schema: FeatureSchema): DesignMatrix {
     if (missed > 0) outside.set(feature.column, missed);
     offset += featureNames(feature).length;
   }
-  return { rows: table.rowCount, width, x, y, outside };
+  return { rows: table.rowCount, width, x, outside };
 }
 
 /** @throws LearningError ONE_CLASS unless both labels occur: nothing can be learnt or ranked from such a table. */
