@@ -1,4 +1,4 @@
-import { canonicalBytes, fromHex, type Json, parseCanonical, toHex } from '../../crypto/encoding.ts';
+import { bytesEqual, canonicalBytes, fromHex, type Json, parseCanonical, toHex } from '../../crypto/encoding.ts';
 import { RoundPhase } from '../../proto/gen/veilsum/v1/round.ts';
 import { ProtocolError } from '../../protocols/errors.ts';
 import { available } from '../../protocols/ledger.ts';
@@ -67,22 +67,33 @@ export function roundDesk(party: Party, keeper: LogKeeper) {
     const id = keeper.transcript.announces.get(announce)?.openedAs;
     return id === null || id === undefined ? null : (keeper.transcript.rounds.get(id) ?? null);
   };
-  /** The announcement of a request: made once, whatever is lost on the way. */
+  /** The announcement of a request: made once, whatever is lost on the way; made again when another request took its number. */
   const announce = async (task: Task, requestId: string): Promise<string> => {
-    const kept = await records.get(REQUESTS, requestId);
-    const leaf =
-      kept ??
-      party.leaf('announce', {
+    for (;;) {
+      const { recipients } = task;
+      const fresh = party.leaf('announce', {
         task: task.task,
         number: nextNumber(keeper.transcript, task.task),
-        recipients: task.recipients,
+        recipients,
       });
-    await records.transact(async (tx) => {
-      await tx.put(TASKS, task.task, canonicalBytes(task as unknown as Json));
-      await tx.insert(REQUESTS, requestId, leaf);
-    });
-    const index = await keeper.append(leaf);
-    return [...keeper.transcript.announces.values()].find((a) => a.index === index)!.hash;
+      const leaf = await records.transact(async (tx) => {
+        await tx.put(TASKS, task.task, canonicalBytes(task as unknown as Json));
+        const kept = await tx.get(REQUESTS, requestId);
+        if (kept === undefined) await tx.put(REQUESTS, requestId, fresh);
+        return kept ?? fresh;
+      });
+      try {
+        const index = await keeper.append(leaf);
+        return [...keeper.transcript.announces.values()].find((a) => a.index === index)!.hash;
+      } catch (error) {
+        if (!(error instanceof ProtocolError && error.code === 'DUPLICATE_ANNOUNCE')) throw error;
+        // Its twin may have made a new one meanwhile: only what was refused goes.
+        await records.transact(async (tx) => {
+          const kept = await tx.get(REQUESTS, requestId);
+          if (kept !== undefined && bytesEqual(kept, leaf)) await tx.delete(REQUESTS, requestId);
+        });
+      }
+    }
   };
   return implement(RoundService, {
     open: async ({ task: bytes, requestId }) => {
