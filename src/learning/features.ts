@@ -34,9 +34,7 @@ export function designColumns(schema: FeatureSchema): string[] {
  *   and row number (1-based, without the header).
  */
 export function encodeTable(table: Table, schema: FeatureSchema): DesignMatrix {
-  if (table.rowCount === 0) throw new LearningError('EMPTY_REGION', `table ${table.name} has no rows`);
-  const y = encodeLabels(table, schema);
-  return { ...encodeRows(table, schema), y };
+  return { ...encodeRows(table, schema), y: encodeLabels(table, schema) };
 }
 
 /**
