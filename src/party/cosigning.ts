@@ -6,7 +6,7 @@ import type { Witness } from './ask-witness.ts';
 import type { Say } from './events.ts';
 
 /** How long a leaf that nobody waits for may stay without a head, in ms: others that come meanwhile share one. */
-const SHARED_MS = 200;
+const SHARED_MS = 500;
 /** Pause after a head that too few witnesses cosigned, in ms. */
 const AGAIN_MS = 200;
 
