@@ -1,23 +1,23 @@
 import type { Connection } from './connection.ts';
 
 /** When a replica failed last, counted in failures of this process; absent since it last answered. */
-const failedAt = new WeakMap<Connection, number>();
+const failedAt = new WeakMap<object, number>();
 let failures = 0;
 
 /**
  * Interchangeable replicas in the order in which they are asked next: those that answered last, as they are listed, then
  * those that failed, the one whose failure is oldest first. So no question starts at a replica that just failed.
  */
-export function inTurn(replicas: readonly Connection[]): readonly Connection[] {
-  const since = (replica: Connection): number => failedAt.get(replica) ?? 0;
+export function inTurn<R extends object>(replicas: readonly R[]): readonly R[] {
+  const since = (replica: R): number => failedAt.get(replica) ?? 0;
   return replicas.toSorted((one, other) => since(one) - since(other));
 }
 
-export function noteAnswer(replica: Connection): void {
+export function noteAnswer(replica: object): void {
   failedAt.delete(replica);
 }
 
-export function noteFailure(replica: Connection): void {
+export function noteFailure(replica: object): void {
   failedAt.set(replica, ++failures);
 }
 

@@ -4,18 +4,16 @@ import { boxHashFor } from '../../protocols/member.ts';
 import type { Attempt, Confirm } from '../../protocols/transcript.ts';
 import type { Connection } from '../grpc/connection.ts';
 import { type TransportCode, TransportError } from '../grpc/errors.ts';
-import { inTurn, noteAnswer, noteFailure } from '../grpc/replicas.ts';
 import { AggregationService } from '../grpc/services.ts';
+import { type Asking, type Failures, type Reply, turnAsking } from './asking.ts';
 import { primitives } from './party.ts';
 
 /** How long one replica may take for a small answer before the next one is asked, in ms. */
 export const REPLICA_MS = 5000;
 
 /**
- * Asks interchangeable replicas one after the other until one answers, starting at one that has not just failed. Every failure
- * of one goes on to the next, a refusal too: nothing that one replica says is believed against another one. Then those whose
- * failure may have passed are asked once more. One attempt each, so `ask` uses `callOnce`: a replica that is down must not hold
- * up the others. An answer that `ask` throws a ProtocolError over is passed by.
+ * Asks interchangeable replicas one after the other until one answers: `turnAsking`. One attempt each, so `ask` uses `callOnce`: a
+ * replica that is down must not hold up the others. An answer that `ask` throws a ProtocolError over is passed by.
  *
  * @throws TransportError, ProtocolError when all have failed: what stood in the way of one that is down, else of one that
  *   failed or refused, else of one that has not got what was asked for. What `ask` throws otherwise, at once.
@@ -24,23 +22,28 @@ export async function askReplicas<T>(
   replicas: readonly Connection[],
   ask: (replica: Connection) => Promise<T>,
 ): Promise<T> {
-  const failed = new Map<Connection, unknown>();
-  for (const isAgain of [false, true]) {
-    for (const replica of inTurn(replicas)) {
-      if (isAgain && !mayPass(failed.get(replica))) continue;
-      try {
-        const answer = await ask(replica);
-        noteAnswer(replica);
-        return answer;
-      } catch (error) {
-        if (!isReplicas(error)) throw error;
-        noteFailure(replica);
-        failed.set(replica, error);
-      }
+  const { answer } = await answered(turnAsking<Connection, T>(replicas, REPLICA_FAILURES, REPLICA_MS), ask);
+  return answer;
+}
+
+/** Brings a question to its end: asks whom it names, all at once. */
+export async function answered<R, S, T>(
+  asking: Asking<R, S, T>,
+  ask: (replica: R, timeoutMs: number) => Promise<S>,
+): Promise<T> {
+  const reply = async (replica: R, timeoutMs: number): Promise<Reply<S>> => {
+    try {
+      return { answer: await ask(replica, timeoutMs) };
+    } catch (error) {
+      return { error };
     }
+  };
+  let step = asking.next();
+  while (step.done !== true) {
+    const { replicas, timeoutMs } = step.value;
+    step = asking.next(await Promise.all(replicas.map((replica) => reply(replica, timeoutMs))));
   }
-  const seen = [...failed.values()];
-  throw seen.find(isDown) ?? seen.find((error) => !isWithoutBytes(error)) ?? seen[0];
+  return step.value;
 }
 
 /** Whether an error is a replica's failure, and not this party's own. */
@@ -76,30 +79,8 @@ export function isWithoutBytes(error: unknown): boolean {
   return error.remote ? error.code === 'NOT_FOUND' || error.code === 'CORRUPT' : WRONG_ANSWER.has(error.code);
 }
 
-/**
- * Asks replicas for what is made from bytes that the log says they took.
- *
- * @throws ProtocolError BLOB_LOST as soon as every one of them says that it has not got them: nobody will ever have.
- */
-export async function askForKept<T>(
-  replicas: readonly Connection[],
-  ask: (replica: Connection) => Promise<T>,
-): Promise<T> {
-  const lacking = new Set<Connection>();
-  try {
-    return await askReplicas(replicas, async (replica) => {
-      try {
-        return await ask(replica);
-      } catch (error) {
-        if (isWithoutBytes(error)) lacking.add(replica);
-        throw error;
-      }
-    });
-  } catch (cause) {
-    if (lacking.size < replicas.length) throw cause;
-    throw new ProtocolError('BLOB_LOST', 'every aggregator has lost bytes that it took', { cause });
-  }
-}
+/** What a replica's failures say, here: the transport's errors, and this side's over an answer. */
+export const REPLICA_FAILURES: Failures = { isReplicas, isDown, isWithoutBytes, mayPass };
 
 /** A holder's box of one node, checked against the hash that the log has; null where no replica has it. */
 export async function fetchBox(

@@ -34,11 +34,11 @@ vi.mock('../../protocols/aggregator.ts', async (importOriginal) => {
     fault.corrections(original.addCorrections(...args));
   return { ...original, addCorrections };
 });
-vi.mock('../../src/party/fetch.ts', async (importOriginal) => {
-  const original = await importOriginal<typeof import('../../src/party/fetch.ts')>();
-  const askForKept: typeof original.askForKept = (...args) =>
-    fault.isEndless ? original.askReplicas(...args) : original.askForKept(...args);
-  return { ...original, askForKept };
+vi.mock('../../src/party/asking.ts', async (importOriginal) => {
+  const original = await importOriginal<typeof import('../../src/party/asking.ts')>();
+  const keptAsking: typeof original.keptAsking = (...args) =>
+    fault.isEndless ? original.turnAsking(...args) : original.keptAsking(...args);
+  return { ...original, keptAsking };
 });
 
 const none = { ...fault };

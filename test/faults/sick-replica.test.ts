@@ -4,7 +4,8 @@ import { type StatusName, TransportError } from '../../src/grpc/errors.ts';
 import { type Implementation, implement } from '../../src/grpc/handlers.ts';
 import { type RunningServer, startServer } from '../../src/grpc/server.ts';
 import { AggregationService, QuorumService } from '../../src/grpc/services.ts';
-import { askForKept, askReplicas } from '../../src/party/fetch.ts';
+import { keptAsking } from '../../src/party/asking.ts';
+import { answered, askReplicas, REPLICA_FAILURES } from '../../src/party/fetch.ts';
 import { FederationLab } from '../e2e/federation-lab.ts';
 import { plainSum } from '../e2e/lab-parties.ts';
 import { codeOf } from '../protocol/parties.ts';
@@ -79,7 +80,8 @@ describe('asking replicas', () => {
         if (one === bad) throw new TransportError(code, 'as it says', { status, remote });
         return 7;
       };
-      for (const one of [askReplicas, askForKept]) expect(await one([bad, good], ask)).toBe(7);
+      expect(await askReplicas([bad, good], ask)).toBe(7);
+      expect((await answered(keptAsking<Connection, number>([bad, good], REPLICA_FAILURES, 5), ask)).answer).toBe(7);
       expect(asked).toEqual([bad, good, good]);
     },
   );
