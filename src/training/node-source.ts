@@ -75,12 +75,13 @@ function vectorOf(tf: Tf, model: Model, rows: Region, plan: LearningPlan, clipMi
   return localDelta(tf, model, rows.train, { steps, batch, learningRate: learningRateMicro / 1e6, seed });
 }
 
-function findSchema({ schema, model }: LearningPlan, own: readonly FeatureSchema[]): FeatureSchema {
+/** The schema that a plan names by hash, among `own` and those that come with the product. @throws TrainingError SCHEMA_MISMATCH */
+export function findSchema({ schema, model }: LearningPlan, own: readonly FeatureSchema[]): FeatureSchema {
   const candidates = [...own, ...DATASETS.map(datasetSchema)].filter((known) => known.name === schema.name);
   const found = candidates.find((known) => schemaHashOf(known) === schema.hash);
   if (!found) {
-    const why = candidates.length > 0 ? 'another version of it is here' : 'this node does not have it';
-    throw new TrainingError('SCHEMA_MISMATCH', `the task needs feature schema ${schema.name}, ${why}`);
+    const why = candidates.length > 0 ? 'another version of it is here' : 'it is not here';
+    throw new TrainingError('SCHEMA_MISMATCH', `the task needs feature schema ${schema.name}: ${why}`);
   }
   const width = designColumns(found).length;
   if (width === model.inputs) return found;
