@@ -90,8 +90,16 @@ export const CHECKS: readonly Check[] = [
   {
     id: 9,
     sentence:
-      'Names and keys are enrolled once, by the root key, with proof of possession; members change by approval of t of them.',
-    codes: ['DUPLICATE_NAME', 'DUPLICATE_KEY', 'NO_POSSESSION', 'NOT_APPROVED', 'GENESIS_NOT_FIRST', 'GENESIS_INVALID'],
+      'Names and keys are enrolled once, by the root key, with proof of possession; a TLS key is replaced by its own party, never by a key seen before; members change by approval of t of them.',
+    codes: [
+      'DUPLICATE_NAME',
+      'DUPLICATE_KEY',
+      'NO_POSSESSION',
+      'STALE_TLS_KEY',
+      'NOT_APPROVED',
+      'GENESIS_NOT_FIRST',
+      'GENESIS_INVALID',
+    ],
     tests: ['attacks/p02-transcript-changes'],
   },
   {

@@ -17,6 +17,7 @@ export const REJECTIONS = [
   'DUPLICATE_NAME',
   'DUPLICATE_KEY',
   'NO_POSSESSION',
+  'STALE_TLS_KEY',
   'NOT_APPROVED',
   // order
   'GENESIS_NOT_FIRST',

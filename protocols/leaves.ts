@@ -74,6 +74,8 @@ const bodies = {
   genesis,
   enrol: z.strictObject({ ...partyFields, possession: signatureField }),
   revoke: z.strictObject({ name: nameField, reason: labelField }),
+  /** A party names another TLS key, which its peers then know it by. `replaces` is the one that it is known by until then. */
+  'tls-key': z.strictObject({ tlsKeySha256: hashField, replaces: hashField }),
   /** Members join and leave: the quorum of rounds that are opened after it. */
   quorum: z.strictObject({
     number: z.int().min(1),

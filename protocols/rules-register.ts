@@ -137,6 +137,20 @@ export function revokeRule(t: Transcript, { leaf }: Signed<'revoke'>): Patch | R
   return { parties: [{ ...party, revoked: true }] };
 }
 
+/**
+ * A party names its next TLS key. Its identity key signs, so neither the authority nor the root key can do it in its place, and
+ * who was revoked cannot either. A TLS key is no party's twice, so no leaf leads back to a key that was replaced.
+ */
+export function tlsKeyRule(t: Transcript, { leaf }: Signed<'tls-key'>): Patch | Rejection {
+  const { tlsKeySha256, replaces } = leaf.body;
+  const party = findParty(t, leaf.actor);
+  if (party === null) return reject('WRONG_ROLE', 'the root key has no TLS key');
+  if (party.tlsKeySha256 !== replaces)
+    return reject('STALE_TLS_KEY', 'the party is known by another TLS key than the one to be replaced');
+  if (t.keys.has(tlsKeySha256)) return reject('DUPLICATE_KEY', 'the new TLS key was logged before');
+  return { parties: [{ ...party, tlsKeySha256 }], keys: [tlsKeySha256] };
+}
+
 export function announceRule(t: Transcript, { leaf, hash }: Signed<'announce'>): Patch | Rejection {
   const { body } = leaf;
   if (findParty(t, leaf.actor)?.role !== 'coordinator') return reject('WRONG_ROLE', 'only the coordinator announces');

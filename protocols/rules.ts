@@ -6,7 +6,15 @@ import { applyPatch, type Patch } from './patch.ts';
 import { abortRule, decideRule } from './rules-decide.ts';
 import { quorumRule } from './rules-membership.ts';
 import { answerRule, complaintRule, confirmRule, readyRule, releaseRule, resealRule } from './rules-quorum.ts';
-import { announceRule, enrolRule, genesisRule, modelRule, revokeRule, roundKeyRule } from './rules-register.ts';
+import {
+  announceRule,
+  enrolRule,
+  genesisRule,
+  modelRule,
+  revokeRule,
+  roundKeyRule,
+  tlsKeyRule,
+} from './rules-register.ts';
 import { closeRule, openRule, uploadRule } from './rules-round.ts';
 import { findParty, type Transcript } from './transcript.ts';
 import { isKind, type SignedLeaf, type Verified, verifyLeaf } from './verified.ts';
@@ -67,6 +75,7 @@ function applyRule(p: Primitives, t: Transcript, signed: Verified<SignedLeaf>): 
   if (isKind(signed, 'genesis')) return genesisRule(p, t, signed);
   if (isKind(signed, 'enrol')) return enrolRule(p, t, signed);
   if (isKind(signed, 'revoke')) return revokeRule(t, signed);
+  if (isKind(signed, 'tls-key')) return tlsKeyRule(t, signed);
   if (isKind(signed, 'quorum')) return quorumRule(p, t, signed);
   if (isKind(signed, 'announce')) return announceRule(t, signed);
   if (isKind(signed, 'round-key')) return roundKeyRule(t, signed);

@@ -44,6 +44,7 @@ export interface Party {
   /** Ed25519 public key, base64. */
   readonly key: string;
   readonly kemKey: string | null;
+  /** What its peers know it by: of its enrolment, or of its newest `tls-key` leaf. */
   readonly tlsKeySha256: string;
   readonly index: number;
   readonly revoked: boolean;

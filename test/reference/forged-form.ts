@@ -118,6 +118,41 @@ export const form: readonly Forgery[] = [
     const forged = { ...honest, possession: log.enrolment('other', 'node').possession };
     return { log, forged: log.leaf('root', 'enrol', forged), honest: log.leaf('root', 'enrol', honest) };
   }),
+  forgery('STALE_TLS_KEY', 'a TLS key in the place of one that was replaced before', () => {
+    const log = PaperLog.founded();
+    const late = log.tlsKey('node-1', 'late');
+    log.post('node-1', 'tls-key', log.tlsKey('node-1'));
+    const honest = log.tlsKey('node-1', 'third');
+    return { log, forged: log.leaf('node-1', 'tls-key', late), honest: log.leaf('node-1', 'tls-key', honest) };
+  }),
+  forgery('DUPLICATE_KEY', 'a TLS key that was replaced before', () => {
+    const log = PaperLog.founded();
+    const old = log.tlsKey('node-1').replaces;
+    log.post('node-1', 'tls-key', log.tlsKey('node-1'));
+    const honest = log.tlsKey('node-1', 'third');
+    const forged = { ...honest, tlsKeySha256: old };
+    return { log, forged: log.leaf('node-1', 'tls-key', forged), honest: log.leaf('node-1', 'tls-key', honest) };
+  }),
+  forgery('DUPLICATE_KEY', "another party's TLS key", () => {
+    const log = PaperLog.founded();
+    const honest = log.tlsKey('member-1');
+    const forged = { ...honest, tlsKeySha256: log.tlsKey('node-1').replaces };
+    return { log, forged: log.leaf('member-1', 'tls-key', forged), honest: log.leaf('member-1', 'tls-key', honest) };
+  }),
+  forgery('REVOKED', 'a TLS key of a party that was revoked', () => {
+    const log = PaperLog.founded();
+    log.post('root', 'revoke', { name: 'node-1', reason: 'stolen' });
+    return {
+      log,
+      forged: log.leaf('node-1', 'tls-key', log.tlsKey('node-1')),
+      honest: log.leaf('node-2', 'tls-key', log.tlsKey('node-2')),
+    };
+  }),
+  forgery('BAD_SIGNATURE', 'a TLS key that the root key names for a party', () => {
+    const log = PaperLog.founded();
+    const draft = log.draft('node-1', 'tls-key', log.tlsKey('node-1'));
+    return { log, forged: log.raw(draft, 'root'), honest: log.raw(draft) };
+  }),
   forgery('NOT_APPROVED', 'a quorum that fewer than t members approved', () => {
     const { log, leaf } = joined();
     return { log, forged: leaf(['member-1']), honest: leaf(['member-1', 'member-3']) };

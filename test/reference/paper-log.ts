@@ -100,6 +100,7 @@ export class PaperLog {
     for (const member of log.members) log.post(member, 'answer', log.answer(member));
     log.post('recipient-1', 'release', log.release());
     log.post('root', 'quorum', log.quorumChange({ number: 1, members: log.members, threshold: 2 }, log.members));
+    log.post('node-3', 'tls-key', log.tlsKey('node-3'));
     log.post('root', 'revoke', { name: 'node-4', reason: 'lost' });
     log.open(log.announced(2), { window: 'another' });
     log.post('coordinator', 'abort', { round: log.round.id, reason: 'OPERATOR' });
@@ -228,6 +229,14 @@ export class PaperLog {
       signature: toBase64(sign(p, this.seed(member), DOMAIN.quorumChange, bytes)),
     }));
     return { ...change, members: [...change.members], approvals };
+  }
+
+  /** A TLS key that nobody has had, in the place of the party's present one. */
+  tlsKey(name: string, next = 'next'): Body<'tls-key'> {
+    return {
+      tlsKeySha256: paperHash(`${next} tls ${name}`),
+      replaces: this.transcript.parties.get(name)!.tlsKeySha256,
+    };
   }
 
   modelBody(decide: string | null): Body<'model'> {
