@@ -54,6 +54,15 @@ export const DOMAIN = {
   // The model on its way back to the nodes, and state at rest.
   modelBox: 'veilsum/v1/model-box',
   checkpointKey: 'veilsum/v1/checkpoint-key',
+
+  // Matching of names across sites.
+  matchingHolder: 'veilsum/v1/matching-holder',
+  matchingKey: 'veilsum/v1/matching-key',
+  matchingKeySet: 'veilsum/v1/matching-key-set',
+  matchingBlind: 'veilsum/v1/matching-blind',
+  matchingInput: 'veilsum/v1/matching-input',
+  matchingJoin: 'veilsum/v1/matching-join',
+  matchingToken: 'veilsum/v1/matching-token',
 } as const;
 
 const encoder = new TextEncoder();
