@@ -38,6 +38,7 @@ export class AggregatorProcess extends ReaderProcess {
     sum: (request) => this.#sum(request),
     fetchSum: (hash) => this.#blob(hash),
     fetchMaskSum: (close) => this.#maskSum(close),
+    fetchCorrection: (request) => this.#correction(request),
     putAnswer: (request, peer) => this.#putAnswer(request, peer),
     fetchAnswers: (request, peer) => this.fetchAnswers(request, peer),
   };
@@ -169,6 +170,13 @@ export class AggregatorProcess extends ReaderProcess {
     return correctionSum;
   }
 
+  *#correction({ close, node }: Request<'fetchCorrection'>): Task<Uint8Array> {
+    const found = yield* this.until((t) => findAttempt(t, close), new CallFailed('UNKNOWN_CLOSE'));
+    const confirm = found.attempt.confirms.get(node);
+    if (confirm === undefined) throw new CallFailed('UNKNOWN_CONFIRM');
+    return this.#blob(confirm.body.correctionHash);
+  }
+
   *#putAnswer({ leaf, sealed }: Request<'putAnswer'>, peer: string): Task<number> {
     const signed = this.#admit(leaf, peer);
     if (!isKind(signed, 'answer')) throw new CallFailed('MALFORMED');
@@ -187,13 +195,14 @@ export class AggregatorProcess extends ReaderProcess {
   }
 
   protected *fetchAnswers(
-    { decide, recipient }: Request<'fetchAnswers'>,
+    { decide, recipient, except }: Request<'fetchAnswers'>,
     peer: string,
   ): Task<Response<'fetchAnswers'>> {
     if (recipient !== peer) throw new CallFailed('WRONG_ROLE');
     const decision = yield* this.until((t) => findDecision(t, decide), new CallFailed('UNKNOWN_DECISION'));
     const answers: { member: string; sealed: Uint8Array }[] = [];
     for (const [member, { body }] of decision.answers) {
+      if (except.includes(member)) continue;
       const { hash } = body.sealed.find((box) => box.recipient === recipient)!;
       const sealed = this.disk.get<Uint8Array>(blobKey(hash));
       if (sealed !== undefined) answers.push({ member, sealed });

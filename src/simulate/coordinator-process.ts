@@ -6,17 +6,23 @@ import { nextRetryOf } from '../../protocols/retry.ts';
 import { judge, verifyNext } from '../../protocols/rules.ts';
 import { cohortHashOf } from '../../protocols/rules-round.ts';
 import { chargeOfTask, nextNumber, type Task as RoundTask, recordOf, taskHashOf } from '../../protocols/task.ts';
-import { newestModel } from '../../protocols/transcript.ts';
+import { newestModel, type Round } from '../../protocols/transcript.ts';
 import { isKind } from '../../protocols/verified.ts';
+import { agreedAsking } from '../party/agreeing.ts';
+import type { Asking } from '../party/asking.ts';
 import { LogProcess } from './log-process.ts';
 import { CallFailed } from './network.ts';
-import { accepted, asFailure, type Services, type Task } from './process.ts';
+import { accepted, asFailure, REPLICA_MS, type Services, type Task } from './process.ts';
+import { FAILURES, type Replica } from './replicas.ts';
 
+/** What `patienceFor` of src/party/coordinator.ts comes to for payloads as small as these. */
+const SUM_MS = 60_000;
 const requestKey = (requestId: string): string => `round-requests/${requestId}`;
 const blobKey = (hash: string): string => `blobs/${hash}`;
 
 /** Mirrors `runCoordinator`, `roundDesk` and `modelService` of src/party. */
 export class CoordinatorProcess extends LogProcess {
+  #replicas: readonly Replica[] = [];
   readonly services: Services = {
     append: (bytes, peer) => this.appendFor(bytes, peer),
     follow: ({ from, shown }) => this.follow(from, shown),
@@ -26,6 +32,7 @@ export class CoordinatorProcess extends LogProcess {
   };
 
   protected override begin(): void {
+    this.#replicas = this.setting.founding.aggregators.map((name) => ({ name }));
     super.begin();
     this.spawn(this.dutyLoop(250, () => this.act()));
   }
@@ -71,24 +78,41 @@ export class CoordinatorProcess extends LogProcess {
     } else if (duty.duty === 'close') {
       const { round, attempt, cohort } = duty;
       const payloadHashes = cohort.map((upload) => upload.body.payloadHash);
-      const sumHash = yield* this.askForKept(founding.aggregators, 'sum', { round: round.id, payloadHashes });
+      const asker = this;
+      const sumHash = yield* this.answered(this.#agreement(round, SUM_MS), function* ({ name }, ms) {
+        return yield* asker.call(name, 'sum', { round: round.id, payloadHashes }, ms);
+      });
       const uploads = cohort.map((upload) => upload.index);
       const cohortHash = cohortHashOf(this.p, cohort);
       yield* this.append(this.leaf('close', { round: round.id, attempt, uploads, cohortHash, sumHash }));
     } else {
       const { attempt, record, id } = duty.round;
-      const correctionSum = yield* this.askForKept(founding.aggregators, 'fetchMaskSum', attempt.close);
+      const asker = this;
+      const correctionSumHash = yield* this.answered(this.#agreement(duty.round, REPLICA_MS), function* ({ name }, ms) {
+        return toHex(asker.p.sha256(yield* asker.call(name, 'fetchMaskSum', attempt.close, ms)));
+      });
       const body = {
         round: id,
         attempt: attempt.number,
         close: attempt.close,
         confirms: attempt.cohort.map((upload) => attempt.confirms.get(upload.node)!.index),
         sumHash: attempt.sumHash,
-        correctionSumHash: toHex(this.p.sha256(correctionSum)),
+        correctionSumHash,
         rhoNano: record.charge.rhoNano,
       };
       yield* this.append(this.leaf('decide', body));
     }
+  }
+
+  /** A hash that every aggregator can compute: `askAgreed` of src/party/agreed.ts. */
+  #agreement({ record }: Round, firstMs: number): Asking<Replica, string, string> {
+    return agreedAsking(this.#replicas, FAILURES, {
+      firstMs,
+      othersMs: REPLICA_MS,
+      turn: record.number,
+      now: () => this.world.clock,
+      onDispute: () => this.say('aggregators disagree'),
+    });
   }
 
   /** The announcement of a request: made once, whatever is lost on the way. */

@@ -6,7 +6,7 @@ import { satisfies } from '../../crypto/policy.ts';
 import { asFailure, Latch, type Process, type Task } from './process.ts';
 import type { Setting } from './reader-process.ts';
 
-const SHARED_MS = 200;
+const SHARED_MS = 500;
 const AGAIN_MS = 200;
 const WITNESS_MS = 2000;
 

@@ -1,12 +1,13 @@
 import { toBase64 } from '../../crypto/encoding.ts';
 import { xwingKeyPair } from '../../crypto/hpke.ts';
 import { SecretBytes } from '../../crypto/secret.ts';
+import { ProtocolError } from '../../protocols/errors.ts';
 import { boxHashFor } from '../../protocols/member.ts';
 import type { Attempt, Confirm } from '../../protocols/transcript.ts';
 import { ROUNDS } from './disk.ts';
-import { CallFailed } from './network.ts';
-import { asFailure, type Task } from './process.ts';
+import type { Task } from './process.ts';
 import { ReaderProcess } from './reader-process.ts';
+import { FAILURES, isNotThere } from './replicas.ts';
 
 /** A member or a recipient: whoever makes a key per round. Mirrors `logRoundKey` of src/party/member.ts and fetch.ts. */
 export abstract class HolderProcess extends ReaderProcess {
@@ -35,14 +36,14 @@ export abstract class HolderProcess extends ReaderProcess {
   protected *fetchBox(attempt: Attempt, confirm: Confirm): Task<Uint8Array | null> {
     const request = { close: attempt.close, node: confirm.node, holder: this.name };
     const hash = boxHashFor(attempt, confirm, this.name);
-    const refuse = (sealed: Uint8Array): CallFailed | null =>
-      this.founding.hash(sealed) === hash ? null : new CallFailed('PAYLOAD_HASH');
     try {
-      return yield* this.askReplicas(this.founding.aggregators, 'fetchBox', request, refuse);
+      return yield* this.askReplicas(this.replicas, 'fetchBox', request, (sealed) => {
+        if (this.founding.hash(sealed) !== hash)
+          throw new ProtocolError('PAYLOAD_HASH', 'not the box that the log names');
+      });
     } catch (error) {
-      const failure = asFailure(error);
-      if (failure.isElsewhere && failure.code !== 'DEADLINE' && failure.code !== 'UNAVAILABLE') return null;
-      throw failure;
+      if (FAILURES.isWithoutBytes(error) || isNotThere(error)) return null;
+      throw error;
     }
   }
 }

@@ -72,8 +72,10 @@ export class MemberProcess extends HolderProcess {
   *#openCohort(round: Round, attempt: Attempt): Task<Seeds | null> {
     const seeds: Seeds = new Map();
     using roundKey = this.roundKey(round.record.announce);
-    for (const confirm of attempt.confirms.values()) {
-      const box = yield* this.fetchBox(attempt, confirm);
+    const confirms = [...attempt.confirms.values()];
+    const boxes = yield* this.all(confirms.map((confirm) => this.fetchBox(attempt, confirm)));
+    for (const [i, confirm] of confirms.entries()) {
+      const box = boxes[i] ?? null;
       const checked = this.tamperCheck(
         checkBox(this.primitives, roundKey, round, attempt, confirm, this.name, box),
         confirm.hash,
@@ -106,7 +108,7 @@ export class MemberProcess extends HolderProcess {
       yield* this.write([[key, kept]]);
     }
     yield* this.append(kept.leaf);
-    yield* this.askReplicas(this.founding.aggregators, 'putAnswer', kept);
+    yield* this.askReplicas(this.replicas, 'putAnswer', kept);
   }
 
   /** An honest member says what it saw. Corrupt ones override these. */

@@ -27,9 +27,10 @@ export interface Methods {
   sum: { request: { readonly round: string; readonly payloadHashes: readonly string[] }; response: string };
   fetchSum: { request: string; response: Uint8Array };
   fetchMaskSum: { request: string; response: Uint8Array };
+  fetchCorrection: { request: { readonly close: string; readonly node: string }; response: Uint8Array };
   putAnswer: { request: { readonly leaf: Uint8Array; readonly sealed: readonly Sealed[] }; response: number };
   fetchAnswers: {
-    request: { readonly decide: string; readonly recipient: string };
+    request: { readonly decide: string; readonly recipient: string; readonly except: readonly string[] };
     response: readonly { readonly member: string; readonly sealed: Uint8Array }[];
   };
 }

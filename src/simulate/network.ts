@@ -2,32 +2,17 @@ import type { RejectionCode } from '../../protocols/errors.ts';
 import type { Draw } from './random.ts';
 import type { World } from './world.ts';
 
-/** Lost calls, what gRPC calls NOT_FOUND, and answers that are refused on this side. */
-const ELSEWHERE: ReadonlySet<string> = new Set([
-  'DEADLINE',
-  'UNAVAILABLE',
-  'NOT_FOUND',
-  'UNKNOWN_ROUND',
-  'UNKNOWN_CLOSE',
-  'UNKNOWN_CONFIRM',
-  'UNKNOWN_DECISION',
-  'SUM_MISMATCH',
-  'PAYLOAD_HASH',
-]);
-
 /** Why a call has no answer: what `TransportError` and the status tables say in production. */
 export class CallFailed extends Error {
   readonly code: RejectionCode | 'DEADLINE' | 'UNAVAILABLE' | 'NOT_FOUND' | 'FAULT';
+  /** Whether the other side said so; false where this side noticed. */
+  readonly isRemote: boolean;
 
-  constructor(code: CallFailed['code'], message = '') {
+  constructor(code: CallFailed['code'], message = '', isRemote = false) {
     super(message === '' ? code : `${code}: ${message}`);
     this.name = 'CallFailed';
     this.code = code;
-  }
-
-  /** Whether another replica may know better: `askReplicas` of src/party/fetch.ts goes on to the next one. */
-  get isElsewhere(): boolean {
-    return ELSEWHERE.has(this.code);
+    this.isRemote = isRemote;
   }
 }
 

@@ -16,7 +16,7 @@ import {
 } from '../../protocols/node.ts';
 import { type RoundRecord, recordHashOf } from '../../protocols/record.ts';
 import { checkRound } from '../../protocols/site-policy.ts';
-import { type Attempt, decisionOf, newestModel, type Round } from '../../protocols/transcript.ts';
+import { type Attempt, decisionOf, isOver, newestModel, type Round } from '../../protocols/transcript.ts';
 import { ROUNDS } from './disk.ts';
 import { DIMENSION } from './founding.ts';
 import { splitBlocks } from './memory-world.ts';
@@ -64,7 +64,10 @@ export class NodeProcess extends ReaderProcess {
   }
 
   protected *act(): Task<boolean> {
-    if (this.#isFirst) yield* this.#removeSpent();
+    if (this.#isFirst) {
+      yield* this.#removeSpent();
+      yield* this.#dropAllUndecided();
+    }
     this.#isFirst = false;
     const duties = nodeDuties(this.t, this.name, (id) => this.holds(id));
     return yield* this.firstPossible(
@@ -121,7 +124,7 @@ export class NodeProcess extends ReaderProcess {
     }
     const { leaf, payloadHash } = this.disk.get<KeptUpload>(uploadKey(round.id))!;
     const payload = this.disk.get<Uint8Array>(`blobs/${payloadHash}`)!;
-    yield* this.askReplicas(this.founding.aggregators, 'upload', { leaf, payload });
+    yield* this.askReplicas(this.replicas, 'upload', { leaf, payload });
   }
 
   *#fetchModel(modelHash: string): Task<Uint8Array> {
@@ -176,7 +179,7 @@ export class NodeProcess extends ReaderProcess {
   }
 
   *#confirm(round: Round, attempt: Attempt): Task {
-    const { kit, rng, sitePolicy, aggregators } = this.founding;
+    const { kit, rng, sitePolicy } = this.founding;
     const p = kit.primitives;
     const key = confirmKey(round.id, attempt.close);
     if (!this.disk.has(key)) {
@@ -208,11 +211,11 @@ export class NodeProcess extends ReaderProcess {
     }
     const { leaf, correction, boxes } = this.disk.get<KeptConfirm>(key)!;
     this.setting.truth.confirmed(this.name, round, attempt, this.founding.hash(leaf));
-    yield* this.askReplicas(aggregators, 'confirm', { leaf, correction, boxes });
+    yield* this.askReplicas(this.replicas, 'confirm', { leaf, correction, boxes });
   }
 
   *#reseal(round: Round, attempt: Attempt, holder: string): Task {
-    const { kit, rng, aggregators } = this.founding;
+    const { kit, rng } = this.founding;
     using secrets = this.#secrets(round);
     const kept = this.disk.get<KeptConfirm>(confirmKey(round.id, attempt.close));
     if (kept === undefined) throw new CallFailed('KEY_LOST');
@@ -221,7 +224,7 @@ export class NodeProcess extends ReaderProcess {
     const again = resealFor(kit.primitives, rng, this.t, place, secrets, fresh, holder);
     const box = { holder, sealed: this.tamperReseal(again.sealed) };
     const body = { ...again.body, hash: this.founding.hash(box.sealed) };
-    yield* this.askReplicas(aggregators, 'reseal', { leaf: this.leaf('reseal', body), box });
+    yield* this.askReplicas(this.replicas, 'reseal', { leaf: this.leaf('reseal', body), box });
   }
 
   /** Blobs that are neither the payload of a round under way nor the newest model. */
@@ -234,10 +237,22 @@ export class NodeProcess extends ReaderProcess {
   }
 
   *#forget(round: Round): Task {
+    // The charge first: once the round's files are gone, nothing asks for it again.
+    yield* this.#dropUndecided(round);
     yield* this.write(this.disk.keys(`${ROUNDS}${round.id}/`).map((key) => [key, null]));
     yield* this.#removeSpent();
-    const isDecided = decisionOf(round) !== null;
-    if (!isDecided) yield* this.write([[CHARGES + round.id, null]]);
+  }
+
+  *#dropUndecided(round: Round): Task {
+    if (decisionOf(round) === null) yield* this.write([[CHARGES + round.id, null]]);
+  }
+
+  /** Mirrors `dropAllUndecided` of src/party/charges.ts. */
+  *#dropAllUndecided(): Task {
+    for (const key of this.disk.keys(CHARGES)) {
+      const round = this.t.rounds.get(key.slice(CHARGES.length));
+      if (round !== undefined && isOver(this.t, round)) yield* this.#dropUndecided(round);
+    }
   }
 
   /** An honest node sends what it made. Corrupt ones override these. */

@@ -1,8 +1,10 @@
 import { CryptoError } from '../../crypto/errors.ts';
 import { isRejection, ProtocolError, type Rejection } from '../../protocols/errors.ts';
+import { type Asking, type Reply, turnAsking } from '../party/asking.ts';
 import { Disk, type Writes } from './disk.ts';
 import type { Method, Request, Response } from './messages.ts';
 import { CallFailed, type Network } from './network.ts';
+import { FAILURES, type Replica } from './replicas.ts';
 import { Latch, type Task, taskOf, type Wait } from './task.ts';
 import type { Scheduled, World } from './world.ts';
 
@@ -24,6 +26,8 @@ export interface Machines {
 /** Duration of a durable write, in ms: at most. */
 const WRITE_MS = 4;
 const SLOW_WRITE_MS = 400;
+/** How long one replica may take: `REPLICA_MS` of src/party/fetch.ts. */
+export const REPLICA_MS = 5000;
 const PAUSES_MS = [50, 100, 200, 500, 1000, 2000, 5000];
 
 /**
@@ -148,7 +152,7 @@ export abstract class Process {
   serve(method: Method, request: unknown, peer: string, reply: (value: unknown, error?: CallFailed) => void): void {
     const handler = this.services[method] as ((request: unknown, peer: string) => unknown) | undefined;
     if (handler === undefined) {
-      reply(undefined, new CallFailed('UNKNOWN_KIND'));
+      reply(undefined, new CallFailed('UNKNOWN_KIND', '', true));
       return;
     }
     const broken = (error: CallFailed): void => reply(undefined, error);
@@ -161,7 +165,8 @@ export abstract class Process {
       },
       (error) => {
         this.#serving.delete(broken);
-        reply(undefined, asFailure(error));
+        const { code } = asFailure(error);
+        reply(undefined, new CallFailed(code, '', true));
       },
     );
   }
@@ -233,42 +238,67 @@ export abstract class Process {
     return false;
   }
 
-  /** Mirrors `askReplicas` of src/party/fetch.ts. */
-  *askReplicas<M extends Method>(
-    replicas: readonly string[],
-    method: M,
-    request: Request<M>,
-    refuse: (answer: Response<M>) => CallFailed | null = () => null,
-  ): Task<Response<M>> {
-    const first = this.world.draw.below(replicas.length);
-    let failure: CallFailed | undefined;
-    for (let i = 0; i < 2 * replicas.length; i++) {
-      try {
-        const answer = yield* this.call(replicas[(first + i) % replicas.length]!, method, request);
-        failure = refuse(answer) ?? undefined;
-        if (failure === undefined) return answer;
-      } catch (error) {
-        failure = asFailure(error);
-        if (!failure.isElsewhere) throw failure;
-      }
+  /** Runs tasks side by side, as `Promise.all` does. @throws what the first one that fails throws, when all have ended */
+  *all<T>(tasks: readonly Task<T>[]): Task<T[]> {
+    const ended = new Latch();
+    const values: T[] = [];
+    const failures: unknown[] = [];
+    let running = tasks.length;
+    const end = (): void => {
+      if (--running === 0) ended.open();
+    };
+    for (const [i, task] of tasks.entries()) {
+      const done = (value: unknown): void => {
+        values[i] = value as T;
+        end();
+      };
+      this.spawn(task, done, (error) => {
+        failures.push(error);
+        end();
+      });
     }
-    throw failure ?? new CallFailed('UNAVAILABLE');
+    if (tasks.length > 0) yield* this.waitFor(ended);
+    if (failures.length > 0) throw failures[0];
+    return values;
   }
 
-  /** Mirrors `askForKept` of src/party/fetch.ts: BLOB_LOST where every replica says that it has not got the bytes. */
-  *askForKept<M extends Method>(replicas: readonly string[], method: M, request: Request<M>): Task<Response<M>> {
-    const lacking = new Set<string>();
-    let failure: CallFailed | undefined;
-    for (const replica of [...replicas, ...replicas]) {
+  /** Brings a question to its end, as `answered` of src/party/fetch.ts does. */
+  *answered<S, T>(asking: Asking<Replica, S, T>, ask: (replica: Replica, ms: number) => Task<S>): Task<T> {
+    function* reply(replica: Replica, ms: number): Task<Reply<S>> {
       try {
-        return yield* this.call(replica, method, request);
+        return { answer: yield* ask(replica, ms) };
       } catch (error) {
-        failure = asFailure(error);
-        if (failure.code === 'NOT_FOUND') lacking.add(replica);
-        if (!failure.isElsewhere) throw failure;
+        return { error };
       }
     }
-    throw lacking.size === replicas.length ? new CallFailed('BLOB_LOST') : failure!;
+    let step = asking.next();
+    while (step.done !== true) {
+      const { replicas, timeoutMs } = step.value;
+      const [only] = replicas;
+      const replies =
+        replicas.length === 1
+          ? [yield* reply(only!, timeoutMs)]
+          : yield* this.all(replicas.map((replica) => reply(replica, timeoutMs)));
+      step = asking.next(replies);
+    }
+    return step.value;
+  }
+
+  /** @param check - throws a ProtocolError over an answer that is not what was asked for. */
+  *askReplicas<M extends Method>(
+    replicas: readonly Replica[],
+    method: M,
+    request: Request<M>,
+    check: (answer: Response<M>) => void = () => {},
+  ): Task<Response<M>> {
+    const asker = this;
+    const asking = turnAsking<Replica, Response<M>>(replicas, FAILURES, REPLICA_MS);
+    const { answer } = yield* this.answered(asking, function* (replica, ms) {
+      const given = yield* asker.call(replica.name, method, request, ms);
+      check(given);
+      return given;
+    });
+    return answer;
   }
 }
 

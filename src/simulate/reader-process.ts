@@ -9,6 +9,7 @@ import type { Founding } from './founding.ts';
 import type { Response } from './messages.ts';
 import { CallFailed } from './network.ts';
 import { asFailure, Latch, type Machines, Process, type Task } from './process.ts';
+import type { Replica } from './replicas.ts';
 import { type Truth, Violation } from './truth.ts';
 
 /** What every process of a federation is given. */
@@ -32,6 +33,8 @@ const FOLLOW_MS = 10_000;
 export abstract class ReaderProcess extends Process {
   readonly setting: Setting;
   protected reader!: Reader;
+  /** The aggregators, as this process knows them. */
+  replicas: readonly Replica[] = [];
   /** Every leaf that was taken in. */
   taken: Uint8Array[] = [];
   readonly #keepsHead: boolean;
@@ -73,6 +76,7 @@ export abstract class ReaderProcess extends Process {
   protected begin(): void {
     this.reader = newReader(this.primitives, this.founding.policy);
     this.taken = [];
+    this.replicas = this.founding.aggregators.map((name) => ({ name }));
     this.#seen = this.disk.get(HEAD) ?? null;
     this.#keptAt = Number.NEGATIVE_INFINITY;
     this.#stopped = false;
@@ -102,6 +106,21 @@ export abstract class ReaderProcess extends Process {
     return yield* this.call(this.setting.coordinator, 'append', leaf, 5000);
   }
 
+  /** Waits until the log says so, or for so long. */
+  *untilHead(isSo: (t: Transcript) => boolean, ms: number): Task {
+    const end = this.world.clock + ms;
+    while (!isSo(this.t) && this.world.clock < end) yield* this.#nextHead(end);
+  }
+
+  *#nextHead(end: number): Task {
+    const latch = new Latch();
+    this.#heads.add(latch);
+    const timer = this.world.schedule(end - this.world.clock, 'timer', () => latch.open());
+    yield* this.waitFor(latch);
+    timer.cancel();
+    this.#heads.delete(latch);
+  }
+
   /** Waits until the log says something, at most so long. Mirrors `until` of src/party/aggregator.ts. */
   *until<T extends object | string>(find: (t: Transcript) => T | null | undefined, missing: CallFailed): Task<T> {
     const end = this.world.clock + 3000;
@@ -109,12 +128,7 @@ export abstract class ReaderProcess extends Process {
       const found = find(this.t);
       if (found !== null && found !== undefined) return found;
       if (this.world.clock >= end) throw missing;
-      const latch = new Latch();
-      this.#heads.add(latch);
-      const timer = this.world.schedule(end - this.world.clock, 'timer', () => latch.open());
-      yield* this.waitFor(latch);
-      timer.cancel();
-      this.#heads.delete(latch);
+      yield* this.#nextHead(end);
     }
   }
 

@@ -10,20 +10,14 @@ import {
 } from '../../protocols/recipient.ts';
 import { recordHashOf } from '../../protocols/record.ts';
 import type { Decision, Round } from '../../protocols/transcript.ts';
-import { HolderProcess } from './holder-keys.ts';
 import { splitBlocks } from './memory-world.ts';
 import { CallFailed } from './network.ts';
-import { asFailure, type Services, type Task } from './process.ts';
+import { type Gathered, OpeningProcess } from './opening-process.ts';
+import type { Services, Task } from './process.ts';
+import { FAILURES } from './replicas.ts';
 
 const MORE_ANSWERS_MS = 300;
 const LATE_ANSWERS_MS = 60_000;
-
-interface Gathered {
-  readonly correctionSum: Uint8Array;
-  readonly sum: Uint8Array;
-  /** The recipient's own box of each node of U, where an aggregator has it. */
-  readonly boxes: ReadonlyMap<string, Uint8Array>;
-}
 
 function isBeyondMending({ rejected }: Rejection, { attempt }: Decision, boxes: number, answers: number): boolean {
   if (rejected === 'CHECKSUM_MISMATCH' || rejected === 'SUM_MALFORMED') return true;
@@ -36,7 +30,7 @@ interface KeptModel {
 }
 
 /** The model owner: opens sums and publishes the next model. Mirrors src/party/recipient.ts, write by write. */
-export class RecipientProcess extends HolderProcess {
+export class RecipientProcess extends OpeningProcess {
   readonly services: Services = {};
   #done = new Set<string>();
   #failedSince = new Map<string, number>();
@@ -49,7 +43,12 @@ export class RecipientProcess extends HolderProcess {
 
   protected *act(): Task<boolean> {
     if (!this.t.parties.has(this.name)) return false;
-    const duties = recipientDuties(this.t, this.name, (announce) => this.holds(announce));
+    const keeps = (announce: string): boolean => this.holds(announce);
+    for (const round of this.t.rounds.values()) {
+      if (round.phase !== 'decided' || !keeps(round.record.announce)) continue;
+      if (!this.#done.has(`open ${round.decision.hash}`)) this.gather(round, round.decision);
+    }
+    const duties = recipientDuties(this.t, this.name, keeps);
     return yield* this.firstPossible(
       duties.filter((duty) => !this.#done.has(dutyKey(duty))),
       (duty) => this.#perform(duty),
@@ -69,88 +68,53 @@ export class RecipientProcess extends HolderProcess {
       if (values === undefined) throw new CallFailed('NOT_FOUND');
       const model = Uint8Array.of(this.t.models.length, ...new Uint8Array(values.buffer));
       yield* this.#publish(model, duty.decision.hash);
-    } else yield* this.forgetRoundKey(duty.announce.hash);
+    } else {
+      yield* this.forgetRoundKey(duty.announce.hash);
+      const round = this.t.rounds.get(duty.announce.openedAs ?? '');
+      if (round?.phase === 'aborted') this.forgetGathered(round.decision);
+    }
     this.#done.add(dutyKey(duty));
-  }
-
-  *#fetchSum(hash: string): Task<Uint8Array> {
-    const key = `blobs/${hash}`;
-    if (!this.disk.has(key)) {
-      const refuse = (sum: Uint8Array): CallFailed | null => this.#refuseUnless(hash, sum);
-      const sum = yield* this.askReplicas(this.founding.aggregators, 'fetchSum', hash, refuse);
-      yield* this.write([[key, sum]]);
-    }
-    return this.disk.get<Uint8Array>(key)!;
-  }
-
-  #refuseUnless(hash: string, bytes: Uint8Array): CallFailed | null {
-    return this.founding.hash(bytes) === hash ? null : new CallFailed('SUM_MISMATCH');
-  }
-
-  /** Answers that the log names, as far as any replica has them. */
-  *#fetchAnswers(decision: Decision): Task<Map<string, Uint8Array>> {
-    const request = { decide: decision.hash, recipient: this.name };
-    const found = new Map<string, Uint8Array>();
-    let failure: CallFailed | null = null;
-    const { aggregators } = this.founding;
-    for (const replicas of [aggregators, ...aggregators.map((replica) => [replica])]) {
-      if (found.size >= decision.answers.size) break;
-      try {
-        for (const { member, sealed } of yield* this.askReplicas(replicas, 'fetchAnswers', request)) {
-          const logged = decision.answers.get(member)?.body.sealed.find((box) => box.recipient === this.name)?.hash;
-          if (logged === this.founding.hash(sealed)) found.set(member, sealed);
-        }
-      } catch (error) {
-        failure = asFailure(error);
-      }
-    }
-    if (found.size === 0 && failure !== null) throw failure;
-    return found;
-  }
-
-  /** What only the decision fixes; null where no aggregator gives the sums that were decided over. */
-  *#gather({ attempt, body }: Decision): Task<Gathered | null> {
-    const { aggregators } = this.founding;
-    try {
-      const correctionSum = yield* this.askReplicas(aggregators, 'fetchMaskSum', attempt.close, (bytes) =>
-        this.#refuseUnless(body.correctionSumHash, bytes),
-      );
-      const sum = yield* this.#fetchSum(body.sumHash);
-      const boxes = new Map<string, Uint8Array>();
-      for (const confirm of attempt.confirms.values()) {
-        const box = yield* this.fetchBox(attempt, confirm);
-        if (box !== null) boxes.set(confirm.node, box);
-      }
-      return { correctionSum, sum, boxes };
-    } catch (error) {
-      const failure = asFailure(error);
-      if (failure.code === 'NOT_FOUND' || failure.code === 'SUM_MISMATCH') return null;
-      throw failure;
-    }
   }
 
   *#open(before: Round): Task {
     if (before.phase !== 'decided') return;
-    const gathered = yield* this.#gather(before.decision);
-    const { answers, attempt } = before.decision;
-    if (answers.size < attempt.ready.size) yield* this.sleep(MORE_ANSWERS_MS);
+    const fetching = this.gather(before, before.decision);
+    const wanted = before.decision.attempt.ready.size;
+    yield* this.untilHead((t) => {
+      const now = t.rounds.get(before.id);
+      return now?.phase === 'decided' && now.decision.answers.size >= wanted;
+    }, MORE_ANSWERS_MS);
+    yield* this.waitFor(fetching.ended);
     const round = this.t.rounds.get(before.id);
     if (round?.phase !== 'decided') return;
-    const { decision } = round;
-    const { opened, isFinal } =
-      gathered === null
-        ? { opened: reject('BLOB_LOST', 'no aggregator gives the sums'), isFinal: false }
-        : yield* this.#openGathered(round, gathered);
+    const { opened, isFinal } = yield* this.#tryToOpen(round, fetching);
     if (isRejection(opened)) {
-      if (!isFinal && !this.#isLate(decision.hash)) throw new CallFailed(opened.rejected, opened.why);
+      if (!isFinal && !this.#isLate(round.decision.hash)) throw new CallFailed(opened.rejected, opened.why);
       this.say(`round not opened: ${opened.rejected}`);
       yield* this.append(this.leaf('abort', { round: round.id, reason: abortReasonOf(opened) }));
       return;
     }
-    this.setting.truth.openedSum(this.name, round, decision, opened);
+    this.setting.truth.openedSum(this.name, round, round.decision, opened);
+    yield* this.end(round, opened);
+  }
+
+  protected *end(round: Extract<Round, { phase: 'decided' }>, opened: Opening): Task {
     yield* this.write([[`results/${round.id}`, opened.values.slice()]]);
-    const release = { decide: decision.hash, resultHash: opened.resultHash, liars: [...opened.liars] };
+    const release = { decide: round.decision.hash, resultHash: opened.resultHash, liars: [...opened.liars] };
     yield* this.append(this.leaf('release', release));
+  }
+
+  *#tryToOpen(
+    round: Extract<Round, { phase: 'decided' }>,
+    { gathered, failure }: ReturnType<RecipientProcess['gather']>,
+  ): Task<{ readonly opened: Opening | Rejection; readonly isFinal: boolean }> {
+    try {
+      if (gathered === null) throw failure;
+      return yield* this.#openGathered(round, gathered);
+    } catch (error) {
+      if (!FAILURES.isReplicas(error) || FAILURES.isDown(error)) throw error;
+      return { opened: reject('BLOB_LOST', 'no aggregator gives what was decided over'), isFinal: false };
+    }
   }
 
   *#openGathered(
@@ -159,24 +123,20 @@ export class RecipientProcess extends HolderProcess {
   ): Task<{ readonly opened: Opening | Rejection; readonly isFinal: boolean }> {
     const { decision } = round;
     const { kit } = this.founding;
-    const answers = yield* this.#fetchAnswers(decision);
+    const answers = yield* this.fetchAnswers(decision);
     const { parameters } = round.record;
     const engine = this.founding.engine(ringShape(parameters));
     const recordHash = recordHashOf(this.primitives, round.record);
     const context = { parameters, recordHash, engine, primitives: kit.primitives };
     const blocks = new Map(splitBlocks(context, sum));
     using roundKey = this.roundKey(round.record.announce);
-    const opened = openSum(kit.primitives, {
-      context,
-      round,
-      decision,
-      recipient: this.name,
-      roundKey,
-      correctionSum,
-      boxes,
-      answers,
-      block: (block) => blocks.get(block)!,
-    });
+    const block = (j: number): Uint8Array => blocks.get(j)!;
+    const input = { context, round, decision, recipient: this.name, roundKey, correctionSum, boxes, answers, block };
+    let opened = openSum(kit.primitives, input);
+    if (isRejection(opened) && (opened.rejected === 'KEY_DOES_NOT_FIT' || opened.rejected === 'SUM_MALFORMED')) {
+      const again = yield* this.addUpAgain(round, decision);
+      if (again !== null) opened = openSum(kit.primitives, { ...input, correctionSum: again });
+    }
     return { opened, isFinal: isRejection(opened) && isBeyondMending(opened, decision, boxes.size, answers.size) };
   }
 
