@@ -1,9 +1,7 @@
-import express, { type Express, type NextFunction, type Request, type Response } from 'express';
-import { rateLimit } from 'express-rate-limit';
-import helmet from 'helmet';
+import type { Express } from 'express';
 import type { SignedCheckpoint } from '../log/log-store.ts';
-import { StoreError } from '../store/errors.ts';
 import { sendProblem } from './problems.ts';
+import { endReadOnly, perMinute, readOnlyApp } from './read-only.ts';
 import { renderRoundsPage } from './rounds-page.ts';
 import { ROUNDS_CSS } from './rounds-style.ts';
 import type { RoundsView } from './rounds-view.ts';
@@ -28,7 +26,7 @@ export interface HttpOptions {
 const YEAR_SECONDS = 31_536_000;
 
 /**
- * The read-only HTTP surface of a coordinator: log, health, rounds. GET and HEAD only, no cookies, no body is ever read.
+ * The read-only HTTP surface of a coordinator: log, health, rounds.
  * Nothing here is trusted by anybody: readers verify signatures.
  *
  * | path | answer |
@@ -40,32 +38,8 @@ const YEAR_SECONDS = 31_536_000;
  */
 export function createHttpApp(options: HttpOptions): Express {
   const { log, rounds } = options;
-  const app = express();
-  app.disable('x-powered-by');
-  app.disable('etag');
   // No proxy is trusted: the address that is counted is the one that connected.
-  app.set('trust proxy', false);
-  app.use(
-    helmet({
-      contentSecurityPolicy: {
-        useDefaults: false,
-        directives: {
-          defaultSrc: ["'none'"],
-          styleSrc: ["'self'"],
-          imgSrc: ['data:'],
-          baseUri: ["'none'"],
-          formAction: ["'none'"],
-          frameAncestors: ["'none'"],
-        },
-      },
-      referrerPolicy: { policy: 'no-referrer' },
-    }),
-  );
-  app.use((request, response, next) => {
-    if (request.method === 'GET' || request.method === 'HEAD') return next();
-    response.set('Allow', 'GET, HEAD');
-    return sendProblem(response, 'METHOD_NOT_ALLOWED');
-  });
+  const app = readOnlyApp();
   app.get('/healthz', async (_request, response) => {
     try {
       await options.health?.();
@@ -76,17 +50,7 @@ export function createHttpApp(options: HttpOptions): Express {
     return void response.set('Cache-Control', 'no-store').type('text/plain').send('ok\n');
   });
   // After the health check, which a flood must not turn off.
-  app.use(
-    rateLimit({
-      windowMs: 60_000,
-      limit: options.requestsPerMinute ?? 6000,
-      standardHeaders: 'draft-8',
-      legacyHeaders: false,
-      // Forwarding headers are ignored on purpose; the library would warn about each.
-      validate: { xForwardedForHeader: false },
-      handler: (_request, response) => sendProblem(response, 'TOO_MANY_REQUESTS'),
-    }),
-  );
+  app.use(perMinute(options.requestsPerMinute ?? 6000));
   app.get('/checkpoint', async (_request, response) => {
     const note = await log.file('checkpoint');
     if (note === undefined) return sendProblem(response, 'NOT_FOUND');
@@ -105,12 +69,6 @@ export function createHttpApp(options: HttpOptions): Express {
   app.get('/rounds.css', (_request, response) => {
     response.set('Cache-Control', 'public, max-age=300').type('text/css; charset=utf-8').send(ROUNDS_CSS);
   });
-  app.use((_request, response) => sendProblem(response, 'NO_SUCH_RESOURCE'));
-  // Express tells an error handler by its four parameters.
-  app.use((error: unknown, _request: Request, response: Response, next: NextFunction) => {
-    if (response.headersSent) return next(error);
-    if (error instanceof URIError) return sendProblem(response, 'NO_SUCH_RESOURCE');
-    return sendProblem(response, error instanceof StoreError ? error.code : 'INTERNAL');
-  });
+  endReadOnly(app);
   return app;
 }

@@ -1,8 +1,9 @@
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
 export interface ListeningHttp extends AsyncDisposable {
-  /** `http://host:port`. */
+  /** `http://host:port`, or `https://`. */
   readonly url: string;
   readonly port: number;
 }
@@ -20,16 +21,32 @@ export function readableTargets(app: RequestListener): RequestListener {
   };
 }
 
+/** PEM texts of a certificate, with its chain, and its key. */
+export interface ServerCertificate {
+  readonly cert: string;
+  readonly key: string;
+}
+
 /**
- * Serves until disposed. Plain HTTP: what is served is public and signed, and TLS ends in front of it where wanted. Slow
- * and idle connections are cut.
+ * Serves until disposed. Plain HTTP where no certificate is given: for what is public and signed, or where TLS ends in
+ * front of it. Slow and idle connections are cut.
  *
  * @param port - 0 for any free one.
- * @throws the system's error when the address cannot be had (EADDRINUSE, EACCES).
+ * @param certificate - with it, TLS 1.3 only.
+ * @throws the system's error when the address cannot be had (EADDRINUSE, EACCES), OpenSSL's for a certificate.
  */
-export async function listenHttp(app: RequestListener, host: string, port: number): Promise<ListeningHttp> {
+export async function listenHttp(
+  app: RequestListener,
+  host: string,
+  port: number,
+  certificate: ServerCertificate | null = null,
+): Promise<ListeningHttp> {
   const timeouts = { headersTimeout: 10_000, requestTimeout: 15_000, keepAliveTimeout: 5_000 };
-  const server: Server = createServer({ ...timeouts, connectionsCheckingInterval: 2_000 }, readableTargets(app));
+  const options = { ...timeouts, connectionsCheckingInterval: 2_000 };
+  const server =
+    certificate === null
+      ? createServer(options, readableTargets(app))
+      : createTlsServer({ ...options, ...certificate, minVersion: 'TLSv1.3' }, readableTargets(app));
   server.maxHeadersCount = 64;
   server.maxConnections = 1024;
   await new Promise<void>((resolve, reject) => {
@@ -39,7 +56,7 @@ export async function listenHttp(app: RequestListener, host: string, port: numbe
   const address = server.address() as AddressInfo;
   const name = address.family === 'IPv6' ? `[${address.address}]` : address.address;
   return {
-    url: `http://${name}:${address.port}`,
+    url: `${certificate === null ? 'http' : 'https'}://${name}:${address.port}`,
     port: address.port,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();

@@ -2,7 +2,15 @@ import type { Response } from 'express';
 import type { StoreCode } from '../store/errors.ts';
 
 /** What this server itself refuses. */
-export type HttpCode = 'NO_SUCH_RESOURCE' | 'METHOD_NOT_ALLOWED' | 'TOO_MANY_REQUESTS' | 'NOT_READY' | 'INTERNAL';
+export type HttpCode =
+  | 'NO_SUCH_RESOURCE'
+  | 'METHOD_NOT_ALLOWED'
+  | 'TOO_MANY_REQUESTS'
+  | 'NOT_READY'
+  | 'INTERNAL'
+  | 'NO_VALID_TOKEN'
+  | 'OTHER_TERRITORY'
+  | 'BAD_QUERY';
 
 interface Problem {
   readonly status: number;
@@ -13,9 +21,12 @@ interface Problem {
 const PROBLEMS: Readonly<Record<StoreCode | HttpCode, Problem>> = {
   NO_SUCH_RESOURCE: { status: 404, title: 'There is nothing at this address' },
   METHOD_NOT_ALLOWED: { status: 405, title: 'Only GET and HEAD are served here' },
-  TOO_MANY_REQUESTS: { status: 429, title: 'Too many requests from this address' },
+  TOO_MANY_REQUESTS: { status: 429, title: 'Too many requests' },
   NOT_READY: { status: 503, title: 'Not ready' },
   INTERNAL: { status: 500, title: 'The server failed' },
+  NO_VALID_TOKEN: { status: 401, title: 'A valid token is needed: Authorization: Bearer vss_...' },
+  OTHER_TERRITORY: { status: 403, title: 'The token is not for this territory' },
+  BAD_QUERY: { status: 400, title: 'The query is not one that is understood' },
   NOT_FOUND: { status: 404, title: 'There is no such object' },
   CONFLICT: { status: 409, title: 'Another value is there' },
   CORRUPT: { status: 500, title: 'Stored bytes have changed' },
