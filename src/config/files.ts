@@ -3,6 +3,7 @@ import {
   existsSync,
   fchmodSync,
   fsyncSync,
+  ftruncateSync,
   openSync,
   readFileSync,
   renameSync,
@@ -41,6 +42,18 @@ export function syncFolder(path: string): void {
   const folder = openSync(path, 'r');
   fsyncSync(folder);
   closeSync(folder);
+}
+
+/** Overwrites a secret's file with zeros and empties it, durably; unlinking is the caller's. */
+export function overwriteFile(path: string): void {
+  const file = openSync(path, 'r+');
+  try {
+    writeSync(file, Buffer.alloc(statSync(path).size));
+    fsyncSync(file);
+    ftruncateSync(file, 0);
+  } finally {
+    closeSync(file);
+  }
 }
 
 /**

@@ -37,6 +37,8 @@ export const ACCESS = {
   '/veilsum.v1.ModelService/Put': ['recipient'],
   '/veilsum.v1.ModelService/Get': ['node', 'recipient'],
   '/veilsum.v1.ResultService/Fetch': ['self'],
+  '/veilsum.v1.MatchingService/GetKey': ['node'],
+  '/veilsum.v1.MatchingService/Evaluate': ['node'],
   '/veilsum.v1.PartyService/Status': PARTIES,
 } as const satisfies Record<RpcPath, readonly Caller[]>;
 

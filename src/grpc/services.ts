@@ -1,6 +1,7 @@
 import { AggregationServiceService } from '../../proto/gen/veilsum/v1/aggregation.ts';
 import { EnrolmentServiceService } from '../../proto/gen/veilsum/v1/enrolment.ts';
 import { LogServiceService } from '../../proto/gen/veilsum/v1/log.ts';
+import { MatchingServiceService } from '../../proto/gen/veilsum/v1/matching.ts';
 import { ModelServiceService } from '../../proto/gen/veilsum/v1/model.ts';
 import { PartyServiceService } from '../../proto/gen/veilsum/v1/party.ts';
 import { QuorumServiceService } from '../../proto/gen/veilsum/v1/quorum.ts';
@@ -94,6 +95,7 @@ export const ModelService = {
   get: downloading(ModelServiceService.get),
 };
 export const ResultService = { fetch: downloading(ResultServiceService.fetch) };
+export const MatchingService = strictService(MatchingServiceService);
 export const PartyService = strictService(PartyServiceService);
 
 /** Every service of the protocol. */
@@ -106,6 +108,7 @@ export const SERVICES = {
   QuorumService,
   ModelService,
   ResultService,
+  MatchingService,
   PartyService,
 } as const satisfies Record<string, Service>;
 

@@ -4,9 +4,11 @@ import { SecretBytes } from '../../crypto/secret.ts';
 import { type Answer, checkBox, type MemberDuty, makeAnswer, memberDuties } from '../../protocols/member.ts';
 import type { Attempt, Decision, Round } from '../../protocols/transcript.ts';
 import { QuorumService } from '../grpc/services.ts';
+import { DEFAULT_BUDGET } from '../matching/holder.ts';
 import { firstPossible } from './duty-loop.ts';
 import { askReplicas, fetchBox, REPLICA_MS } from './fetch.ts';
 import type { LogReader } from './log-reader.ts';
+import { matching } from './matching.ts';
 import { decodeParts, encodeParts } from './parts.ts';
 import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
 import type { Running } from './running.ts';
@@ -88,8 +90,12 @@ async function answer(
   );
 }
 
-/** Runs a quorum member: round keys, boxes, ready, answers; and it witnesses the log. */
-export async function runMember(folder: string, listen?: string): Promise<Running> {
+/**
+ * Runs a quorum member: round keys, boxes, ready, answers; it witnesses the log, and holds a part of the matching key.
+ *
+ * @param matchingBudget - names per organisation that it evaluates under its matching key; 0 for none.
+ */
+export async function runMember(folder: string, listen?: string, matchingBudget = DEFAULT_BUDGET): Promise<Running> {
   const party = await openParty(folder, undefined, listen);
   // Seeds of the attempt that this process found ready, so that answering does not fetch and open the boxes again.
   const opened = new Map<string, Seeds>();
@@ -124,7 +130,7 @@ export async function runMember(folder: string, listen?: string): Promise<Runnin
     }
     done.add(dutyKey(duty)); // its leaf is in the log, but not yet in a cosigned head
   };
-  const { address, stop } = await runDuties(party, [witnessing(party)], act);
+  const { address, stop } = await runDuties(party, [witnessing(party), matching(party, matchingBudget)], act);
   return { address, stop };
 }
 

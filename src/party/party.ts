@@ -13,6 +13,7 @@ import { type Endpoint, splitAddress } from '../config/federation.ts';
 import { Connection } from '../grpc/connection.ts';
 import { ENROLMENT_LAYER } from '../grpc/enrolment-status.ts';
 import { type Implementation, implement } from '../grpc/handlers.ts';
+import { MATCHING_LAYER } from '../grpc/matching-status.ts';
 import { type RunningServer, startServer } from '../grpc/server.ts';
 import { LogService, PartyService } from '../grpc/services.ts';
 import { STORE_LAYER } from '../grpc/store-status.ts';
@@ -134,7 +135,7 @@ export async function serve(
     ...splitAddress(party.listen),
     tls: party.folder.tls,
     services: [...services, status],
-    layers: [STORE_LAYER, ENROLMENT_LAYER],
+    layers: [STORE_LAYER, ENROLMENT_LAYER, MATCHING_LAYER],
     isRevoked: (peer) => isBarred(seen(), peer),
     onFault: (path, error) =>
       party.say('fault', { path, error: error instanceof Error ? `${error.name}: ${error.message}` : 'unknown' }),

@@ -1,19 +1,7 @@
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { SecretBytes } from '../../crypto/secret.ts';
-import { syncFolder, writeDurably } from '../config/files.ts';
+import { overwriteFile, syncFolder, writeDurably } from '../config/files.ts';
 
 /**
  * Secrets of running rounds, in files that must stay outside backups: one folder per round, mode 0600. `forget`
@@ -79,15 +67,7 @@ export class RoundFiles {
   forget(round: string): void {
     const folder = join(this.#folder, round);
     if (!this.#held.has(round)) return;
-    for (const name of readdirSync(folder)) {
-      const path = join(folder, name);
-      const bytes = statSync(path).size;
-      const file = openSync(path, 'r+');
-      writeSync(file, Buffer.alloc(bytes));
-      fsyncSync(file);
-      ftruncateSync(file, 0);
-      closeSync(file);
-    }
+    for (const name of readdirSync(folder)) overwriteFile(join(folder, name));
     rmSync(folder, { recursive: true });
     this.#held.delete(round);
   }

@@ -33,7 +33,18 @@ describe('proto/', () => {
   });
 
   it('every byte and text field says how long it is, every number what it counts', () => {
-    const files = ['aggregation', 'enrolment', 'log', 'model', 'party', 'quorum', 'result', 'round', 'witness'];
+    const files = [
+      'aggregation',
+      'enrolment',
+      'log',
+      'matching',
+      'model',
+      'party',
+      'quorum',
+      'result',
+      'round',
+      'witness',
+    ];
     let fields = 0;
     for (const file of files) {
       const text = readFileSync(`${root}/proto/veilsum/v1/${file}.proto`, 'utf8');
