@@ -1,4 +1,5 @@
 import type { Variance } from '../crypto/gaussian-table.ts';
+import { ceilDivide, type Rho } from './sampled-charge.ts';
 
 /**
  * Privacy accounting in zero-concentrated differential privacy (zCDP; Bun, Steinke 2016, ia.cr/2016/816): rho adds up over
@@ -31,14 +32,14 @@ export class AccountingError extends RangeError {
 const FRACTION = 2n ** 60n;
 
 /**
- * Charge of one release in units of 1e-9 of rho, rounded up.
+ * zCDP of one release.
  *
  * One discrete Gaussian: rho = sensitivity^2 / (2 sigma^2) (Canonne, Kamath, Steinke, arXiv 2004.00010, Theorem 4 and
  * its form for vectors). A sum of them is not quite one; see `sumExcess`.
  *
  * @throws AccountingError BAD_RELEASE for numbers that make no release, or a part with sigma below 1/2.
  */
-export function chargeRhoNano(release: Release): bigint {
+export function rhoOf(release: Release): Rho {
   const { sensitivity2, variance, parts, coordinates } = release;
   const { sigma2Numerator: numerator, sigma2Denominator: denominator } = variance;
   if (sensitivity2 < 0n || numerator <= 0n || denominator <= 0n || 4n * numerator < denominator) {
@@ -48,10 +49,15 @@ export function chargeRhoNano(release: Release): bigint {
     throw new AccountingError('BAD_RELEASE', 'a release has at least one part and one coordinate');
   }
   const excess = ceilFixed(sumExcess(Number(numerator) / Number(denominator), parts) * coordinates);
-  // One fraction, rounded once: sensitivity^2 / (2 parts sigma^2) + excess.
+  // One fraction, for its user to round once: sensitivity^2 / (2 parts sigma^2) + excess.
   const below = 2n * BigInt(parts) * numerator;
-  const above = sensitivity2 * denominator * FRACTION + excess * below;
-  return ceilDivide(1_000_000_000n * above, below * FRACTION);
+  return { numerator: sensitivity2 * denominator * FRACTION + excess * below, denominator: below * FRACTION };
+}
+
+/** Charge of one release in units of 1e-9 of rho, rounded up. @throws AccountingError as `rhoOf`. */
+export function chargeRhoNano(release: Release): bigint {
+  const { numerator, denominator } = rhoOf(release);
+  return ceilDivide(1_000_000_000n * numerator, denominator);
 }
 
 /**
@@ -112,14 +118,42 @@ export function rhoOfEpsilon(epsilon: number, delta: number): number {
   return bisect(0, epsilon + 1, (rho) => deltaOfRho(rho, epsilon) <= delta).below;
 }
 
-/** Budget of a whole job in the ledger's units, rounded down. */
-export function budgetRhoNano(epsilon: number, delta: number): bigint {
-  return BigInt(Math.floor(rhoOfEpsilon(epsilon, delta) * 1e9));
+/**
+ * What (order, D)-Renyi privacy costs in epsilon beyond D: ln(1 - 1/order) - (ln delta + ln order) / (order - 1) (Canonne,
+ * Kamath, Steinke, Proposition 12). Negative for large deltas.
+ */
+export function conversionCost(order: number, delta: number): number {
+  return Math.log1p(-1 / order) - (Math.log(delta) + Math.log(order)) / (order - 1);
+}
+
+/**
+ * Budget of a whole job in the ledger's units, rounded down: zCDP, or, where the log counts at one Renyi order, the
+ * divergence of that order over the order.
+ *
+ * @throws AccountingError BAD_BUDGET where the order leaves nothing of this epsilon.
+ */
+export function budgetRhoNano(epsilon: number, delta: number, order?: number): bigint {
+  if (order === undefined) return BigInt(Math.floor(rhoOfEpsilon(epsilon, delta) * 1e9));
+  requireDelta(delta);
+  const rho = (epsilon - conversionCost(order, delta)) / order;
+  if (!(rho > 0)) throw new AccountingError('BAD_BUDGET', `at Renyi order ${order} nothing is left of this epsilon`);
+  return BigInt(Math.floor(rho * 1e9));
 }
 
 /** What has been spent, said as epsilon: at least the true one. */
-export function epsilonOfRhoNano(rhoNano: bigint, delta: number): number {
-  return epsilonOfRho((Number(rhoNano) / 1e9) * (1 + 1e-15), delta);
+export function epsilonOfRhoNano(rhoNano: bigint, delta: number, order?: number): number {
+  const rho = (Number(rhoNano) / 1e9) * (1 + 1e-15);
+  if (order === undefined || rho === 0) return epsilonOfRho(rho, delta);
+  requireDelta(delta);
+  return Math.max(0, order * rho + conversionCost(order, delta));
+}
+
+/** The same at a log's own delta and order. */
+export function epsilonInLog(
+  budget: { readonly deltaExponent: number; readonly renyiOrder?: number | undefined },
+  rhoNano: number,
+): number {
+  return epsilonOfRhoNano(BigInt(rhoNano), 10 ** -budget.deltaExponent, budget.renyiOrder);
 }
 
 function requireDelta(delta: number): void {
@@ -135,10 +169,6 @@ export function bisect(low: number, high: number, holds: (x: number) => boolean)
     if (holds(middle)) below = middle;
     else above = middle;
   }
-}
-
-function ceilDivide(numerator: bigint, denominator: bigint): bigint {
-  return (numerator + denominator - 1n) / denominator;
 }
 
 /** A non-negative double in units of 1 / FRACTION, rounded up. */

@@ -16,6 +16,7 @@ import {
   signatureField,
 } from './fields.ts';
 import { recordField } from './record.ts';
+import { LEAST_ORDER, MOST_ORDER } from './sampled-charge.ts';
 
 /** Largest leaf, in bytes: a C2SP entry bundle prefixes each with two bytes of length. */
 export const MAX_LEAF_BYTES = 65_535;
@@ -66,6 +67,8 @@ const genesis = z.strictObject({
     epsilonMicro: countField,
     /** delta = 10^-deltaExponent */
     deltaExponent: z.int().min(1).max(30),
+    /** Where it is given the budget is of the Renyi divergence of this order over the order, and records may be drawn. */
+    renyiOrder: z.int().min(LEAST_ORDER).max(MOST_ORDER).optional(),
   }),
   approvals: z.literal('none'),
 });

@@ -9,7 +9,10 @@ import { chargeOfTask, type Task } from './task.ts';
 /** What genesis fixes for good about every round. */
 export type Foundations = Pick<Body<'genesis'>, 'minimums' | 'budget'>;
 
-type Terms = Pick<RoundRecord, 'unit' | 'minOrganisations' | 'noise' | 'sensitivity2' | 'clipMicro' | 'scale'> & {
+type Terms = Pick<
+  RoundRecord,
+  'unit' | 'minOrganisations' | 'noise' | 'sensitivity2' | 'sampling' | 'clipMicro' | 'scale'
+> & {
   readonly charge: RoundRecord['charge'];
   readonly parameters: Pick<RoundRecord['parameters'], 'minCohort' | 'minHonest' | 'dimension'>;
 };
@@ -29,12 +32,26 @@ export function checkMinimums({ minimums, budget }: Foundations, terms: Terms): 
   }
   if (terms.noise.sigma2Numerator === '0' || terms.noise.sigma2Denominator === '0')
     return reject('BELOW_MINIMUM', 'a round without noise cannot be opened');
+  const sampling = checkSampling(budget, terms);
+  if (sampling !== null) return sampling;
   // Clipped to C and scaled, one unit can move a sum by C * scale steps; rounding only adds to that.
   if (BigInt(terms.sensitivity2) * 10n ** 12n < (BigInt(terms.clipMicro) * BigInt(terms.scale)) ** 2n)
     return reject('CHARGE_MISMATCH', 'the sensitivity is below what clip and scale allow');
   if (orNull(() => chargeOf(terms)) !== terms.charge.rhoNano)
     return reject('CHARGE_MISMATCH', 'the charge is not what the noise costs');
   return null;
+}
+
+/** What is drawn is records, and charges of drawn rounds add up at one order only. */
+function checkSampling(budget: Foundations['budget'], { sampling, unit }: Terms): Rejection | null {
+  if (sampling === undefined) return null;
+  if (unit !== 'record')
+    return reject('CHARGE_MISMATCH', 'only records are drawn: a round over nodes takes all of them');
+  if (budget.renyiOrder === undefined)
+    return reject('CHARGE_MISMATCH', 'the federation was founded without a Renyi order, so it takes all records');
+  if (budget.renyiOrder === sampling.order) return null;
+  const why = `the federation counts at Renyi order ${budget.renyiOrder}, the task at ${sampling.order}`;
+  return reject('CHARGE_MISMATCH', why);
 }
 
 /**

@@ -3,8 +3,9 @@ import { DOMAIN } from '../crypto/domain.ts';
 import { canonicalBytes, fromHex, type Json, toHex } from '../crypto/encoding.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { hashWithLabel } from '../crypto/signature.ts';
-import { chargeRhoNano } from './accountant.ts';
+import { chargeRhoNano, type Release, rhoOf } from './accountant.ts';
 import { bigField, countField, hashField, labelField, nameField } from './fields.ts';
+import { LEAST_ORDER, MOST_ORDER, sampledChargeNano, WHOLE_RATE_MICRO } from './sampled-charge.ts';
 
 /** Payload parameters, as `deriveParameters` gives them; everybody derives them again and compares. */
 const parametersField = z.strictObject({
@@ -32,13 +33,24 @@ const parametersField = z.strictObject({
 /** A quorum member or recipient of a round, and the leaf that logged its key for this round. */
 const keyHolder = z.strictObject({ name: nameField, roundKey: hashField });
 
+/** How records are drawn, and the order that the round is charged at: genesis's. */
+export const samplingField = z.strictObject({
+  rateMicro: z
+    .int()
+    .min(1)
+    .max(WHOLE_RATE_MICRO - 1),
+  order: z.int().min(LEAST_ORDER).max(MOST_ORDER),
+});
+
 /**
  * What a round is. Its hash is the round's id: whatever is not in here cannot be argued about later.
  *
  * `noise`: variance of the discrete Gaussian that each node adds, a fraction, in squared quantisation steps.
  * `sensitivity2`: squared L2 sensitivity of one unit after rounding, in the same steps. `scale`: quantisation steps per
  * 1.0 of the update, an integer, so that everybody divides alike.
- * `charge.rhoNano`: zCDP cost in units of 1e-9, derived from the three above and checked by everybody.
+ * `sampling`: every node draws each of its records with this rate, anew and in secret; absent: all records take part.
+ * `charge.rhoNano`: cost in units of 1e-9, derived from all of these and checked by everybody: zCDP, and where records are
+ * drawn the Renyi divergence of the log's order over that order.
  */
 export const recordField = z.strictObject({
   version: z.literal(1),
@@ -59,6 +71,7 @@ export const recordField = z.strictObject({
   minOrganisations: z.int().min(1).max(1024),
   noise: z.strictObject({ sigma2Numerator: bigField, sigma2Denominator: bigField }),
   sensitivity2: bigField,
+  sampling: samplingField.optional(),
   clipMicro: z.int().min(1),
   scale: z.int().min(1),
   charge: z.strictObject({ rhoNano: countField }),
@@ -82,22 +95,28 @@ export function recordHashOf(p: Primitives, record: RoundRecord): Uint8Array {
   return fromHex(roundIdOf(p, record), 32);
 }
 
-type ChargedFields = Pick<RoundRecord, 'noise' | 'sensitivity2'> & {
+export type ChargedFields = Pick<RoundRecord, 'noise' | 'sensitivity2' | 'sampling'> & {
   readonly parameters: { readonly minHonest: number; readonly dimension: number };
 };
 
 /**
- * zCDP cost of one opened sum in units of 1e-9, rounded up: what the noise of `minHonest` nodes alone gives.
+ * Cost of one opened sum in units of 1e-9, rounded up: what the noise of `minHonest` nodes alone gives.
  *
  * @throws AccountingError BAD_RELEASE for noise that carries no guarantee.
  */
-export function chargeOf({ noise, sensitivity2, parameters }: ChargedFields): number {
+export function chargeOf(fields: ChargedFields): number {
+  const release = releaseOf(fields);
+  return Number(
+    fields.sampling === undefined ? chargeRhoNano(release) : sampledChargeNano(rhoOf(release), fields.sampling),
+  );
+}
+
+/** What a record or a task releases, as the accountant takes it. */
+export function releaseOf({ noise, sensitivity2, parameters }: ChargedFields): Release {
   const variance = {
     sigma2Numerator: BigInt(noise.sigma2Numerator),
     sigma2Denominator: BigInt(noise.sigma2Denominator),
   };
   const { minHonest, dimension } = parameters;
-  return Number(
-    chargeRhoNano({ sensitivity2: BigInt(sensitivity2), variance, parts: minHonest, coordinates: dimension }),
-  );
+  return { sensitivity2: BigInt(sensitivity2), variance, parts: minHonest, coordinates: dimension };
 }

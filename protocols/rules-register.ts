@@ -3,7 +3,7 @@ import { canonicalBytes, fromBase64, type Json, toHex } from '../crypto/encoding
 import { isSealingKey } from '../crypto/hpke.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { hashWithLabel, verify } from '../crypto/signature.ts';
-import { AccountingError, epsilonOfRhoNano } from './accountant.ts';
+import { AccountingError, epsilonInLog } from './accountant.ts';
 import { type Rejection, reject } from './errors.ts';
 import type { Body } from './leaves.ts';
 import { newLedger } from './ledger.ts';
@@ -74,9 +74,9 @@ function keysOf({ key, kemKey, tlsKeySha256 }: Pick<Party, 'key' | 'kemKey' | 't
 }
 
 /** People read epsilon, the ledger counts rho: the two must say the same. Rounding aside, 1e-6 of it. */
-function isBudgetHonest({ rhoNano, epsilonMicro, deltaExponent }: Body<'genesis'>['budget']): boolean {
+function isBudgetHonest(budget: Body<'genesis'>['budget']): boolean {
   try {
-    return epsilonOfRhoNano(BigInt(rhoNano), 10 ** -deltaExponent) <= (epsilonMicro / 1e6) * (1 + 1e-6);
+    return epsilonInLog(budget, budget.rhoNano) <= (budget.epsilonMicro / 1e6) * (1 + 1e-6);
   } catch (error) {
     if (error instanceof AccountingError) return false;
     throw error;

@@ -24,6 +24,8 @@ export function fitsTask(record: RoundRecord, task: Task): Rejection | null {
     ['noise', record.noise.sigma2Numerator, task.noise.sigma2Numerator],
     ['noise', record.noise.sigma2Denominator, task.noise.sigma2Denominator],
     ['sensitivity2', record.sensitivity2, task.sensitivity2],
+    ['sampling', record.sampling?.rateMicro, task.sampling?.rateMicro],
+    ['sampling', record.sampling?.order, task.sampling?.order],
     ['clipMicro', record.clipMicro, task.clipMicro],
     ['scale', record.scale, task.scale],
     ['maxAttempts', record.maxAttempts, task.maxAttempts],

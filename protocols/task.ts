@@ -5,7 +5,7 @@ import { deriveParameters } from '../crypto/params.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { hashWithLabel } from '../crypto/signature.ts';
 import { bigField, labelField, nameField } from './fields.ts';
-import { chargeOf, type RoundRecord } from './record.ts';
+import { chargeOf, type RoundRecord, samplingField } from './record.ts';
 import { nextRetryOf } from './retry.ts';
 import type { Announce, ModelEntry, Transcript } from './transcript.ts';
 
@@ -33,6 +33,8 @@ export const taskField = z.strictObject({
   noise: z.strictObject({ sigma2Numerator: bigField, sigma2Denominator: bigField }),
   /** Squared L2 sensitivity of one unit, in squared quantisation steps. */
   sensitivity2: bigField,
+  /** Each round is over records that nodes draw with this rate; absent: over all of them. Unit record only. */
+  sampling: samplingField.optional(),
   /** L2 clip in units of 1e-6. */
   clipMicro: z.int().min(1),
   /** Quantisation steps per 1.0. */
@@ -53,9 +55,9 @@ export function taskHashOf(p: Primitives, task: Task): string {
   return toHex(hashWithLabel(p, DOMAIN.taskHash, canonicalBytes(task as unknown as Json)));
 }
 
-/** zCDP cost of one round of a task, in units of 1e-9: shown before anything is opened. */
+/** Cost of one round of a task, in units of 1e-9: shown before anything is opened. */
 export function chargeOfTask(task: Task): number {
-  return chargeOf({ noise: task.noise, sensitivity2: task.sensitivity2, parameters: task });
+  return chargeOf({ ...task, parameters: task });
 }
 
 /**
@@ -105,6 +107,7 @@ export function recordOf(
     minOrganisations: task.minOrganisations,
     noise: task.noise,
     sensitivity2: task.sensitivity2,
+    ...(task.sampling === undefined ? {} : { sampling: task.sampling }),
     clipMicro: task.clipMicro,
     scale: task.scale,
     charge: { rhoNano: chargeOfTask(task) },

@@ -94,7 +94,7 @@ export function genesisLines({ minimums, threshold, members, cosigning, budget }
   return [
     `quorum ${threshold} of ${members.length}; ${cosigning.needed} of ${cosigning.witnesses} cosign, ${cosigning.faulty} may be corrupt`,
     `at least ${minimums.cohort} nodes of ${minimums.organisations} organisations, ${minimums.honest} of them honest`,
-    `budget rho ${rho(budget.rhoNano)} per ${budget.unit}: epsilon ${budget.epsilonMicro / 1e6} at delta 1e-${budget.deltaExponent}`,
+    `budget rho ${rho(budget.rhoNano)} per ${budget.unit}: epsilon ${budget.epsilonMicro / 1e6} at delta 1e-${budget.deltaExponent}${budget.renyiOrder === undefined ? '' : ` (rho: Renyi divergence of order ${budget.renyiOrder}, over it)`}`,
   ];
 }
 

@@ -1,4 +1,4 @@
-import { epsilonOfRhoNano } from '../../protocols/accountant.ts';
+import { epsilonInLog } from '../../protocols/accountant.ts';
 import type { AuditResult } from '../../protocols/audit.ts';
 import type { BlobAudit, RoundBlobs } from '../../protocols/audit-blobs.ts';
 import type { RoundSummary } from '../../protocols/audit-rounds.ts';
@@ -79,7 +79,7 @@ export function epsilons({ log }: Report): Map<string, RoundEpsilon> {
   if (budget === undefined) return new Map();
   const known = new Map<number, number>();
   const epsilon = (rhoNano: number): number => {
-    const value = known.get(rhoNano) ?? epsilonOfRhoNano(BigInt(rhoNano), 10 ** -budget.deltaExponent);
+    const value = known.get(rhoNano) ?? epsilonInLog(budget, rhoNano);
     known.set(rhoNano, value);
     return value;
   };

@@ -30,6 +30,7 @@ export const initSettings = z.strictObject({
   unit: z.enum(['record', 'node']).default('record'),
   epsilon: z.number().positive().default(8),
   delta: z.number().positive().max(0.1).default(1e-5),
+  renyiOrder: z.int().optional(),
 });
 export type InitSettings = z.infer<typeof initSettings>;
 
@@ -48,7 +49,7 @@ export async function foundFromCards(
   if (existsSync(join(folder, 'root.key'))) {
     throw new CliError('FILE_EXISTS', `${folder} has founded a federation already: choose another --dir`);
   }
-  const { origin, minCohort, minOrganisations, minHonest, unit, epsilon, delta } = settings;
+  const { origin, minCohort, minOrganisations, minHonest, unit, epsilon, delta, renyiOrder } = settings;
   const coordinator = cardOf(settings.coordinator, 'coordinator');
   const [aggregators, members, witnesses] = (['aggregator', 'member', 'witness'] as const).map((role) =>
     settings[role].map((path) => cardOf(path, role)),
@@ -59,7 +60,7 @@ export async function foundFromCards(
     ...{ origin, coordinator, aggregators, members, witnesses, outsideWitnesses, threshold },
     faulty: settings.faulty ?? threshold - 1,
     minimums: { cohort: minCohort, organisations: minOrganisations, honest: minHonest },
-    budget: { unit, ...budgetFor(epsilon, delta) },
+    budget: { unit, ...budgetFor(epsilon, delta, renyiOrder) },
   };
   const now = new Date();
   const federation = await foundFederation(nodePrimitives, systemRng, folder, foundation, now);

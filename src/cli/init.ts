@@ -45,6 +45,9 @@ export function initCommand(): Command {
     )
     .addOption(numberOption('--epsilon <e>', 'the whole budget of the log; default 8'))
     .addOption(numberOption('--delta <d>', 'a power of ten; default 1e-5'))
+    .addOption(
+      numberOption('--renyi-order <a>', "for rounds over drawn records: as 'veilsum task new --sample-rate' prints"),
+    )
     .option('--local', 'all parties on this machine, for trying out')
     .addOption(numberOption('--nodes <n>', 'with --local and --dimension: how many; default 4'))
     .addOption(

@@ -29,7 +29,7 @@ const COMMENTS: Readonly<Record<keyof SitePolicy, string>> = {
 
 /** What a budget means to people. */
 function epsilonWords(rhoNano: number, { budget }: Body<'genesis'>, task: Task): string {
-  const epsilon = epsilonText(epsilonOf(rhoNano, budget.deltaExponent));
+  const epsilon = epsilonText(epsilonOf(rhoNano, budget.deltaExponent, budget.renyiOrder));
   const rounds = Math.floor(rhoNano / chargeOfTask(task));
   return `: here epsilon ${epsilon} at delta 1e-${budget.deltaExponent} per ${budget.unit}, ${rounds} rounds of ${task.task}`;
 }

@@ -26,6 +26,8 @@ export interface TaskFlags {
   readonly model?: 'logistic' | 'mlp';
   readonly unit?: 'record' | 'node';
   readonly dimension?: number;
+  readonly sampleRate?: number;
+  readonly renyiOrder?: number;
   readonly clip?: number;
   readonly rounds?: number;
   readonly epsilon?: number;
@@ -68,7 +70,17 @@ export function taskOf(flags: Omit<TaskFlags, 'out' | 'dir'>): MadeTask {
     ...given({ task, rounds, epsilon, delta, minCohort, minHonest, minOrganisations, uploadMs, confirmMs, checkSums }),
   };
   if (dataset === undefined) return makeUpdatesTask({ ...common, dimension: dimension!, clip: clip ?? 1 });
-  return makeTask({ ...common, dataset, ...given({ model: flags.model, unit: flags.unit, clip }) });
+  return makeTask({
+    ...common,
+    dataset,
+    ...given({
+      model: flags.model,
+      unit: flags.unit,
+      clip,
+      sampleRate: flags.sampleRate,
+      renyiOrder: flags.renyiOrder,
+    }),
+  });
 }
 
 /** The genesis of a folder's federation. @throws ConfigError where there is none. */
@@ -99,6 +111,7 @@ function sizeOfQuorum({ members, threshold }: Body<'genesis'>): QuorumSize {
 function foundingFlags({ task, budget }: MadeTask): string {
   return [
     `--unit ${task.unit} --epsilon ${budget.epsilonMicro / 1e6} --delta 1e-${budget.deltaExponent}`,
+    ...(budget.renyiOrder === undefined ? [] : [`--renyi-order ${budget.renyiOrder}`]),
     `--min-cohort ${task.minCohort} --min-honest ${task.minHonest} --min-organisations ${task.minOrganisations}`,
   ].join(' ');
 }
@@ -111,7 +124,8 @@ export async function writeTask(flags: TaskFlags, print: (line: string) => void)
     );
   const genesis = flags.dir === undefined ? null : foundationOf(flags.dir);
   const quorum = genesis === null ? {} : sizeOfQuorum(genesis);
-  const made = taskOf({ ...flags, ...quorum });
+  const renyiOrder = flags.sampleRate === undefined ? undefined : genesis?.budget.renyiOrder;
+  const made = taskOf({ ...flags, ...quorum, ...(renyiOrder === undefined ? {} : { renyiOrder }) });
   const { rounds, epsilon, budget, task } = made;
   if (genesis !== null) requireFit(genesis, task);
   writeDurably(flags.out, `${JSON.stringify(task, null, 2)}\n`);

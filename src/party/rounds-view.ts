@@ -1,4 +1,4 @@
-import { epsilonOfRhoNano } from '../../protocols/accountant.ts';
+import { epsilonInLog } from '../../protocols/accountant.ts';
 import type { Round, Transcript } from '../../protocols/transcript.ts';
 import type { RoundRow, RoundState, RoundsView } from '../http/rounds-view.ts';
 import type { LogKeeper } from './log-keeper.ts';
@@ -18,7 +18,7 @@ function stateOf(round: Round): RoundState {
   }
 }
 
-function rowOf(round: Round, delta: number): RoundRow {
+function rowOf(t: Transcript, round: Round): RoundRow {
   const charged =
     round.phase === 'decided' || round.phase === 'released' || (round.phase === 'aborted' && round.decision !== null);
   return {
@@ -31,20 +31,19 @@ function rowOf(round: Round, delta: number): RoundRow {
     cohort: round.attempts.at(-1)?.cohort.length ?? 0,
     minCohort: round.record.parameters.minCohort,
     attempts: round.attempts.length,
-    epsilon: charged ? epsilonOfRhoNano(BigInt(round.record.charge.rhoNano), delta) : null,
+    epsilon: charged ? epsilonAtLog(t, round.record.charge.rhoNano) : null,
     bytes: round.uploads.size * round.record.parameters.payloadBytes,
   };
 }
 
-/** The budget's delta, at which charges are shown as epsilon. */
-export function deltaOf(t: Transcript): number {
-  return 10 ** -(t.genesis?.budget.deltaExponent ?? 5);
+/** A sum of charges as epsilon, at the log's delta and order. */
+export function epsilonAtLog(t: Transcript, rhoNano: number): number {
+  return epsilonInLog(t.genesis?.budget ?? { deltaExponent: 5 }, rhoNano);
 }
 
 /** Every round of a log, newest first. */
 export function roundRows(t: Transcript): RoundRow[] {
-  const delta = deltaOf(t);
-  return [...t.rounds.values()].reverse().map((round) => rowOf(round, delta));
+  return [...t.rounds.values()].reverse().map((round) => rowOf(t, round));
 }
 
 /** The rounds of the log for the read-only page. */

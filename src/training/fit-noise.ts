@@ -1,7 +1,9 @@
 import { CryptoError } from '../../crypto/errors.ts';
 import { ceilLog2 } from '../../crypto/params.ts';
 import { deriveQuantiser, type Quantiser } from '../../crypto/quantise.ts';
-import { AccountingError, chargeRhoNano } from '../../protocols/accountant.ts';
+import { AccountingError } from '../../protocols/accountant.ts';
+import { chargeOf } from '../../protocols/record.ts';
+import type { Sampling } from '../../protocols/sampled-charge.ts';
 import type { Task } from '../../protocols/task.ts';
 import { type Budget, DELTA_RESERVE } from './budget.ts';
 import { TrainingError } from './errors.ts';
@@ -18,6 +20,8 @@ export interface NoiseRequest {
   readonly nodesMax: number;
   /** Rounds that the budget has to last for. */
   readonly rounds: number;
+  /** Where records are drawn: at the budget's order. */
+  readonly sampling?: Sampling | undefined;
 }
 
 /** Rounding may raise the squared sensitivity by this factor, so the noise by 2.5 percent. */
@@ -26,6 +30,7 @@ const ROUNDING = 1.05;
 const BITS_MAX = 28;
 const SLOT_BITS_MAX = 32;
 const SCALE_LOG_MAX = 24;
+const LEAST_VARIANCE = 16n;
 
 /**
  * Scale, sensitivity, noise and bits of a task.
@@ -56,14 +61,14 @@ export function fitNoise(request: NoiseRequest, budget: Budget): Quantiser {
 
 /** Null where the format cannot hold the values. */
 function fitAt(request: NoiseRequest, budget: Budget, scale: number): Quantiser | null {
-  const { unit, dimension, clip, recordsMax, minHonest, rounds } = request;
+  const { unit, dimension, clip, recordsMax } = request;
   const derive = (variance: bigint): Quantiser => {
     const noise = { sigma2Numerator: variance, sigma2Denominator: 1n };
     return deriveQuantiser({ unit, dimension, clip, scale, recordsMax, variance: noise });
   };
   try {
     const { sensitivity2 } = derive(1n);
-    return derive(leastVariance(sensitivity2, { dimension, minHonest, rounds }, budget));
+    return derive(leastVariance(sensitivity2, request, budget));
   } catch (error) {
     if (error instanceof CryptoError && error.code === 'OUT_OF_RANGE') return null;
     if (error instanceof CryptoError || error instanceof AccountingError) {
@@ -73,25 +78,39 @@ function fitAt(request: NoiseRequest, budget: Budget, scale: number): Quantiser 
   }
 }
 
-type Spread = Pick<NoiseRequest, 'dimension' | 'minHonest' | 'rounds'>;
+type Spread = Pick<NoiseRequest, 'dimension' | 'minHonest' | 'rounds' | 'sampling'>;
 
 /** Least integer sigma^2 of one node such that one charge is at most the rounds' equal share of the budget. */
-function leastVariance(sensitivity2: bigint, { dimension, minHonest, rounds }: Spread, budget: Budget): bigint {
+function leastVariance(sensitivity2: bigint, spread: Spread, budget: Budget): bigint {
+  const { minHonest, rounds, dimension, sampling } = spread;
   if (!Number.isSafeInteger(rounds) || rounds < 1)
     throw new TrainingError('BAD_BUDGET', 'a job has at least one round');
   const share = BigInt(budget.rhoNano) / BigInt(rounds);
   if (share < 1n) throw new TrainingError('BAD_BUDGET', `the budget is too small for ${rounds} rounds`);
+  const fits = (variance: bigint): boolean => {
+    const noise = { sigma2Numerator: String(variance), sigma2Denominator: '1' };
+    const terms = { noise, sensitivity2: String(sensitivity2), sampling, parameters: { minHonest, dimension } };
+    return BigInt(chargeOf(terms)) <= share;
+  };
   const below = 2n * BigInt(minHonest) * share;
   // From sigma^2 = 16 on, what a sum of discrete Gaussians costs beyond one is below 1e-60 and never decides.
   let variance = (sensitivity2 * 1_000_000_000n + below - 1n) / below;
-  if (variance < 16n) variance = 16n;
-  const charge = (): bigint => {
-    const noise = { sigma2Numerator: variance, sigma2Denominator: 1n };
-    return chargeRhoNano({ sensitivity2, variance: noise, parts: minHonest, coordinates: dimension });
-  };
+  if (variance < LEAST_VARIANCE) variance = LEAST_VARIANCE;
   // That excess is above zero: a charge that was a whole number of units is one more with it.
-  while (charge() > share) variance += 1n;
-  return variance;
+  while (!fits(variance)) variance += 1n;
+  return sampling === undefined ? variance : leastThatFits(variance, fits);
+}
+
+/** What is drawn costs less than that: charges fall as the variance grows, so bisection finds where they begin to fit. */
+function leastThatFits(enough: bigint, fits: (variance: bigint) => boolean): bigint {
+  if (fits(LEAST_VARIANCE)) return LEAST_VARIANCE;
+  let [low, high] = [LEAST_VARIANCE, enough];
+  while (high - low > 1n) {
+    const middle = (low + high) / 2n;
+    if (fits(middle)) high = middle;
+    else low = middle;
+  }
+  return high;
 }
 
 /** Everything that can fail besides the zCDP account, over all rounds and nodes, fits what the conversion left aside. */

@@ -1,5 +1,6 @@
 import { deriveParameters } from '../../crypto/params.ts';
 import type { Quantiser } from '../../crypto/quantise.ts';
+import type { Sampling } from '../../protocols/sampled-charge.ts';
 import { chargeOfTask, type Task, taskField } from '../../protocols/task.ts';
 import { type DatasetName, datasetSchema } from '../learning/datasets.ts';
 import { type Profile, runDefaults } from '../learning/defaults.ts';
@@ -10,6 +11,7 @@ import { budgetFor, epsilonOf } from './budget.ts';
 import { TrainingError } from './errors.ts';
 import { fitNoise } from './fit-noise.ts';
 import { type LearningPlan, schemaHashOf, vectorLength } from './learning-plan.ts';
+import { samplingFor } from './sampling.ts';
 import { minimumsFor } from './task-minimums.ts';
 
 /** What every task is asked for, whatever its updates are. */
@@ -47,6 +49,10 @@ export interface LearningRequest extends RoundsRequest {
   readonly unit?: 'record' | 'node';
   /** For unit 'record'. */
   readonly recordsMax?: number;
+  /** For unit 'record': every round is over records that nodes draw with this probability. */
+  readonly sampleRate?: number;
+  /** With a sample rate: the order that the federation counts at; left out: the best one. */
+  readonly renyiOrder?: number;
   /** For unit 'node'. */
   readonly local?: { readonly steps: number; readonly batch: number; readonly learningRate: number };
   readonly clip?: number;
@@ -121,7 +127,8 @@ export function makeTask(request: LearningRequest): MadeTask {
         };
   const clip = request.clip ?? (unit === 'record' ? defaults.clip : NODE_CLIP);
   const { epsilon, delta, rounds } = defaults;
-  return assemble({ epsilon, delta, rounds, ...request }, plan, vectorLength(plan, micro(clip)), clip);
+  const filled = { epsilon, delta, rounds, ...request };
+  return assemble(filled, plan, vectorLength(plan, micro(clip)), clip, samplingFor(filled, unit));
 }
 
 /** A task for updates that nodes bring as files: every update is clipped as a whole, the unit is the node. */
@@ -136,15 +143,24 @@ export function makeUpdatesTask(request: UpdatesRequest): MadeTask {
 
 type Filled = RoundsRequest & Required<Pick<RoundsRequest, 'epsilon' | 'delta' | 'rounds'>>;
 
-function assemble(request: Filled, plan: LearningPlan | null, dimension: number, clip: number): MadeTask {
+function assemble(
+  request: Filled,
+  plan: LearningPlan | null,
+  dimension: number,
+  clip: number,
+  sampling?: Sampling,
+): MadeTask {
   const { nodes, rounds } = request;
   const { minCohort, minHonest, minOrganisations } = minimumsFor(nodes, request);
   const nodesMax = request.nodesMax ?? Math.max(16, nodes);
   const unit = plan?.unit ?? 'node';
-  const budget = budgetFor(request.epsilon, request.delta);
+  const budget = budgetFor(request.epsilon, request.delta, sampling?.order);
   const recordsMax = plan?.unit === 'record' ? plan.recordsMax : 1;
   const clipMicro = micro(clip);
-  const fitted = fitNoise({ unit, dimension, clip: clipMicro / 1e6, recordsMax, minHonest, nodesMax, rounds }, budget);
+  const fitted = fitNoise(
+    { unit, dimension, clip: clipMicro / 1e6, recordsMax, minHonest, nodesMax, rounds, sampling },
+    budget,
+  );
   requireParameters(fitted, { nodesMax, minCohort, minHonest, ...(request.quorum ?? { members: 5, threshold: 3 }) });
   const task: Task = taskField.parse({
     version: 1,
@@ -160,6 +176,7 @@ function assemble(request: Filled, plan: LearningPlan | null, dimension: number,
     minOrganisations,
     noise: { sigma2Numerator: String(fitted.variance.sigma2Numerator), sigma2Denominator: '1' },
     sensitivity2: String(fitted.sensitivity2),
+    ...(sampling === undefined ? {} : { sampling }),
     clipMicro,
     scale: fitted.scale,
     maxAttempts: request.maxAttempts ?? 4,
@@ -178,8 +195,8 @@ function assemble(request: Filled, plan: LearningPlan | null, dimension: number,
     budget,
     rhoNanoPerRound,
     rhoNano,
-    epsilonPerRound: epsilonOf(rhoNanoPerRound, budget.deltaExponent),
-    epsilon: epsilonOf(rhoNano, budget.deltaExponent),
+    epsilonPerRound: epsilonOf(rhoNanoPerRound, budget.deltaExponent, budget.renyiOrder),
+    epsilon: epsilonOf(rhoNano, budget.deltaExponent, budget.renyiOrder),
   };
 }
 

@@ -1,0 +1,58 @@
+import { conversionCost } from '../../protocols/accountant.ts';
+import { sampledGaussianRenyi } from '../../protocols/renyi.ts';
+import { LEAST_ORDER, MOST_ORDER, type Sampling } from '../../protocols/sampled-charge.ts';
+import { TrainingError } from './errors.ts';
+
+interface SamplingRequest {
+  readonly sampleRate?: number | undefined;
+  readonly renyiOrder?: number | undefined;
+  readonly epsilon: number;
+  readonly delta: number;
+  readonly rounds: number;
+}
+
+/**
+ * How the records of a task are drawn; undefined where they all take part.
+ *
+ * @throws TrainingError BAD_BUDGET for a rate that is none, a rate where nodes are the unit, or an epsilon that no order carries.
+ */
+export function samplingFor(request: SamplingRequest, unit: 'record' | 'node'): Sampling | undefined {
+  const { sampleRate, renyiOrder } = request;
+  if (sampleRate === undefined) {
+    if (renyiOrder === undefined) return undefined;
+    throw new TrainingError('BAD_BUDGET', 'a Renyi order goes with a sample rate');
+  }
+  if (unit !== 'record') throw new TrainingError('BAD_BUDGET', 'records are drawn where the unit is the record');
+  const rateMicro = Math.round(sampleRate * 1e6);
+  if (!(rateMicro >= 1 && rateMicro < 1e6 && Math.abs(rateMicro - sampleRate * 1e6) < 1e-3)) {
+    throw new TrainingError('BAD_BUDGET', 'the sample rate lies between 0 and 1, in steps of 0.000001');
+  }
+  return { rateMicro, order: renyiOrder ?? bestOrder({ ...request, sampleRate }) };
+}
+
+/** The integer order at which the rounds need the least noise for (epsilon, delta). */
+export function bestOrder(request: Omit<SamplingRequest, 'sampleRate'> & { readonly sampleRate: number }): number {
+  const { epsilon, delta, rounds, sampleRate } = request;
+  let best = { order: 0, noise: Number.POSITIVE_INFINITY };
+  for (let order = LEAST_ORDER; order <= MOST_ORDER; order++) {
+    const share = (epsilon - conversionCost(order, delta)) / rounds;
+    if (!(share > 0)) continue;
+    const noise = leastNoise((z) => sampledGaussianRenyi(sampleRate, z, order) <= share);
+    if (noise < best.noise) best = { order, noise };
+  }
+  if (best.order > 0) return best.order;
+  throw new TrainingError('BAD_BUDGET', `no Renyi order up to ${MOST_ORDER} carries so small an epsilon at this delta`);
+}
+
+/** From 1/4 on, to three digits: it only ranks orders. */
+function leastNoise(fits: (noise: number) => boolean): number {
+  let high = 0.25;
+  while (!fits(high)) high *= 2;
+  let low = high / 2;
+  while (high - low > 1e-3 * high) {
+    const middle = (low + high) / 2;
+    if (fits(middle)) high = middle;
+    else low = middle;
+  }
+  return high;
+}
