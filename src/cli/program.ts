@@ -10,6 +10,7 @@ import { initCommand } from './init.ts';
 import { inviteCommand } from './invite.ts';
 import { keysCommand } from './keys.ts';
 import { logCommand } from './log.ts';
+import { matchCommand } from './match.ts';
 import { memberCommand } from './member.ts';
 import { nodeCommand } from './node.ts';
 import { policyCommand } from './policy.ts';
@@ -42,6 +43,7 @@ const GROUPS: readonly (readonly [string, readonly (() => Command)[]])[] = [
     'Run a party:',
     [coordinatorCommand, aggregatorCommand, memberCommand, witnessCommand, nodeCommand, recipientCommand],
   ],
+  ['Align accounts across sites:', [matchCommand]],
   ['Rounds and results:', [roundCommand, resultCommand]],
   ['Verify:', [logCommand, auditCommand]],
   ['Measure:', [benchCommand]],
