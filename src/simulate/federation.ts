@@ -63,12 +63,14 @@ export class Federation {
     this.founding = founding;
     this.scenario = scenario;
     this.truth = new Truth({ corrupt: corruptNames(founding, scenario.corruption), restored: new Set() });
+    founding.secrecy.corrupt = this.truth.trust.corrupt;
     this.#network = new Network(world, world.draw.fork('network'), scenario.faults);
     const { nodes, members, witnesses, aggregators, coordinator, isEager } = scenario.corruption;
     const setting: Setting = {
       world,
       network: this.#network,
       processes: this.#processes,
+      secrecy: founding.secrecy,
       founding,
       truth: this.truth,
       coordinator: 'coordinator',

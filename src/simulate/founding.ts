@@ -13,6 +13,8 @@ import { logIdOf, possessionBytes } from '../../protocols/rules-register.ts';
 import type { SitePolicy } from '../../protocols/site-policy.ts';
 import type { Task } from '../../protocols/task.ts';
 import { makeLeaf, NO_LOG } from '../../protocols/verified.ts';
+import { Secrecy } from './secrecy.ts';
+import { Violation } from './truth.ts';
 
 /** What a run takes from the platform: toy or real. */
 export interface Kit {
@@ -47,6 +49,7 @@ const named = (role: string, count: number): string[] => Array.from({ length: co
 /** A founded federation: everybody's keys, the first leaves of its log, its policies. */
 export class Founding {
   readonly kit: Kit;
+  readonly secrecy: Secrecy;
   readonly rng: Rng;
   readonly sizes: Sizes;
   readonly nodes: readonly string[];
@@ -64,7 +67,10 @@ export class Founding {
   readonly #engines = new Map<string, RingEngine>();
 
   constructor(kit: Kit, rng: Rng, sizes: Sizes) {
-    this.kit = kit;
+    this.secrecy = new Secrecy((what) => {
+      throw new Violation('S17', what);
+    });
+    this.kit = { ...kit, primitives: this.secrecy.watching(kit.primitives) };
     this.rng = rng;
     this.sizes = sizes;
     this.nodes = named('node', sizes.nodes);
@@ -72,7 +78,7 @@ export class Founding {
     this.recipients = named('recipient', sizes.recipients);
     this.aggregators = named('aggregator', sizes.aggregators);
     this.witnesses = named('witness', sizes.outsideWitnesses);
-    const p = kit.primitives;
+    const p = this.kit.primitives;
     this.logSigner = makeSigner(p, 'ed25519', ORIGIN, this.secret('log'));
     this.genesis = this.#genesis();
     this.logId = logIdOf(p, this.genesis);

@@ -20,6 +20,8 @@ export abstract class HolderProcess extends ReaderProcess {
     const key = `${ROUNDS}${announce}`;
     if (!this.disk.has(key)) yield* this.write([[key, this.founding.rng(32)]]);
     using seed = this.roundKey(announce);
+    this.founding.secrecy.made('a round key', seed.bytes);
+    this.setting.truth.usedKey(this.name, this.founding.hash(seed.bytes), announce);
     const kemKey = toBase64(xwingKeyPair(this.primitives, seed).publicKey);
     yield* this.append(this.leaf('round-key', { announce, kemKey }));
   }

@@ -156,6 +156,10 @@ export class NodeProcess extends ReaderProcess {
       new SecretBytes('update hash', encryptor.updateHash.bytes.slice()),
       new SecretBytes('mask key', rng(32)),
     );
+    this.#keep('a one-time key', bytesOf(secrets.key));
+    this.#keep('a mask key', secrets.maskSecret.bytes);
+    this.#keep('an upload seed', seed.bytes);
+    this.setting.truth.usedKey(this.name, this.founding.hash(bytesOf(secrets.key)), payloadHash);
     const header = { hash: payloadHash, bytes: payload.length };
     const body = uploadBody(this.primitives, rng, round, secrets, header, this.head);
     const kept: KeptUpload = {
@@ -166,6 +170,10 @@ export class NodeProcess extends ReaderProcess {
       maskSecret: secrets.maskSecret.bytes.slice(),
     };
     yield* this.write([[uploadKey(round.id), kept]]);
+  }
+
+  #keep(what: string, secret: Uint8Array): void {
+    this.founding.secrecy.made(what, secret);
   }
 
   #secrets(round: Round): RoundSecrets {
@@ -194,6 +202,7 @@ export class NodeProcess extends ReaderProcess {
       using checksum = createChecksum(context, fromHex(attempt.close, 32));
       for (const [block, wire] of splitBlocks(context, payload)) checksum.add(block, wire);
       using fresh = new SecretBytes('attempt seed', rng(32));
+      this.#keep('an attempt seed', fresh.bytes);
       const place = { round, attempt, node: this.name };
       const value = checksum.value();
       const confirmation = makeConfirmation(p, rng, this.t, sitePolicy, place, secrets, fresh, value);
@@ -268,6 +277,10 @@ export class NodeProcess extends ReaderProcess {
   protected tamperReseal(sealed: Uint8Array): Uint8Array {
     return sealed;
   }
+}
+
+function bytesOf(key: Int16Array): Uint8Array {
+  return new Uint8Array(key.buffer, key.byteOffset, key.byteLength);
 }
 
 function dutyKey(duty: NodeDuty): string {

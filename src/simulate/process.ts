@@ -1,10 +1,11 @@
 import { CryptoError } from '../../crypto/errors.ts';
 import { isRejection, ProtocolError, type Rejection } from '../../protocols/errors.ts';
 import { type Asking, type Reply, turnAsking } from '../party/asking.ts';
-import { Disk, type Writes } from './disk.ts';
+import { Disk, ROUNDS, type Writes } from './disk.ts';
 import type { Method, Request, Response } from './messages.ts';
 import { CallFailed, type Network } from './network.ts';
 import { FAILURES, type Replica } from './replicas.ts';
+import type { Secrecy } from './secrecy.ts';
 import { Latch, type Task, taskOf, type Wait } from './task.ts';
 import type { Scheduled, World } from './world.ts';
 
@@ -19,6 +20,8 @@ export interface Machines {
   readonly world: World;
   readonly network: Network;
   readonly processes: Map<string, Process>;
+  /** Searches what leaves a party, and what it keeps. */
+  readonly secrecy: Secrecy;
   /** Who is reached under a name: two different ones where a log is forked. */
   readonly route: (from: string, to: string) => string;
 }
@@ -61,6 +64,7 @@ export abstract class Process {
   }
 
   say(what: string): void {
+    this.machines.secrecy.searchText(`an event of ${this.name}`, what);
     this.world.say(this.name, what);
   }
 
@@ -85,6 +89,7 @@ export abstract class Process {
     const epoch = this.#epoch;
     const resume = (value: unknown, error?: unknown): void => {
       if (epoch !== this.#epoch) return;
+      this.machines.secrecy.actor = this.name;
       let next: IteratorResult<Wait, unknown>;
       try {
         next = error === undefined ? task.next(value) : task.throw(error);
@@ -103,6 +108,7 @@ export abstract class Process {
     const { world } = this;
     if (wait.on === 'call') this.#call(wait, resume);
     else if (wait.on === 'write') {
+      this.#searchWrites(wait.writes);
       this.disk.begin(wait.writes);
       const isSlow = this.machines.network.isFaulty && world.draw.chance(0.05);
       world.schedule(world.draw.below(isSlow ? SLOW_WRITE_MS : WRITE_MS), 'write', () => {
@@ -128,8 +134,15 @@ export abstract class Process {
     }
   }
 
+  /** Secrets of a running round have a folder of their own, which is wiped when it ends. */
+  #searchWrites(writes: Writes): void {
+    for (const [key, value] of writes)
+      if (!key.startsWith(ROUNDS)) this.machines.secrecy.search(`${key} on the disk of ${this.name}`, value);
+  }
+
   #call(wait: Extract<Wait, { on: 'call' }>, resume: (value: unknown, error?: unknown) => void): void {
-    const { world, network, processes, route } = this.machines;
+    const { world, network, processes, route, secrecy } = this.machines;
+    secrecy.search(`${wait.method} from ${this.name} to ${wait.to}`, wait.request);
     let isAnswered = false;
     let timer: Scheduled | null = null;
     const answer = (value: unknown, error?: CallFailed): void => {
@@ -142,8 +155,10 @@ export abstract class Process {
     const to = route(this.name, wait.to);
     network.send(this.name, to, true, () => {
       const server = processes.get(to);
-      const reply = (value: unknown, error?: CallFailed): void =>
+      const reply = (value: unknown, error?: CallFailed): void => {
+        secrecy.search(`the answer to ${wait.method} from ${to} to ${this.name}`, value);
         network.send(to, this.name, false, () => answer(value, error));
+      };
       if (server?.isUp !== true) reply(undefined, new CallFailed('UNAVAILABLE'));
       else server.serve(wait.method, wait.request, this.name, reply);
     });

@@ -20,6 +20,8 @@ export const INVARIANTS = {
   S13: 'an honest log is never refused by an honest reader',
   S14: 'no step throws anything but a refusal',
   S15: 'a named liar is one',
+  S16: 'a one-time key encrypts one payload and a round key serves one round, even of a machine that came back from a backup',
+  S17: 'no seed of a mask or a share, no one-time key and no round key of an honest party is in a message, a leaf, an event or on a disk, but in the folder of its round',
 } as const;
 
 export type InvariantId = keyof typeof INVARIANTS;
@@ -58,6 +60,7 @@ export class Truth {
   readonly #leaves: Uint8Array[] = [];
   readonly #answered = new Map<string, string>();
   readonly #confirmed = new Map<string, string>();
+  readonly #uses = new Map<string, string>();
 
   constructor(trust: Trust) {
     this.trust = trust;
@@ -104,6 +107,14 @@ export class Truth {
 
   answered(name: string, round: Round, decision: Decision): void {
     this.#once('S4', windowKey(round.record), decision.hash, name, this.#answered);
+  }
+
+  /** An honest party uses a key for something. @param key - its hash */
+  usedKey(name: string, key: string, forWhat: string): void {
+    if (!this.isHonest(name)) return;
+    const before = this.#uses.get(key);
+    if (before !== undefined && before !== forWhat) throw new Violation('S16', `${name} uses a key again`);
+    this.#uses.set(key, forWhat);
   }
 
   #once(id: InvariantId, slot: string, what: string, name: string, said: Map<string, string>): void {
