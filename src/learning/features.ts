@@ -82,9 +82,8 @@ function encodeLabels(table: Table, schema: FeatureSchema): Uint8Array {
 function encodeFeature(feature: Feature, table: Table, x: Float32Array, width: number, offset: number): number {
   const cells = column(table, feature.column);
   if (feature.kind === 'number') {
-    const transform = TRANSFORMS[feature.transform];
     for (let row = 0; row < cells.length; row++) {
-      const scaled = (transform(parseCell(feature, table, row, cells[row]!)) - feature.mean) / feature.scale;
+      const scaled = scaleNumber(feature, parseCell(feature, table, row, cells[row]!));
       if (!Number.isFinite(scaled)) {
         throw new LearningError(
           'BAD_NUMBER',
@@ -131,17 +130,36 @@ const TRANSFORMS: Readonly<Record<'identity' | 'log1p' | 'signedLog' | 'sqrt', (
 
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
 
-function parseCell(feature: Extract<Feature, { missing?: unknown }>, table: Table, row: number, cell: string): number {
+/** The number that a cell writes in decimal; NaN for anything else, also for what is beyond the range of doubles. */
+export function readDecimal(cell: string): number {
   const text = cell.trim();
-  if (text === '' || feature.missingCells.includes(text)) {
+  const value = DECIMAL.test(text) ? Number(text) : Number.NaN;
+  return Number.isFinite(value) ? value : Number.NaN;
+}
+
+/** Whether a cell of a numeric feature stands for "missing". */
+export function isMissing(feature: NumericFeature, cell: string): boolean {
+  const text = cell.trim();
+  return text === '' || feature.missingCells.includes(text);
+}
+
+/** A number as the model sees it before clipping; NaN where the transform is undefined. */
+export function scaleNumber(feature: Extract<Feature, { kind: 'number' }>, value: number): number {
+  return (TRANSFORMS[feature.transform](value) - feature.mean) / feature.scale;
+}
+
+export type NumericFeature = Exclude<Feature, { kind: 'levels' }>;
+
+function parseCell(feature: NumericFeature, table: Table, row: number, cell: string): number {
+  if (isMissing(feature, cell)) {
     if (feature.missing !== undefined) return feature.missing;
     throw new LearningError(
       'MISSING_VALUE',
       `${where(table, feature.column, row)}: empty, and the schema names no value for it`,
     );
   }
-  const value = DECIMAL.test(text) ? Number(text) : Number.NaN;
-  if (Number.isFinite(value)) return value;
+  const value = readDecimal(cell);
+  if (!Number.isNaN(value)) return value;
   throw new LearningError('BAD_NUMBER', `${where(table, feature.column, row)}: not a finite decimal number`);
 }
 

@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { derivationFault, derivationField } from './derivation.ts';
 import { LearningError } from './errors.ts';
+import { readFault } from './schema-inputs.ts';
 
 /**
  * A public feature schema: what every region agrees on before it looks at a row. Levels, edges, means and scales are
@@ -45,7 +47,7 @@ const bandsFeature = z.strictObject({
   missingCells: z.array(z.string()).default([]),
 });
 
-const featureSchema = z.strictObject({
+export const featureSchemaField = z.strictObject({
   name: z.string(),
   version: z.literal(1),
   label: z.strictObject({
@@ -54,17 +56,36 @@ const featureSchema = z.strictObject({
     negative: z.array(z.string()).min(1),
   }),
   features: z.array(z.discriminatedUnion('kind', [levelsFeature, numberFeature, bandsFeature])).min(1),
+  /** How the columns above come from an entity table and event tables. Without it a table has them itself. */
+  derive: derivationField.optional(),
+  /** Values that fewer than so many records of a region have become blank there, before anything else is computed. */
+  suppress: z
+    .strictObject({
+      fewerThan: z.int().min(2).max(10_000),
+      /** Columns of the entity table, or EVENTS.COLUMN, where entities are counted. */
+      columns: z.array(z.string()).max(256).default([]),
+      /**
+       * Which values stay depends on everybody's rows, so one record can change others: the account of unit record does
+       * not cover that. True: this site counts the list of values that stay as known.
+       */
+      keptListIsPublic: z.boolean().default(false),
+    })
+    .optional(),
+  /** Columns that are known only after the outcome: no feature may read them. */
+  leakage: z.array(z.string()).max(256).optional(),
 });
 
-export type FeatureSchema = z.infer<typeof featureSchema>;
+export type FeatureSchema = z.infer<typeof featureSchemaField>;
 export type Feature = FeatureSchema['features'][number];
 export type LevelsFeature = Extract<Feature, { kind: 'levels' }>;
 
 /** @throws LearningError BAD_SCHEMA, saying where in the schema. */
 export function parseSchema(json: unknown): FeatureSchema {
-  const parsed = featureSchema.safeParse(json);
+  const parsed = featureSchemaField.safeParse(json);
   if (!parsed.success) throw new LearningError('BAD_SCHEMA', `feature schema: ${z.prettifyError(parsed.error)}`);
   const schema = parsed.data;
+  const fault = (schema.derive === undefined ? null : derivationFault(schema.derive)) ?? readFault(schema);
+  if (fault !== null) throw new LearningError('BAD_SCHEMA', `feature schema ${schema.name}: ${fault}`);
   const seen = new Set<string>();
   for (const feature of schema.features) {
     const place = `feature schema ${schema.name}, column "${feature.column}"`;

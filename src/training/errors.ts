@@ -5,6 +5,7 @@ export type TrainingCode =
   | 'DOES_NOT_FIT'
   | 'TASK_MISMATCH'
   | 'SCHEMA_MISMATCH'
+  | 'UNACCOUNTED'
   | 'WRONG_LENGTH'
   | 'NOT_DECIDED';
 

@@ -125,6 +125,21 @@ export function serverSettingsOf({ server }: LearningPlan): ServerSettings {
   };
 }
 
+/**
+ * Refuses local suppression where single records are accounted for: one record more can lift a value over the threshold,
+ * and so change fewerThan - 1 others' rows, while the task's sensitivity is that of one.
+ *
+ * @throws TrainingError UNACCOUNTED.
+ */
+export function requireAccounted({ name, suppress }: FeatureSchema, unit: LearningPlan['unit']): void {
+  if (unit !== 'record' || suppress === undefined || suppress.columns.length === 0 || suppress.keptListIsPublic) return;
+  throw new TrainingError(
+    'UNACCOUNTED',
+    `schema ${name} blanks rare values by this region's own counts, which the account of unit record does not cover: ` +
+      'list levels that are public, use unit node, or state suppress.keptListIsPublic: true',
+  );
+}
+
 /** SHA-256 of the schema as JSON with sorted keys and every default written out, 64 hex digits. Layout does not matter. */
 export function schemaHashOf(schema: FeatureSchema): string {
   return toHex(nodePrimitives.sha256(utf8(`veilsum/v1/feature-schema\0${sortedJson(schema)}`)));

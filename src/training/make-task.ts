@@ -10,7 +10,7 @@ import type { FeatureSchema } from '../learning/schema.ts';
 import { budgetFor, epsilonOf } from './budget.ts';
 import { TrainingError } from './errors.ts';
 import { fitNoise } from './fit-noise.ts';
-import { type LearningPlan, schemaHashOf, vectorLength } from './learning-plan.ts';
+import { type LearningPlan, requireAccounted, schemaHashOf, vectorLength } from './learning-plan.ts';
 import { samplingFor } from './sampling.ts';
 import { minimumsFor } from './task-minimums.ts';
 
@@ -95,6 +95,7 @@ export function makeTask(request: LearningRequest): MadeTask {
   const { dataset, model = 'logistic', profile = 'full', unit = 'record' } = request;
   const defaults = runDefaults(dataset, profile, model);
   const schema = request.schema ?? datasetSchema(dataset);
+  requireAccounted(schema, unit);
   const inputs = designColumns(schema).length;
   const common = {
     version: 1,

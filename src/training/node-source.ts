@@ -14,7 +14,14 @@ import type { UpdateSource } from '../party/node.ts';
 import { systemRng } from '../platform/rng.ts';
 import { TrainingError } from './errors.ts';
 import { quantiserOf } from './fit-noise.ts';
-import { contributionPlanOf, type LearningPlan, parseLearningPlan, schemaHashOf, specOf } from './learning-plan.ts';
+import {
+  contributionPlanOf,
+  type LearningPlan,
+  parseLearningPlan,
+  requireAccounted,
+  schemaHashOf,
+  specOf,
+} from './learning-plan.ts';
 import { NoisedIntegers } from './noised-integers.ts';
 
 export interface NodeSourceSettings {
@@ -44,10 +51,9 @@ export function createNodeSource({ tf, tables, tasks, schemas = [], rng = system
   const encoded = new Map<string, Region>();
   const rowsOf = (plan: LearningPlan): Region => {
     const known = encoded.get(plan.schema.hash);
-    const rows = known ?? encodeRegion(tables, findSchema(plan, schemas));
-    encoded.set(plan.schema.hash, rows);
-    requireFit(tables.name, rows, plan);
-    return rows;
+    if (known === undefined) encoded.set(plan.schema.hash, rowsForPlan(tables, plan, schemas));
+    else requireFit(tables.name, known, plan);
+    return encoded.get(plan.schema.hash)!;
   };
   const rowsFor = (task: Task): Region => rowsOf(parseLearningPlan(task));
   for (const task of tasks) {
@@ -64,6 +70,20 @@ export function createNodeSource({ tf, tables, tasks, schemas = [], rng = system
       return integers.of(quantiser, vectorOf(tf, model, rows, plan, task.clipMicro, rng));
     },
   };
+}
+
+/**
+ * A region's rows as a plan's model sees them.
+ *
+ * @param schemas - beside the built-in ones.
+ * @throws LearningError about the table; TrainingError SCHEMA_MISMATCH, UNACCOUNTED.
+ */
+export function rowsForPlan(tables: RegionTables, plan: LearningPlan, schemas: readonly FeatureSchema[]): Region {
+  const schema = findSchema(plan, schemas);
+  requireAccounted(schema, plan.unit);
+  const rows = encodeRegion(tables, schema);
+  requireFit(tables.name, rows, plan);
+  return rows;
 }
 
 /** The node's real-valued vector: a clipped sum over records, or what local training changed. Secret. */
