@@ -55,6 +55,11 @@ export function dropColumns(table: Table, names: readonly string[]): Table {
  * @throws LearningError DATA_NOT_FOUND, TOO_LARGE or BAD_TABLE.
  */
 export function readCsv(path: string, delimiter?: string): Table {
+  return parseCsv(basename(path), readTableFile(path), delimiter);
+}
+
+/** A table's file, unpacked. @throws LearningError DATA_NOT_FOUND or TOO_LARGE. */
+export function readTableFile(path: string): Uint8Array {
   const name = basename(path);
   let bytes: Buffer;
   try {
@@ -67,7 +72,7 @@ export function readCsv(path: string, delimiter?: string): Table {
     if (code === 'ERR_BUFFER_TOO_LARGE') throw new LearningError('TOO_LARGE', `table ${name} exceeds 256 MiB unpacked`);
     throw new LearningError('DATA_NOT_FOUND', `cannot read the table ${path} (${code})`, { cause: error });
   }
-  return parseCsv(name, bytes, delimiter);
+  return bytes;
 }
 
 /** Parses CSV bytes; same rules and errors as {@link readCsv}. */
@@ -78,6 +83,11 @@ export function parseCsv(name: string, bytes: Uint8Array, delimiter?: string): T
   } catch (error) {
     throw new LearningError('BAD_TABLE', `table ${name} is not UTF-8 text`, { cause: error });
   }
+  return parseCsvText(name, text, delimiter);
+}
+
+/** Parses CSV text; same rules and errors as {@link readCsv}. */
+export function parseCsvText(name: string, text: string, delimiter?: string): Table {
   let records: string[][];
   try {
     records = parse(text, { delimiter: delimiter ?? guessDelimiter(text), skip_empty_lines: true });
