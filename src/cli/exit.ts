@@ -35,7 +35,8 @@ export function reportError(error: unknown, write: (line: string) => void, debug
     write(`${inert(String(cause.stack ?? cause))}\n`);
 }
 
-function codeOf(error: unknown): string {
+/** The stable code of an error of ours or the system's; INTERNAL where it has none. */
+export function codeOf(error: unknown): string {
   const code = (error as { readonly code?: unknown } | null)?.code;
   return typeof code === 'string' && /^[A-Z][A-Z0-9_]*$/.test(code) ? code : 'INTERNAL';
 }

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
-import { readRegionFiles } from '../learning/datasets.ts';
+import { FOLDER, readCard } from '../keys/party-folder.ts';
+import { type RegionTables, readRegionFiles } from '../learning/datasets.ts';
 import { loadTensorFlow } from '../learning/load-tensorflow.ts';
+import type { FeatureSchema } from '../learning/schema.ts';
 import { type EngineChoice, warmTasks } from '../party/engines.ts';
 import { type NodeSetting, runNode } from '../party/node.ts';
 import { readNodeConfig } from '../party/node-config.ts';
@@ -21,23 +23,48 @@ export async function startNode(folder: string, engine: EngineChoice | null, lis
   if (config.data === null) {
     throw new CliError(
       'INVALID',
-      `${join(folder, 'node.yaml')} names no data: add data.train and data.heldOut, or send updates with 'veilsum node submit'`,
+      `${join(folder, 'node.yaml')} names no data: add data.train and data.heldOut, name tables in a file of their own ('veilsum node train'), or send updates with 'veilsum node submit'`,
     );
   }
-  const learning = config.tasks.filter((task) => task.learning !== null);
   const { train, heldOut } = config.data;
+  const { name } = readCard(join(folder, FOLDER.card));
+  const tables = readRegionFiles(name, join(folder, train), join(folder, heldOut));
+  return trainOn(folder, { tables, schemas: [] }, engine, listen);
+}
+
+/** What a node trains on: its records, cut, and feature schemas beside the built-in ones. */
+export interface TrainingRows {
+  readonly tables: RegionTables;
+  readonly schemas: readonly FeatureSchema[];
+}
+
+/**
+ * Takes part in every round of the node's tasks that train on tables, until it is stopped. Rows are encoded for all
+ * tasks before anything is connected: what is wrong with a table shows before anything is sent.
+ */
+export async function trainOn(
+  folder: string,
+  { tables, schemas }: TrainingRows,
+  engine: EngineChoice | null,
+  listen?: string,
+): Promise<StartedNode> {
+  const config = readNodeConfig(folder);
+  const learning = config.tasks.filter((task) => task.learning !== null);
+  if (learning.length === 0) {
+    throw new CliError(
+      'INVALID',
+      `no task of ${join(folder, 'node.yaml')} trains on tables: all are for updates from files`,
+    );
+  }
   const { tf } = await loadTensorFlow();
+  const source = createNodeSource({ tf, tables, tasks: learning, schemas });
   let name = '';
-  let rows = 0;
   const { stop } = await runNode(
     folder,
     async (party) => {
       name = party.name;
-      const tables = readRegionFiles(party.name, join(folder, train), join(folder, heldOut));
-      rows = tables.train.rowCount + tables.heldOut.rowCount;
       const { members, threshold } = party.genesis;
       await warmTasks(learning, { members: members.length, threshold }, engine ?? config.engine);
-      const source = createNodeSource({ tf, tables, tasks: learning });
       return {
         policy: config.policy,
         policyNow: () => readNodeConfig(folder).policy,
@@ -49,5 +76,6 @@ export async function startNode(folder: string, engine: EngineChoice | null, lis
     },
     listen ?? config.listen,
   );
+  const rows = tables.train.rowCount + tables.heldOut.rowCount;
   return { name, rows, tasks: learning.map(({ task }) => task), stop };
 }

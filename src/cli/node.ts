@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { usageError } from './exit.ts';
+import type { StartedNode } from './node-start.ts';
 import { print } from './output.ts';
 import { runUntilSignal } from './run-until-signal.ts';
 import {
@@ -75,11 +76,57 @@ function runCommand(): Command {
       const folder = folderOf(command);
       const listen = await listenOf(command);
       await requireRole(folder, 'node');
-      await runUntilSignal(
-        () => startNode(folder, options.engine ?? null, listen),
-        ({ name, rows, tasks }) => `node ${name} runs: ${rows} rows, ${tasks.join(', ')}`,
-      );
+      await runUntilSignal(() => startNode(folder, options.engine ?? null, listen), describeNode);
     });
+}
+
+const REGION_YAML = `
+region-eu.yaml says where this region's rows are (docs/examples has one for each kind of source):
+  node: parties/node-eu        # the node's folder: keys, node.yaml with its tasks, policy
+  features: crm-features.yaml  # the public feature file, the same in every region, or a built-in one
+  leakage: [closed_amount]     # columns known only after the outcome: no feature may read them
+  tables:                      # by the names in the feature file; 'rows' where it derives nothing
+    accounts: {from: csv, path: accounts.csv, columns: {account_id: AccountNumber}}
+    usage:                     # or from: parquet, postgresql, salesforce
+      from: postgresql
+      host: db.eu.example
+      database: crm
+      user: veilsum_reader
+      password: {env: CRM_PASSWORD}
+      query: SELECT account_id, at, product, status FROM usage
+
+Rows stay in this process's memory. Passwords, tokens and keys come from the environment or from files, never from this one.
+`;
+
+function trainCommand(): Command {
+  return new Command('train')
+    .description("read this region's tables, build features, and train in every round that the site policy allows")
+    .requiredOption('--config <file>', "the region's settings: where its rows are")
+    .option('--check', 'read and validate, print counts of what is blank or outside ranges, send nothing')
+    .addOption(engineOption())
+    .addOption(listenOption())
+    .addHelpText(
+      'after',
+      `${REGION_YAML}${examples(
+        'veilsum node train --config region-eu.yaml --check',
+        'veilsum node train --config region-eu.yaml',
+      )}`,
+    )
+    .action(
+      async (
+        options: { config: string; check?: boolean; engine?: 'auto' | 'kernel' | 'node-seal' },
+        command: Command,
+      ) => {
+        const { checkRegion, startTraining } = await import('./node-train.ts');
+        if (options.check === true) return checkRegion(options.config, print);
+        const listen = await listenOf(command);
+        await runUntilSignal(() => startTraining(options.config, options.engine ?? null, listen), describeNode);
+      },
+    );
+}
+
+function describeNode({ name, rows, tasks }: StartedNode): string {
+  return `node ${name} runs: ${rows} rows, ${tasks.join(', ')}`;
 }
 
 function submitCommand(): Command {
@@ -131,5 +178,6 @@ export function nodeCommand(): Command {
     .description('a regional node: it trains where the data lives')
     .addCommand(newCommand())
     .addCommand(runCommand())
+    .addCommand(trainCommand())
     .addCommand(submitCommand());
 }

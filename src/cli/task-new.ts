@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { deriveParameters } from '../../crypto/params.ts';
 import { epsilonOfRhoNano } from '../../protocols/accountant.ts';
 import type { Body } from '../../protocols/leaves.ts';
@@ -8,6 +8,7 @@ import { chargeOfTask, type Task, taskField, taskHashOf } from '../../protocols/
 import { readFederation } from '../config/federation.ts';
 import { readValidated, writeDurably } from '../config/files.ts';
 import type { DatasetName } from '../learning/datasets.ts';
+import { readFeatureFile } from '../learning/feature-file.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import { type MadeTask, makeTask, makeUpdatesTask, type RoundsRequest } from '../training/make-task.ts';
 import { CliError } from './exit.ts';
@@ -23,6 +24,9 @@ export interface TaskFlags {
   readonly window: string;
   readonly name?: string;
   readonly dataset?: DatasetName;
+  /** A feature file, in place of a dataset. */
+  readonly features?: string;
+  readonly recordsMax?: number;
   readonly model?: 'logistic' | 'mlp';
   readonly unit?: 'record' | 'node';
   readonly dimension?: number;
@@ -52,7 +56,7 @@ function given<T extends object>(fields: T): Partial<Defined<T>> {
 }
 
 export function taskOf(flags: Omit<TaskFlags, 'out' | 'dir'>): MadeTask {
-  const { recipient, nodes, window, members = 5, threshold = 3, dataset, dimension, clip } = flags;
+  const { recipient, nodes, window, members = 5, threshold = 3, dataset, features, dimension, clip } = flags;
   const {
     name: task,
     rounds,
@@ -69,11 +73,15 @@ export function taskOf(flags: Omit<TaskFlags, 'out' | 'dir'>): MadeTask {
     ...{ recipients: recipient, nodes, window, quorum: { members, threshold } },
     ...given({ task, rounds, epsilon, delta, minCohort, minHonest, minOrganisations, uploadMs, confirmMs, checkSums }),
   };
-  if (dataset === undefined) return makeUpdatesTask({ ...common, dimension: dimension!, clip: clip ?? 1 });
+  if (dimension !== undefined) return makeUpdatesTask({ ...common, dimension, clip: clip ?? 1 });
+  const schema = features === undefined ? undefined : readFeatureFile(features, resolve);
   return makeTask({
     ...common,
-    dataset,
+    // With a feature file of one's own the dataset only says which step sizes and bins are the default.
+    dataset: dataset ?? 'synthetic',
     ...given({
+      schema,
+      recordsMax: flags.recordsMax,
       model: flags.model,
       unit: flags.unit,
       clip,

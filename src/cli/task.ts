@@ -21,7 +21,11 @@ function newCommand(): Command {
         'telco',
       ]),
     )
-    .addOption(new Option('--model <kind>', 'with --dataset').choices(['logistic', 'mlp']))
+    .option('--features <file>', 'or with a feature file of your own, which every region has (docs/examples)')
+    .addOption(
+      numberOption('--records-max <n>', 'most records of one node, which set the bits of a value; default 16384'),
+    )
+    .addOption(new Option('--model <kind>', 'with --dataset or --features').choices(['logistic', 'mlp']))
     .addOption(
       new Option('--unit <unit>', 'whose privacy is counted; with --dimension always node').choices(['record', 'node']),
     )
@@ -53,14 +57,17 @@ Write the task before 'veilsum init': a federation is founded for its task, and 
 The line that founds it is printed.
 ${examples(
   'veilsum task new --dataset synthetic --nodes 4 --recipient model-owner --rounds 10 --out task.json',
+  'veilsum task new --features crm-features.yaml --nodes 4 --recipient model-owner --out task.json',
   'veilsum task new --dimension 4000 --clip 1 --nodes 4 --recipient model-owner --out task.json',
 )}`,
     )
     .action(async (_options, command: Command) => {
       const { writeTask } = await import('./task-new.ts');
       const flags = command.opts();
-      if ((flags['dataset'] === undefined) === (flags['dimension'] === undefined)) {
-        throw usageError('give either --dataset (train on tables) or --dimension (sum updates from files)');
+      if (['dataset', 'features', 'dimension'].filter((flag) => flags[flag] !== undefined).length !== 1) {
+        throw usageError(
+          'give one of --dataset and --features (train on tables), --dimension (sum updates from files)',
+        );
       }
       if (flags['dimension'] !== undefined && flags['unit'] === 'record')
         throw usageError(
