@@ -1,10 +1,11 @@
 import { Command, Option } from 'commander';
+import { DATASETS, type DatasetName } from '../learning/dataset-names.ts';
 import { usageError } from './exit.ts';
 import { print } from './output.ts';
 import { examples, numberOption } from './settings.ts';
 
 interface DemoFlags {
-  readonly dataset: 'synthetic' | 'leads' | 'bank' | 'bank-drift' | 'churn' | 'telco';
+  readonly dataset: DatasetName;
   readonly model: 'logistic' | 'mlp';
   readonly rounds: number;
   readonly epsilon: number;
@@ -12,8 +13,6 @@ interface DemoFlags {
   readonly out: string;
   readonly kills: boolean;
 }
-
-const DATASETS = ['synthetic', 'leads', 'bank', 'bank-drift', 'churn', 'telco'];
 
 export function demoCommand(): Command {
   return new Command('demo')

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { DATASETS } from '../learning/dataset-names.ts';
 import { usageError } from './exit.ts';
 import { print } from './output.ts';
 import { dirOption, examples, folderOf, listOption, numberOption, settingsOf } from './settings.ts';
@@ -50,16 +51,7 @@ export function initCommand(): Command {
     )
     .option('--local', 'all parties on this machine, for trying out')
     .addOption(numberOption('--nodes <n>', 'with --local and --dimension: how many; default 4'))
-    .addOption(
-      new Option('--dataset <name>', 'with --local: nodes train on these tables').choices([
-        'synthetic',
-        'leads',
-        'bank',
-        'bank-drift',
-        'churn',
-        'telco',
-      ]),
-    )
+    .addOption(new Option('--dataset <name>', 'with --local: nodes train on these tables').choices(DATASETS))
     .addOption(
       numberOption('--dimension <d>', "with --local: nodes bring updates of this many numbers ('veilsum node submit')"),
     )

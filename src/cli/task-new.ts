@@ -7,7 +7,7 @@ import { taskFitsGenesis } from '../../protocols/minimums.ts';
 import { chargeOfTask, type Task, taskField, taskHashOf } from '../../protocols/task.ts';
 import { readFederation } from '../config/federation.ts';
 import { readValidated, writeDurably } from '../config/files.ts';
-import type { DatasetName } from '../learning/datasets.ts';
+import type { DatasetName } from '../learning/dataset-names.ts';
 import { readFeatureFile } from '../learning/feature-file.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import { type MadeTask, makeTask, makeUpdatesTask, type RoundsRequest } from '../training/make-task.ts';

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { DATASETS } from '../learning/dataset-names.ts';
 import { usageError } from './exit.ts';
 import { print } from './output.ts';
 import { examples, listOption, numberOption } from './settings.ts';
@@ -11,16 +12,7 @@ function newCommand(): Command {
     .addOption(numberOption('--nodes <n>', 'nodes that are expected').makeOptionMandatory())
     .option('--name <label>', "the task's name; default: lead-scoring, or updates")
     .option('--window <label>', 'the data that the rounds are over', 'first')
-    .addOption(
-      new Option('--dataset <name>', 'train on tables with this public schema').choices([
-        'synthetic',
-        'leads',
-        'bank',
-        'bank-drift',
-        'churn',
-        'telco',
-      ]),
-    )
+    .addOption(new Option('--dataset <name>', 'train on tables with this public schema').choices(DATASETS))
     .option('--features <file>', 'or with a feature file of your own, which every region has (docs/examples)')
     .addOption(
       numberOption('--records-max <n>', 'most records of one node, which set the bits of a value; default 16384'),

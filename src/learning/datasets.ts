@@ -1,18 +1,18 @@
 import { join } from 'node:path';
+import { joinPipeline } from './crm-pipeline.ts';
+import type { DatasetName } from './dataset-names.ts';
 import { LearningError } from './errors.ts';
 import { type DesignMatrix, encodeTable, requireBothClasses } from './features.ts';
 import { type FeatureSchema, parseSchema } from './schema.ts';
 import bankSchema from './schemas/bank.json' with { type: 'json' };
 import churnSchema from './schemas/churn.json' with { type: 'json' };
+import clvSchema from './schemas/clv.json' with { type: 'json' };
+import crmSchema from './schemas/crm.json' with { type: 'json' };
 import leadsSchema from './schemas/leads.json' with { type: 'json' };
 import syntheticSchema from './schemas/synthetic.json' with { type: 'json' };
 import telcoSchema from './schemas/telco.json' with { type: 'json' };
 import { syntheticRegions } from './synthetic.ts';
 import { column, dropColumns, isHeldOut, makeTable, readCsv, selectRows, type Table } from './table.ts';
-
-/** What the demo and the tests train on. `bank-drift` is bank cut into quarters of time instead of job groups. */
-export const DATASETS = ['synthetic', 'leads', 'bank', 'bank-drift', 'churn', 'telco'] as const;
-export type DatasetName = (typeof DATASETS)[number];
 
 /** One region's rows before encoding: what its node keeps, as files, where the data lives. */
 export interface RegionTables {
@@ -72,7 +72,8 @@ export function loadDataset(name: DatasetName, settings: DatasetSettings = {}): 
       `dataset ${name} needs the folder of the published tables: set VEILSUM_DATA`,
     );
   }
-  const whole = dropColumns(readCsv(join(settings.folder, source.file)), source.drop);
+  const file = readCsv(join(settings.folder, source.file));
+  const whole = dropColumns(source.prepare?.(file, settings.folder) ?? file, source.drop);
   const regionOf = source.regionOf(whole, settings.folder);
   const groups = new Map<string, number[]>(source.regionNames.map((region) => [region, []]));
   for (let row = 0; row < whole.rowCount; row++) {
@@ -128,6 +129,8 @@ interface PublishedSource {
   readonly kind: 'published';
   readonly schema: unknown;
   readonly file: string;
+  /** Joins tables, and leaves out rows that have no outcome yet. */
+  readonly prepare?: (file: Table, folder: string) => Table;
   /** Identifiers, and what is only known after the outcome. */
   readonly drop: readonly string[];
   readonly regionNames: readonly string[];
@@ -213,6 +216,29 @@ const SOURCES: Readonly<
       const zoneOf = new Map(column(map, 'customerID').map((id, row) => [id, zones[row]!]));
       const ids = column(whole, 'customerID');
       return (row) => zoneOf.get(ids[row]!) ?? '';
+    },
+  },
+  clv: {
+    kind: 'published',
+    schema: clvSchema,
+    file: 'WA_Fn-UseC_-Marketing-Customer-Value-Analysis.csv.gz',
+    drop: ['Customer', 'Effective To Date'],
+    regionNames: ['california', 'oregon', 'arizona', 'nevada', 'washington'],
+    regionOf: (whole) => {
+      const state = column(whole, 'State');
+      return (row) => state[row]!.toLowerCase();
+    },
+  },
+  crm: {
+    kind: 'published',
+    schema: crmSchema,
+    file: 'sales_pipeline.csv',
+    prepare: joinPipeline,
+    drop: [],
+    regionNames: ['central', 'west', 'east'],
+    regionOf: (whole) => {
+      const office = column(whole, 'regional_office');
+      return (row) => office[row]!.toLowerCase();
     },
   },
 };

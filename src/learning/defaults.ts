@@ -1,4 +1,4 @@
-import type { DatasetName } from './datasets.ts';
+import type { DatasetName } from './dataset-names.ts';
 import type { ScoreBins } from './evaluation.ts';
 import type { ModelSpec } from './model.ts';
 import type { ServerSettings } from './server-step.ts';
@@ -48,7 +48,7 @@ export function runDefaults(
   profile: Profile,
   model: ModelSpec['kind'] = 'logistic',
 ): RunDefaults {
-  const isRare = dataset === 'bank' || dataset === 'bank-drift';
+  const isRare = dataset === 'bank' || dataset === 'bank-drift' || dataset === 'clv';
   return {
     model,
     hidden: 16,

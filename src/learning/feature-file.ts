@@ -1,5 +1,6 @@
 import { readValidated } from '../config/files.ts';
-import { DATASETS, type DatasetName, datasetSchema } from './datasets.ts';
+import { DATASETS, type DatasetName } from './dataset-names.ts';
+import { datasetSchema } from './datasets.ts';
 import { type FeatureSchema, featureSchemaField, parseSchema } from './schema.ts';
 
 /**

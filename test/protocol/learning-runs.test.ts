@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type DatasetName, encodeRegion, loadDataset } from '../../src/learning/datasets.ts';
+import type { DatasetName } from '../../src/learning/dataset-names.ts';
+import { encodeRegion, loadDataset } from '../../src/learning/datasets.ts';
 import { runDefaults } from '../../src/learning/defaults.ts';
 import { designColumns } from '../../src/learning/features.ts';
 import { loadTensorFlow, type Tf } from '../../src/learning/load-tensorflow.ts';

@@ -1,0 +1,6 @@
+/**
+ * What the demo, experiments and tests train on. `bank-drift` is bank cut into quarters of time instead of job groups; `clv` is
+ * upsell (who takes an offer); in `crm` there is next to nothing to learn, and an honest report says so.
+ */
+export const DATASETS = ['synthetic', 'leads', 'bank', 'bank-drift', 'churn', 'telco', 'clv', 'crm'] as const;
+export type DatasetName = (typeof DATASETS)[number];
