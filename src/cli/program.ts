@@ -20,6 +20,7 @@ import { recipientCommand } from './recipient.ts';
 import { resultCommand } from './result.ts';
 import { revokeCommand } from './revoke.ts';
 import { roundCommand } from './round.ts';
+import { scoreCommand } from './score.ts';
 import { taskCommand } from './task.ts';
 import { witnessCommand } from './witness.ts';
 
@@ -45,6 +46,7 @@ const GROUPS: readonly (readonly [string, readonly (() => Command)[]])[] = [
   ],
   ['Align accounts across sites:', [matchCommand]],
   ['Rounds and results:', [roundCommand, resultCommand]],
+  ['Use the model:', [scoreCommand]],
   ['Verify:', [logCommand, auditCommand]],
   ['Measure:', [benchCommand]],
 ];
@@ -58,6 +60,8 @@ export function buildProgram(): Command {
   const program = new Command('veilsum')
     .description('Secure aggregation for federated learning between regions that may not share data.')
     .version(VERSION, '-V, --version')
+    // A command and one below it may have options of the same name.
+    .enablePositionalOptions()
     .addHelpText(
       'after',
       `

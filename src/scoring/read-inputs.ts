@@ -1,0 +1,109 @@
+import { basename } from 'node:path';
+import { toHex } from '../../crypto/encoding.ts';
+import { type Task, taskField } from '../../protocols/task.ts';
+import { ConfigError } from '../config/errors.ts';
+import { readRequired, readValidated } from '../config/files.ts';
+import { DATASETS } from '../learning/dataset-names.ts';
+import { datasetSchema } from '../learning/datasets.ts';
+import { LearningError } from '../learning/errors.ts';
+import { designColumns } from '../learning/features.ts';
+import type { Model, ModelSpec } from '../learning/model.ts';
+import { decodeSafetensors, modelFromTensors, type NamedTensor } from '../learning/safetensors.ts';
+import { type FeatureSchema, parseSchema } from '../learning/schema.ts';
+import { nodePrimitives } from '../platform/primitives-node.ts';
+import { parseLearningPlan, specOf } from '../training/learning-plan.ts';
+import { findSchema } from '../training/node-source.ts';
+import { ScoringError } from './errors.ts';
+import { parseWords, type Words, wordsFor } from './words.ts';
+
+/** Files that say what a model means. At least one of task and schema. */
+export interface ModelFiles {
+  /** safetensors, as the recipient makes it and nodes are given it. */
+  readonly model: string;
+  /** The task that it was trained in: names kind, width and the schema by hash. */
+  readonly task?: string | undefined;
+  /** A schema file, or the name of one that comes with the product. */
+  readonly schema?: string | undefined;
+  readonly words?: string | undefined;
+}
+
+export interface ReadModel {
+  readonly model: Model;
+  readonly schema: FeatureSchema;
+  readonly words: Words;
+  /** SHA-256 of the file, hex: what the log calls the model. */
+  readonly modelHash: string;
+}
+
+/**
+ * Reads a model with the public schema that it was trained under, and the words for sellers.
+ *
+ * @throws ConfigError, LearningError, TrainingError or ScoringError, naming the file and what to do.
+ */
+export function readModel(files: ModelFiles): ReadModel {
+  const own = files.schema === undefined ? null : readSchema(files.schema);
+  const task = files.task === undefined ? null : readValidated(files.task, 'the task file', taskField);
+  if (own === null && task === null)
+    throw new ScoringError(
+      'BAD_SETTING',
+      `which schema? Give the task that the model was trained in, or the schema: a file, or one of ${schemaNames()}`,
+    );
+  const bytes = readRequired(files.model, 'the model');
+  const tensors = inFile(files.model, () => decodeSafetensors(bytes));
+  const { schema, spec } = task === null ? ofTensors(own!, tensors) : ofTask(task, own);
+  const model = inFile(files.model, () => modelFromTensors(spec, tensors));
+  const words = files.words === undefined ? wordsFor(schema) : parseWords(readJson(files.words), schema, files.words);
+  return { model, schema, words, modelHash: toHex(nodePrimitives.sha256(new Uint8Array(bytes))) };
+}
+
+function ofTask(task: Task, own: FeatureSchema | null): { schema: FeatureSchema; spec: ModelSpec } {
+  const plan = parseLearningPlan(task);
+  return { schema: findSchema(plan, own === null ? [] : [own]), spec: specOf(plan) };
+}
+
+/** Without a task the tensors say the kind; their shapes have to be the schema's. */
+function ofTensors(schema: FeatureSchema, tensors: readonly NamedTensor[]): { schema: FeatureSchema; spec: ModelSpec } {
+  const inputs = designColumns(schema).length;
+  const first = tensors.find(({ name }) => name === 'hidden.weight');
+  const hidden = first?.shape[1];
+  const given = (first ?? tensors.find(({ name }) => name === 'output.weight'))?.shape[0];
+  if (given === undefined)
+    throw new LearningError(
+      'BAD_MODEL',
+      `the model has no layer output.weight: it holds ${tensors.map(({ name }) => name).join(', ')}`,
+    );
+  if (given !== inputs)
+    throw new ScoringError(
+      'SCHEMA_MISMATCH',
+      `the model takes ${given} inputs, schema ${schema.name} makes ${inputs}: it was trained under another schema`,
+    );
+  return { schema, spec: hidden === undefined ? { kind: 'logistic', inputs } : { kind: 'mlp', inputs, hidden } };
+}
+
+function readSchema(nameOrFile: string): FeatureSchema {
+  const bundled = DATASETS.find((name) => name === nameOrFile);
+  return bundled === undefined ? parseSchema(readJson(nameOrFile)) : datasetSchema(bundled);
+}
+
+function schemaNames(): string {
+  return DATASETS.join(', ');
+}
+
+function readJson(path: string): unknown {
+  const bytes = readRequired(path, 'the file', `schemas that come with the product: ${schemaNames()}`);
+  try {
+    return JSON.parse(bytes.toString('utf8'));
+  } catch (cause) {
+    throw new ConfigError('INVALID', `${path} is not JSON`, { cause });
+  }
+}
+
+/** What is wrong with a file, with its name. */
+function inFile<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof LearningError)) throw error;
+    throw new LearningError(error.code, `${basename(path)}: ${error.message}`, { cause: error });
+  }
+}

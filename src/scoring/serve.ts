@@ -1,0 +1,120 @@
+import { closeSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { ConfigError } from '../config/errors.ts';
+import { readRequired } from '../config/files.ts';
+import { type ListeningHttp, listenHttp, type ServerCertificate } from '../http/listen.ts';
+import type { Table } from '../learning/table.ts';
+import { type Say, sayTo } from '../party/events.ts';
+import type { Running } from '../party/running.ts';
+import type { AccessLog } from './access-log.ts';
+import { createScoringApp, type ScoringApi } from './api.ts';
+import { ScoringError } from './errors.ts';
+import { territoriesOf } from './seller-view.ts';
+import { type Summaries, type SummaryRequest, summarise } from './summaries.ts';
+import { type Seller, watchTokens } from './tokens.ts';
+
+export interface ServeSettings
+  extends Pick<ScoringApi, 'scores' | 'calibration' | 'about' | 'requestsPerMinute' | 'behindProxy'>,
+    Pick<SummaryRequest, 'dimensions' | 'least'> {
+  readonly table: Table;
+  readonly tokensFile: string;
+  /** Appended to; null: lines go to standard error, with the events. */
+  readonly accessLogFile: string | null;
+  readonly host: string;
+  readonly port: number;
+  readonly certificate: ServerCertificate | null;
+}
+
+export interface RunningScores extends Running {
+  readonly organisations: number;
+}
+
+/**
+ * Serves scores to sellers until stopped.
+ *
+ * @throws ScoringError INSECURE_LISTEN where tokens would cross a network in the clear, and those of `summarise`;
+ *   ConfigError of the tokens file; the system's error when the address cannot be had.
+ */
+export async function serveScores(settings: ServeSettings): Promise<RunningScores> {
+  const { scores, host, certificate, behindProxy, tokensFile } = settings;
+  if (certificate === null && !behindProxy && !isLoopback(host))
+    throw new ScoringError(
+      'INSECURE_LISTEN',
+      `${host} is not this machine alone, and tokens must not cross a network in the clear: give --tls-cert and --tls-key, or --behind-proxy where TLS ends in front of it`,
+    );
+  const say = sayTo('scores', (line) => process.stderr.write(line));
+  const tokens = watchTokens(tokensFile, Date.now, (fault) => {
+    if (fault !== null) say('tokens unusable', { error: fault.message, refused: 'everybody' });
+    else say('tokens read again', { sellers: tokens.sellers.length });
+    summaries = null;
+  });
+  // A reader with other territories knows other rows: what may be shown is chosen anew when the tokens change.
+  let summaries: Summaries | null = null;
+  const currentSummaries = (): Summaries => {
+    summaries ??= summarise({ ...settings, readers: readersOf(settings, tokens.sellers) });
+    return summaries;
+  };
+  currentSummaries();
+  const log = openAccessLog(settings.accessLogFile);
+  try {
+    const app = createScoringApp({ ...settings, tokens, summaries: currentSummaries, accessLog: log.write });
+    const server = await listenHttp(app, host, settings.port, certificate);
+    return running(server, log, say, tokens.sellers.length, scores.organisations.length);
+  } catch (error) {
+    log.close();
+    throw error;
+  }
+}
+
+/** Each single territory, and each set of territories that some token opens. */
+function readersOf({ scores }: ServeSettings, sellers: readonly Pick<Seller, 'territories'>[]): ReadonlySet<string>[] {
+  const single = [...scores.territories.keys()].map((territory) => ({ territories: [territory] }));
+  const sets = [...single, ...sellers].map((seller) => territoriesOf(scores, seller));
+  return [...new Map(sets.map((set) => [JSON.stringify([...set]), set])).values()];
+}
+
+function running(
+  server: ListeningHttp,
+  log: { close: () => void },
+  say: Say,
+  sellers: number,
+  organisations: number,
+): RunningScores {
+  say('listening', { address: server.url, sellers, organisations, pid: process.pid });
+  return {
+    address: server.url,
+    organisations,
+    stop: async () => {
+      await server[Symbol.asyncDispose]();
+      log.close();
+    },
+  };
+}
+
+/** A line is in the file before the next request is begun; a disk that is full does not stop sellers. */
+function openAccessLog(path: string | null): { readonly write: AccessLog; close(): void } {
+  if (path === null) return { write: (line) => void process.stderr.write(`${line}\n`), close: () => {} };
+  const file = openSync(path, 'a', 0o600);
+  return {
+    write: (line) => {
+      try {
+        writeSync(file, `${line}\n`);
+      } catch {
+        process.stderr.write(`${line}\n`);
+      }
+    },
+    close: () => closeSync(file),
+  };
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
+}
+
+/** @throws ConfigError FILE_MISSING, KEY_EXPOSED when others may read the key. */
+export function readCertificate(certPath: string, keyPath: string): ServerCertificate {
+  const cert = readRequired(certPath, 'the certificate').toString('utf8');
+  readRequired(keyPath, "the certificate's key");
+  if (process.platform !== 'win32' && (statSync(keyPath).mode & 0o077) !== 0)
+    throw new ConfigError('KEY_EXPOSED', `others may read ${keyPath}: chmod 600 it, and replace the key if they did`);
+  return { cert, key: readFileSync(keyPath, 'utf8') };
+}
