@@ -1,3 +1,4 @@
+import { DAY_MS } from '../learning/instants.ts';
 import { ConnectorError } from './errors.ts';
 import type { Cell, RowSource } from './port.ts';
 
@@ -5,7 +6,7 @@ import type { Cell, RowSource } from './port.ts';
 const BATCH_ROWS = 10_000;
 
 /**
- * A Parquet file, uncompressed or with Snappy, flat columns only. Timestamps become ISO 8601 text in UTC.
+ * A Parquet file, uncompressed or with Snappy, flat columns only. Dates and timestamps become ISO 8601 text in UTC.
  *
  * @throws (while reading) ConnectorError SOURCE_NOT_FOUND, BAD_ANSWER, UNSUPPORTED_TYPE.
  */
@@ -31,9 +32,10 @@ export function parquetSource(name: string, path: string): RowSource {
         throw new ConnectorError('UNSUPPORTED_TYPE', `${name}: the column${which} is nested; write flat columns`);
       }
       for (let at = 0, total = Number(metadata.num_rows); at === 0 || at < total; at += BATCH_ROWS) {
+        const parsers = { dateFromDays: (days: number) => new Date(days * DAY_MS).toISOString().slice(0, 10) };
         const range = { rowStart: at, rowEnd: Math.min(total, at + BATCH_ROWS) };
         // The library's own message may quote what it read.
-        const objects = await parquetReadObjects({ file, metadata, ...range }).catch((error: unknown) => {
+        const objects = await parquetReadObjects({ file, metadata, parsers, ...range }).catch((error: unknown) => {
           const codec = /unsupported compression codec: (\w+)/.exec(String(error))?.[1];
           const why =
             codec === undefined ? 'its pages cannot be decoded' : `compressed with ${codec}; write it with Snappy`;
