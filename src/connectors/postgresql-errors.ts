@@ -13,7 +13,7 @@ const STATES: Readonly<Record<string, readonly [ConnectorCode, string]>> = {
   '42703': ['BAD_QUERY', 'no such column'],
   '42P01': ['BAD_QUERY', 'no such table'],
   '53': ['RATE_LIMITED', 'the server is out of connections, memory or disk; try later'],
-  '57014': ['RATE_LIMITED', 'the query took longer than timeoutSeconds'],
+  '57014': ['RATE_LIMITED', 'the query was stopped: it took longer than timeoutSeconds, or somebody ended it'],
   '57P': ['SOURCE_UNREACHABLE', 'the server is starting or stopping'],
 };
 

@@ -3,7 +3,7 @@ import { readValidated } from '../config/files.ts';
 import { LearningError } from '../learning/errors.ts';
 import { readFeatureFile } from '../learning/feature-file.ts';
 import type { FeatureSchema } from '../learning/schema.ts';
-import { schemaInputs } from '../learning/schema-inputs.ts';
+import { ROWS, schemaInputs } from '../learning/schema-inputs.ts';
 import type { Table } from '../learning/table.ts';
 import { openSource } from './open-source.ts';
 import { readTable } from './port.ts';
@@ -48,14 +48,17 @@ export interface ReadTable {
  * in this process's memory.
  *
  * @param withLabel - false for rows whose outcome nobody knows yet.
+ * @param also - columns of the table of records that are kept beside: names and ids that no model sees.
  * @throws ConnectorError, LearningError; MISSING_COLUMN with every column that a table lacks and all that it has.
  */
 export async function readRegionTables(
   { config, schema, resolve }: Region,
   withLabel = true,
+  also: readonly string[] = [],
 ): Promise<Map<string, ReadTable>> {
   const read = new Map<string, ReadTable>();
-  for (const [name, columns] of schemaInputs(schema, withLabel)) {
+  for (const [name, inputs] of schemaInputs(schema, withLabel)) {
+    const columns = name === (schema.derive?.table ?? ROWS) ? new Set([...inputs, ...also]) : inputs;
     const setting = config.tables[name]!;
     const source = openSource(name, setting, resolve);
     const { table, found } = await readTable(source, { columns, ownNames: setting.columns });
