@@ -34,4 +34,6 @@ run('--bin', 'tsc', '--project', 'tsconfig.build.json');
 copy('build', 'build', '.wasm');
 copy('build', 'build', 'auditor.html');
 copy(join('src', 'learning', 'schemas'), join('src', 'learning', 'schemas'), '.json');
+copy(join('src', 'scoring', 'words'), join('src', 'scoring', 'words'), '.json');
+for (const ending of ['.html', '.css']) copy(join('src', 'scoring', 'page'), join('src', 'scoring', 'page'), ending);
 console.error('veilsum: dist/ is built');

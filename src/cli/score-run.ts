@@ -1,10 +1,11 @@
 import { extname, join } from 'node:path';
 import { writeDurably } from '../config/files.ts';
+import { readFeatureFile } from '../learning/feature-file.ts';
 import { loadTensorFlow } from '../learning/load-tensorflow.ts';
 import { readCsv, type Table } from '../learning/table.ts';
 import { type CalibrationBand, calibrate } from '../scoring/calibration.ts';
 import { type RankingRequest, rankingCsv, rankingJson, rankingLines } from '../scoring/ranking.ts';
-import { type ReadModel, readModel } from '../scoring/read-inputs.ts';
+import { type ReadModel, readModel, readRows } from '../scoring/read-inputs.ts';
 import { writeSample } from '../scoring/sample.ts';
 import { type Scores, scoreTable } from '../scoring/scores.ts';
 import { LEAST_MEMBERS } from '../scoring/summaries.ts';
@@ -22,6 +23,7 @@ export interface ScoreFlags {
   readonly id?: string;
   readonly name?: string;
   readonly territory?: string;
+  readonly group?: readonly string[];
   readonly least: number;
 }
 
@@ -45,12 +47,15 @@ const PRIVATE = 0o600;
 export async function scoreOf(flags: ScoreFlags, say: (line: string) => void): Promise<Scored> {
   const { model: modelFile, data, task, schema: schemaFile, words: wordsFile, outcomes, least } = flags;
   if (modelFile === undefined || data === undefined) throw usageError('--model and --data are needed');
-  if (task === undefined && schemaFile === undefined)
-    throw usageError('give --task (the task that the model was trained in), or --schema');
   if (!(Number.isInteger(least) && least >= LEAST_MEMBERS))
     throw usageError(`--least: must be a whole number from ${LEAST_MEMBERS} on`);
-  const read = readModel({ model: modelFile, task, schema: schemaFile, words: wordsFile });
-  const table = readCsv(data);
+  const given = [flags.id, flags.name, flags.territory, ...(flags.group ?? [])];
+  const { table, schema: regionSchema } = await readRows(
+    data,
+    given.filter((name) => name !== undefined),
+  );
+  const own = schemaFile === undefined ? regionSchema : readFeatureFile(schemaFile, (path) => path);
+  const read = readModel({ model: modelFile, task, schema: own, words: wordsFile });
   const { tf } = await loadTensorFlow();
   const columns = { id: flags.id ?? null, name: flags.name ?? null, territory: flags.territory ?? null };
   const scores = scoreTable({ tf, ...read, table, columns, least });

@@ -7,7 +7,6 @@ import { type ScoreFlags, scoreOf } from './score-run.ts';
 
 export interface ServeFlags extends ScoreFlags {
   readonly tokens?: string;
-  readonly group?: readonly string[];
   readonly listen: string;
   readonly tlsCert?: string;
   readonly tlsKey?: string;

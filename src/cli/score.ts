@@ -7,12 +7,12 @@ import { examples, listOption, numberOption } from './settings.ts';
 function inputOptions(command: Command): Command {
   return command
     .option('--model <file>', 'the model, as safetensors')
-    .option('--data <csv>', 'one organisation a row, with the columns that the schema names; .csv or .csv.gz')
-    .option('--task <file>', 'the task that the model was trained in: it names kind and schema')
     .option(
-      '--schema <file>',
-      "without a task, or where the task's schema is your own: a schema file or a dataset's name",
+      '--data <file>',
+      "organisations: a .csv or .csv.gz with the schema's columns, or a region's settings (.yaml)",
     )
+    .option('--task <file>', 'the task that the model was trained in: it names kind and schema')
+    .option('--schema <file>', "where no task and no region's settings name it: a feature file or a dataset's name")
     .option('--words <file>', 'phrases for the columns, in place of those that come with the schema')
     .option('--outcomes <csv>', 'rows that were not trained on, with known outcome: say how often a chance came true')
     .option('--id <column>', 'unique; default: the number of the row')
@@ -121,7 +121,7 @@ organisation's territory. It says what the model looked at, not what causes an o
 ${examples(
   'veilsum score sample --out sample',
   'veilsum score --model sample/model.safetensors --schema synthetic --data sample/organisations.csv --id id --name organisation',
-  'veilsum score --model model.safetensors --task task.json --data accounts.csv --id AccountId --top 100 --out leads.csv',
+  'veilsum score --model model.safetensors --task task.json --data region-eu.yaml --id AccountId --top 100 --out leads.csv',
 )}`,
       )
       .action(async (_options, command: Command) => {

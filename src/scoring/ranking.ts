@@ -110,10 +110,9 @@ function wordsOfReference(scores: Scores, first: string): string {
   return scores.territories.size > 1 ? "the average of the organisation's territory" : first;
 }
 
-/** `87 %`, five characters; never 0 or 100, which no model knows. */
+/** `87.3 %`, six characters; never 0 or 100, which no model knows. */
 function percent(probability: number): string {
-  const whole = Math.min(99, Math.max(1, Math.round(100 * probability)));
-  return `${String(whole).padStart(2)} %`;
+  return `${(100 * Math.min(0.999, Math.max(0.001, probability))).toFixed(1).padStart(4)} %`;
 }
 
 function identityOf({ id, name, territory }: Organisation) {

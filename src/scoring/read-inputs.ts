@@ -3,27 +3,28 @@ import { toHex } from '../../crypto/encoding.ts';
 import { type Task, taskField } from '../../protocols/task.ts';
 import { ConfigError } from '../config/errors.ts';
 import { readRequired, readValidated } from '../config/files.ts';
-import { DATASETS } from '../learning/dataset-names.ts';
-import { datasetSchema } from '../learning/datasets.ts';
+import { readRegionConfig, readRegionTables } from '../connectors/read-region.ts';
 import { LearningError } from '../learning/errors.ts';
 import { designColumns } from '../learning/features.ts';
 import type { Model, ModelSpec } from '../learning/model.ts';
+import { buildRows } from '../learning/region-rows.ts';
 import { decodeSafetensors, modelFromTensors, type NamedTensor } from '../learning/safetensors.ts';
-import { type FeatureSchema, parseSchema } from '../learning/schema.ts';
+import type { FeatureSchema } from '../learning/schema.ts';
+import { readCsv, type Table } from '../learning/table.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import { parseLearningPlan, specOf } from '../training/learning-plan.ts';
 import { findSchema } from '../training/node-source.ts';
 import { ScoringError } from './errors.ts';
 import { parseWords, type Words, wordsFor } from './words.ts';
 
-/** Files that say what a model means. At least one of task and schema. */
+/** What says what a model means. At least one of task and schema. */
 export interface ModelFiles {
   /** safetensors, as the recipient makes it and nodes are given it. */
   readonly model: string;
   /** The task that it was trained in: names kind, width and the schema by hash. */
   readonly task?: string | undefined;
-  /** A schema file, or the name of one that comes with the product. */
-  readonly schema?: string | undefined;
+  /** Null where the task names one that comes with the product. */
+  readonly schema: FeatureSchema | null;
   readonly words?: string | undefined;
 }
 
@@ -41,12 +42,12 @@ export interface ReadModel {
  * @throws ConfigError, LearningError, TrainingError or ScoringError, naming the file and what to do.
  */
 export function readModel(files: ModelFiles): ReadModel {
-  const own = files.schema === undefined ? null : readSchema(files.schema);
+  const own = files.schema;
   const task = files.task === undefined ? null : readValidated(files.task, 'the task file', taskField);
   if (own === null && task === null)
     throw new ScoringError(
       'BAD_SETTING',
-      `which schema? Give the task that the model was trained in, or the schema: a file, or one of ${schemaNames()}`,
+      'which schema? Give the task that the model was trained in, or the schema: a file, or the name of a dataset',
     );
   const bytes = readRequired(files.model, 'the model');
   const tensors = inFile(files.model, () => decodeSafetensors(bytes));
@@ -80,17 +81,8 @@ function ofTensors(schema: FeatureSchema, tensors: readonly NamedTensor[]): { sc
   return { schema, spec: hidden === undefined ? { kind: 'logistic', inputs } : { kind: 'mlp', inputs, hidden } };
 }
 
-function readSchema(nameOrFile: string): FeatureSchema {
-  const bundled = DATASETS.find((name) => name === nameOrFile);
-  return bundled === undefined ? parseSchema(readJson(nameOrFile)) : datasetSchema(bundled);
-}
-
-function schemaNames(): string {
-  return DATASETS.join(', ');
-}
-
 function readJson(path: string): unknown {
-  const bytes = readRequired(path, 'the file', `schemas that come with the product: ${schemaNames()}`);
+  const bytes = readRequired(path, 'the file with words');
   try {
     return JSON.parse(bytes.toString('utf8'));
   } catch (cause) {
@@ -106,4 +98,27 @@ function inFile<T>(path: string, read: () => T): T {
     if (!(error instanceof LearningError)) throw error;
     throw new LearningError(error.code, `${basename(path)}: ${error.message}`, { cause: error });
   }
+}
+
+/** Rows to score, and the schema of the settings that said where they are. */
+export interface ReadRows {
+  readonly table: Table;
+  readonly schema: FeatureSchema | null;
+}
+
+/**
+ * Reads organisations from a CSV file, or from where a region's settings (.yaml, as of `veilsum node train`) say: any
+ * source, with the features derived as in training. No label is read.
+ *
+ * @param columns - kept beside those of the schema: ids, names, groups.
+ * @throws LearningError, ConnectorError, ConfigError in the terms of the table.
+ */
+export async function readRows(path: string, columns: readonly string[]): Promise<ReadRows> {
+  if (!/\.ya?ml$/.test(path)) return { table: readCsv(path), schema: null };
+  const region = readRegionConfig(path);
+  const { name, config, schema } = region;
+  const read = await readRegionTables(region, false, columns);
+  const tables = new Map([...read].map(([key, value]) => [key, value.table]));
+  const { whole } = buildRows({ name, schema, tables, leakage: config.leakage, now: Date.now() });
+  return { table: whole, schema };
 }

@@ -104,7 +104,9 @@ export function scoreTable(settings: ScoreSettings): Scores {
     const row = isAverage ? average : new Float64Array(width).with(0, 1);
     const whose = settings.columns.territory === null ? '' : ` of ${territory}`;
     references.set(territory, {
-      name: isAverage ? `the average of the ${count} organisations${whose}` : "the schema's reference organisation",
+      name: isAverage
+        ? `the average of the ${count.toLocaleString('en')} organisations${whose}`
+        : "the schema's reference organisation",
       probability: sigmoid(logOdds(model, row)),
       explain: attribution(model, row),
     });

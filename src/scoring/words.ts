@@ -64,7 +64,10 @@ export function phraser(words: Words, schema: FeatureSchema, column: string): ((
   const phrase = Object.hasOwn(words.phrases, column) ? words.phrases[column]! : undefined;
   if (phrase === null) return null;
   const features = schema.features.filter((feature) => feature.column === column);
-  const missing = new Set(features.flatMap((feature) => (feature.kind === 'levels' ? [] : feature.missingCells)));
+  // What somebody said is never shown to sellers, only that it counted.
+  if (features.some((feature) => feature.kind === 'text'))
+    return () => (typeof phrase === 'string' ? phrase.replaceAll('{}', '\u2026') : `what "${column}" says`);
+  const missing = new Set(features.flatMap((feature) => ('missingCells' in feature ? feature.missingCells : [])));
   // A level may be spelt in several ways; what is said is its name.
   const levels = new Map<string, string>();
   for (const feature of features) {

@@ -67,15 +67,19 @@ async function route(): Promise<void> {
   if (isSummaries) {
     document.title = 'Summaries – Veilsum';
     await showSummaries(about, fail);
-    byId('content').focus();
+    byId('content').focus({ preventScroll: true });
   } else if (id === null) {
-    document.title = 'Scores – Veilsum';
+    document.title = 'Scores \u2013 Veilsum';
     byId('detail').hidden = true;
+    byId('choose').hidden = false;
   } else {
     byId('detail').hidden = true;
     await showEvidence(id, about.outcome);
-    document.title = `${byId('detail-title').textContent} – Veilsum`;
-    byId('detail').focus();
+    byId('choose').hidden = true;
+    document.title = `${byId('detail-title').textContent} \u2013 Veilsum`;
+    byId('detail').focus({ preventScroll: true });
+    // Where there is no room for both, the evidence is in place of the list.
+    if (byId('list').offsetParent === null) window.scrollTo(0, 0);
   }
 }
 

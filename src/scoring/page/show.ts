@@ -1,8 +1,10 @@
 import { element } from '../../page/elements.ts';
 
-/** `87 %`; never 0 or 100, which no model knows. */
+/** `87\u00a0%`; one more digit near the ends, and never 0 or 100, which no model knows. */
 export function percent(probability: number): string {
-  return `${Math.min(99, Math.max(1, Math.round(100 * probability)))}\u00a0%`;
+  const value = 100 * Math.min(0.999, Math.max(0.001, probability));
+  const isNearEnd = value < 5 || value > 95;
+  return `${isNearEnd ? value.toFixed(1) : Math.round(value)}\u00a0%`;
 }
 
 /** `+0.80`, with a true minus. */
