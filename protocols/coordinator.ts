@@ -1,3 +1,4 @@
+import { areComplaintsSettled, recipientDisputes, waitedFor } from './disputes.ts';
 import type { Body } from './leaves.ts';
 import { checkCohortSize, checkHolders, nextCohort, readyMembers } from './rules-round.ts';
 import {
@@ -32,6 +33,8 @@ export interface Patience {
   /** How long an announcement may wait for its keys before it is withdrawn. */
   readonly announceMs: number;
   readonly readyMs: number;
+  /** How long a recipient may take to open its boxes and say so, after the last confirmation. */
+  readonly recipientMs: number;
   readonly answerMs: number;
 }
 
@@ -89,12 +92,32 @@ function confirmingDuty(
   const lastConfirm = [...attempt.confirms.values()].reduce((a, b) => (a.index > b.index ? a : b));
   const waited = late(patience, lastConfirm.hash, patience.readyMs);
   const ready = readyMembers(t, attempt).length;
-  if (ready === record.members.length) return { duty: 'decide', round };
+  const areRecipientsReady = waitedFor(record, attempt).length === 0;
+  if (areRecipientsReady && ready === record.members.length) return { duty: 'decide', round };
   if (!waited) return null;
   // A second box that its member has not judged yet: giving up now would end a round that can go on without the node.
   const isJudging = ready < threshold && [...attempt.complaints.values()].some((by) => hasOpenBox(attempt, by));
   if (isJudging && !late(patience, lastConfirm.hash, 4 * patience.readyMs)) return null;
-  return ready >= threshold ? { duty: 'decide', round } : closeOrAbort(t, round);
+  if (ready < threshold) return closeOrAbort(t, round);
+  return areRecipientsReady ? { duty: 'decide', round } : endUnready(round, patience, lastConfirm.hash);
+}
+
+/**
+ * What a round comes to that a recipient holds up. It is never closed again without the nodes that a recipient complains of:
+ * its word alone would choose U. So it ends before anything is charged, and the log says between whom.
+ */
+function endUnready(
+  round: Extract<Round, { phase: 'confirming' }>,
+  patience: Patience,
+  lastConfirm: string,
+): CoordinatorDuty | null {
+  const { attempt, record } = round;
+  const disputes = recipientDisputes(record, attempt);
+  // A node has as long to seal again as a member has to judge a second box. Whoever seals badly is named in one round.
+  const isHopeless = areComplaintsSettled(record, attempt) || late(patience, lastConfirm, 4 * patience.readyMs);
+  if (disputes.length > 0 && isHopeless) return { duty: 'abort', round, reason: 'BOX_DISPUTED' };
+  const isLate = late(patience, lastConfirm, patience.recipientMs);
+  return isLate ? { duty: 'abort', round, reason: 'RECIPIENT_NOT_READY' } : null;
 }
 
 /** The coordinator's duties in a log, oldest round first. */
@@ -113,7 +136,7 @@ export function coordinatorDuties(t: Transcript, patience: Patience): Coordinato
     else if (round.phase !== 'decided' && checkHolders(t, round.record) !== null)
       duties.push({ duty: 'abort', round, reason: 'REVOKED' });
     // Another round over the window was decided first: this one never can be.
-    else if (round.phase !== 'decided' && t.decidedWindows.has(windowKey(round.record)))
+    else if (round.phase !== 'decided' && t.decidedWindows.has(windowKey(t, round.record)))
       duties.push({ duty: 'abort', round, reason: 'ROUND_ENDED' });
     else if (round.phase === 'uploading') {
       const missing = expectedNodes(t, round).filter((name) => !round.uploads.has(name));

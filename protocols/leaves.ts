@@ -163,6 +163,8 @@ const bodies = {
       'TOO_FEW_ORGS',
       'TOO_MANY_ATTEMPTS',
       'NOT_READY',
+      'RECIPIENT_NOT_READY',
+      'BOX_DISPUTED',
       'TOO_FEW_ANSWERS',
       'BOX_UNREADABLE',
       'KEY_DOES_NOT_FIT',

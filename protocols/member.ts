@@ -1,15 +1,14 @@
 import { fromBase64, fromHex, toHex } from '../crypto/encoding.ts';
 import type { Primitives, Rng } from '../crypto/primitives.ts';
 import { type SecretBytes, wipe } from '../crypto/secret.ts';
-import { openSeeds, sealAnswer, shareSumHash } from '../crypto/share-box.ts';
+import { sealAnswer, shareSumHash } from '../crypto/share-box.ts';
 import { heldBy, shareSum, subsets } from '../crypto/sharing.ts';
+import { shouldCheckBoxes } from './disputes.ts';
 import type { Body } from './leaves.ts';
-import { shareContext } from './node.ts';
 import { checkHolders } from './rules-round.ts';
 import {
   type Announce,
   type Attempt,
-  type Confirm,
   type Decision,
   isOver,
   isWithdrawn,
@@ -53,10 +52,7 @@ export function memberDuties(
       duties.push({ duty: 'forget', announce });
     } else if (round.phase === 'confirming') {
       const { attempt } = round;
-      const complete = attempt.confirms.size === attempt.cohort.length;
-      if (complete && !attempt.ready.has(name) && !waitsForBox(attempt, name)) {
-        duties.push({ duty: 'check-boxes', round, attempt });
-      }
+      if (shouldCheckBoxes(attempt, name)) duties.push({ duty: 'check-boxes', round, attempt });
     } else if (
       round.phase === 'decided' &&
       checkHolders(t, round.record) === null &&
@@ -69,57 +65,9 @@ export function memberDuties(
   return duties;
 }
 
-/** The member complained and the node has not sealed again, or its second box was no better. */
-function waitsForBox(attempt: Attempt, name: string): boolean {
-  for (const complaints of attempt.complaints.values()) {
-    const own = complaints.get(name);
-    if (own !== undefined && (own.resealed === null || own.final)) return true;
-  }
-  return false;
-}
-
 /** Index of a member in the record: its place in every set. */
 export function memberIndex(round: Round, name: string): number {
   return round.record.members.findIndex((member) => member.name === name);
-}
-
-/** Hash of the box that counts for a member: the one in the confirm leaf, or the one sealed again. */
-export function boxHashFor(attempt: Attempt, confirm: Confirm, name: string): string {
-  const resealed = attempt.complaints.get(confirm.hash)?.get(name)?.resealed;
-  return resealed ?? confirm.body.boxes.find((box) => box.holder === name)!.hash;
-}
-
-/** A member's seeds of one node, or why its box cannot be used. */
-export type CheckedBox = { readonly seeds: readonly SecretBytes[] } | Body<'complaint'>;
-
-/**
- * Opens a node's box and checks every seed against the node's own confirm leaf.
- *
- * @param roundKey - the member's X-Wing seed of the round. Not wiped here.
- * @param box - bytes whose SHA-256 is `boxHashFor`; null where the aggregators have none.
- * @returns the seeds in the order of the sets, the caller's to wipe; or the complaint to log.
- */
-export function checkBox(
-  p: Primitives,
-  roundKey: SecretBytes,
-  round: Round,
-  attempt: Attempt,
-  confirm: Confirm,
-  name: string,
-  box: Uint8Array | null,
-): CheckedBox {
-  const { members, threshold } = round.record.parameters;
-  const index = memberIndex(round, name);
-  const sets = subsets(members, threshold);
-  const expected = heldBy(sets, index).map((set) => ({
-    set: sets[set]!,
-    commitment: fromBase64(confirm.body.seeds[set]!, 32),
-  }));
-  const unreadable = { confirm: confirm.hash, code: 'BOX_UNREADABLE' } as const;
-  if (box === null || toHex(p.sha256(box)) !== boxHashFor(attempt, confirm, name)) return unreadable;
-  const opened = openSeeds(p, roundKey, shareContext(attempt, confirm.node), { role: 'member', index }, expected, box);
-  if ('seeds' in opened) return opened;
-  return opened.rejected === 'SEED_DIFFERS' ? { confirm: confirm.hash, code: 'SEED_MISMATCH' } : unreadable;
 }
 
 /** A member's answer. Keep exactly these bytes and send them at every retry; K_T and the seeds are gone. */

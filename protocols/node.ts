@@ -188,7 +188,7 @@ export function makeConfirmation(
   return { body, correction: z, boxes };
 }
 
-/** A second box for one member that complained: the same seeds, sealed anew. */
+/** A second box for one member or recipient that complained: the same seeds, sealed anew. */
 export function resealFor(
   p: Primitives,
   rng: Rng,

@@ -1,7 +1,7 @@
 import { DigestSet } from './digest-set.ts';
 import type { Body } from './leaves.ts';
 import { newLedger } from './ledger.ts';
-import { isFailed } from './retry.ts';
+import { isFailed, setOf } from './retry.ts';
 import type { Announce, Decision, ModelEntry, Party, Round, Seen, Transcript, Upload } from './transcript.ts';
 import { NO_LOG } from './verified.ts';
 
@@ -83,14 +83,16 @@ export function dropDetail(transcript: Transcript, id: string): void {
   if (round?.phase !== 'released' && round?.phase !== 'aborted') return;
   // Field by field: a spread would keep what earlier phases left in the object.
   const { openHash, openIndex, openTime, record } = round;
-  const base = { id, openHash, openIndex, openTime, record, uploads: new Map(), attempts: [] };
+  // Retries are closed over parts of the set that failed.
+  const cohort = isFailed(round) ? setOf(round) : [];
+  const isDisputed = isFailed(round) && round.phase === 'aborted' && round.decision === null;
+  const attempts = isDisputed ? round.attempts.slice(-1).map((last) => ({ ...last, ...without(cohort) })) : [];
+  const base = { id, openHash, openIndex, openTime, record, uploads: new Map(), attempts };
   if (round.phase === 'released') {
     const { resultHash, releasedBy, liars } = round;
     const decision = bareDecision(round.decision);
     rounds.set(id, { ...base, phase: 'released', decision, resultHash, releasedBy, liars });
   } else {
-    // Retries are closed over parts of the set that failed.
-    const cohort = isFailed(round) ? round.decision!.attempt.cohort : [];
     const decision = round.decision === null ? null : bareDecision(round.decision, cohort);
     rounds.set(id, { ...base, phase: 'aborted', reason: round.reason, decision });
   }
@@ -98,11 +100,16 @@ export function dropDetail(transcript: Transcript, id: string): void {
   if (announce !== undefined) announces.set(announce.hash, { ...announce, roundKeys: new Map() });
 }
 
+/** What an attempt keeps: its set, where that is still asked for. */
+function without(cohort: readonly Upload[]) {
+  const none = { confirms: new Map(), complaints: new Map(), ready: new Set<string>() };
+  return { ...none, readyRecipients: new Set<string>(), cohort };
+}
+
 function bareDecision(decision: Decision, cohort: readonly Upload[] = []): Decision {
-  const none = { cohort, confirms: new Map(), complaints: new Map(), ready: new Set<string>() };
   return {
     ...decision,
-    attempt: { ...decision.attempt, ...none },
+    attempt: { ...decision.attempt, ...without(cohort) },
     body: { ...decision.body, confirms: [] },
     answers: new Map(),
   };

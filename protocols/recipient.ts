@@ -1,25 +1,34 @@
 import { addChecksums, createChecksum } from '../crypto/checksum.ts';
 import { DOMAIN } from '../crypto/domain.ts';
-import { fromBase64, fromHex, toHex } from '../crypto/encoding.ts';
+import { fromHex, toHex } from '../crypto/encoding.ts';
 import { CryptoError } from '../crypto/errors.ts';
 import { createOpener, type PayloadContext } from '../crypto/payload.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { unpackResidues } from '../crypto/residues.ts';
 import { type SecretBytes, wipe } from '../crypto/secret.ts';
-import { openAnswer, openSeeds, type ShareSums, shareSumHash } from '../crypto/share-box.ts';
+import { openAnswer, type ShareSums, shareSumHash } from '../crypto/share-box.ts';
 import { type Candidate, candidates, liars, type ShareClaims } from '../crypto/share-claims.ts';
 import { heldBy, type MemberSet, recoverKey, shareSum, subsets } from '../crypto/sharing.ts';
 import { hashWithLabel } from '../crypto/signature.ts';
+import { shouldCheckBoxes } from './disputes.ts';
 import { type Rejection, reject } from './errors.ts';
 import type { Body } from './leaves.ts';
 import { memberIndex } from './member.ts';
-import { shareContext } from './node.ts';
-import { type Announce, type Decision, isOver, isWithdrawn, type Round, type Transcript } from './transcript.ts';
+import {
+  type Announce,
+  type Attempt,
+  type Decision,
+  isOver,
+  isWithdrawn,
+  type Round,
+  type Transcript,
+} from './transcript.ts';
 
 /** What the log asks of a recipient next. */
 export type RecipientDuty =
   | { readonly duty: 'round-key'; readonly announce: Announce }
   | { readonly duty: 'first-model' }
+  | { readonly duty: 'check-boxes'; readonly round: Round; readonly attempt: Attempt }
   | { readonly duty: 'open'; readonly round: Round; readonly decision: Decision }
   | { readonly duty: 'next-model'; readonly round: Round; readonly decision: Decision }
   | { readonly duty: 'forget'; readonly announce: Announce };
@@ -36,7 +45,10 @@ export function recipientDuties(t: Transcript, name: string, keeps: (announce: s
       continue;
     }
     const round = t.rounds.get(announce.openedAs)!;
-    if (
+    if (round.phase === 'confirming' && !isOver(t, round)) {
+      const { attempt } = round;
+      if (keeps(announce.hash) && shouldCheckBoxes(attempt, name)) duties.push({ duty: 'check-boxes', round, attempt });
+    } else if (
       round.phase === 'decided' &&
       !isOver(t, round) &&
       round.decision.answers.size >= round.record.parameters.threshold
@@ -66,8 +78,8 @@ export interface OpeningInput {
   readonly roundKey: SecretBytes;
   /** Sum of z_i over U, packed. */
   readonly correctionSum: Uint8Array;
-  /** The recipient's own box of each node of U. */
-  readonly boxes: ReadonlyMap<string, Uint8Array>;
+  /** s_iR of each node of U, out of the recipient's own boxes (`checkBox`). Not wiped here. */
+  readonly seeds: ReadonlyMap<string, readonly SecretBytes[]>;
   /** Sealed answers by member. */
   readonly answers: ReadonlyMap<string, Uint8Array>;
   /** Wire bytes of block j of the summed payload. */
@@ -85,33 +97,6 @@ export interface Opening {
 export function resultHashOf(p: Primitives, values: Int32Array): string {
   const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   return toHex(hashWithLabel(p, DOMAIN.resultHash, bytes));
-}
-
-/** sum over U of PRG(s_iR), from the recipient's own boxes. */
-function recipientSum(p: Primitives, input: OpeningInput, index: number): Uint16Array | Rejection {
-  const { decision, round, roundKey } = input;
-  const { maskModulusBits, ringDegree } = round.record.parameters;
-  const seeds: SecretBytes[] = [];
-  for (const upload of decision.attempt.cohort) {
-    const confirm = decision.attempt.confirms.get(upload.node)!;
-    const box = input.boxes.get(upload.node);
-    const commitment = fromBase64(confirm.body.seeds.at(-1)!, 32);
-    if (box === undefined) return reject('BOX_UNREADABLE', `no aggregator has the recipient's box of ${upload.node}`);
-    const holder = { role: 'recipient', index } as const;
-    const opened = openSeeds(
-      p,
-      roundKey,
-      shareContext(decision.attempt, upload.node),
-      holder,
-      [{ set: [], commitment }],
-      box,
-    );
-    if (!('seeds' in opened)) return reject('BOX_UNREADABLE', `the recipient's box of ${upload.node} does not open`);
-    seeds.push(...opened.seeds);
-  }
-  const sum = shareSum(p, seeds, maskModulusBits, ringDegree);
-  for (const seed of seeds) seed.wipe();
-  return sum;
 }
 
 interface Answers {
@@ -218,7 +203,7 @@ export function abortReasonOf({ rejected }: Rejection): Body<'abort'>['reason'] 
  * Opens the sum: threshold decryption at the recipient. Tries every way to believe t members; the one that opens every
  * block is right, and the members that logged other hashes are named.
  *
- * @returns exact integers; or BOX_UNREADABLE, TOO_FEW_ANSWERS, CHECKSUM_MISMATCH, SUM_MALFORMED, KEY_DOES_NOT_FIT, none
+ * @returns exact integers; or TOO_FEW_ANSWERS, CHECKSUM_MISMATCH, SUM_MALFORMED, KEY_DOES_NOT_FIT, none
  * of which says anything that depends on the data. Whatever bytes the others sent, one of these and never an exception.
  */
 export function openSum(p: Primitives, input: OpeningInput): Opening | Rejection {
@@ -229,8 +214,8 @@ export function openSum(p: Primitives, input: OpeningInput): Opening | Rejection
   if (mismatch !== null) return mismatch;
   const corrections = readSum(() => unpackResidues(input.correctionSum, maskModulusBits, ringDegree));
   if ('rejected' in corrections) return corrections;
-  const own = recipientSum(p, input, recipient);
-  if ('rejected' in own) return own;
+  const seeds = input.decision.attempt.cohort.flatMap(({ node }) => input.seeds.get(node)!);
+  const own = shareSum(p, seeds, maskModulusBits, ringDegree);
   const sets = subsets(members, threshold);
   const answers = openAnswers(p, input, sets, recipient);
   const wipeAll = (): void => {

@@ -1,9 +1,9 @@
 import { decisionOf, type Round, type Transcript, type Upload, windowKey } from './transcript.ts';
 
 /**
- * Rounds that were decided and could not be opened, and what comes after them: a new round over the same model and window
- * that names the failed one, over a random half of its nodes, or a half of that, at its own charge. Nothing of the failed
- * round is opened again.
+ * Rounds that were decided and could not be opened, or that a quarrel over a box ended before, and what comes after them: a
+ * new round over the same model and window that names the failed one, over a random half of its nodes, or a half of that, at
+ * its own charge. Nothing of the failed round is opened again.
  *
  * Narrowing down by which halves fail is group testing (Dorfman, "The Detection of Defective Members of Large
  * Populations", 1943), here without control of the groups: whoever sabotages a round may stay away from the next one, but
@@ -22,36 +22,61 @@ const RETRIED: ReadonlySet<string> = new Set([
 
 type Window = Pick<Round['record'], 'taskHash' | 'modelHash' | 'window'>;
 
-/** Whether a round may be named by a retry: it was decided, and ended because it could not be opened. */
+/**
+ * Whether a round may be named by a retry: it was decided and could not be opened, or a recipient and a node disagreed over a
+ * box and it ended before it was decided.
+ */
 export function isFailed(round: Round): boolean {
-  return round.phase === 'aborted' && round.decision !== null && RETRIED.has(round.reason);
+  if (round.phase !== 'aborted') return false;
+  return round.decision === null ? round.reason === 'BOX_DISPUTED' : RETRIED.has(round.reason);
 }
+
+/** The set with which a round failed; of a retry that was not decided, the part that it was closed over at first. */
+export function setOf(round: Round): readonly Upload[] {
+  const { attempts, record } = round;
+  const attempt = decisionOf(round)?.attempt ?? (record.retryOf === null ? attempts.at(-1) : attempts[0]);
+  return attempt?.cohort ?? [];
+}
+
+const isOfWindow = ({ record }: Round, { taskHash, modelHash, window }: Window): boolean =>
+  record.taskHash === taskHash && record.modelHash === modelHash && record.window === window;
 
 /** Whether `retryOf` may stand in a record of this window: null, or a failed round of the very same window. */
 export function mayRetry(t: Transcript, window: Window, retryOf: string | null): boolean {
   if (retryOf === null) return true;
   const failed = t.rounds.get(retryOf);
-  if (failed === undefined || !isFailed(failed)) return false;
-  return windowKey({ ...failed.record, retryOf: null }) === windowKey({ ...window, retryOf: null });
+  return failed !== undefined && isFailed(failed) && isOfWindow(failed, window);
+}
+
+/** The failed rounds before a retry, each named by the next, the oldest first. */
+function failedBefore(t: Transcript, retryOf: string | null): Round[] {
+  const chain: Round[] = [];
+  for (let id = retryOf; id !== null; id = chain[0]!.record.retryOf) chain.unshift(t.rounds.get(id)!);
+  return chain;
+}
+
+/** Whether any failed round before this retry was decided, so that a liar may know its sum. */
+export function followsDecision(t: Transcript, retryOf: string | null): boolean {
+  return failedBefore(t, retryOf).some((round) => decisionOf(round) !== null);
 }
 
 /**
- * What the next round of a window must say in `retryOf`: null for a window without a decision, the last failed round of
- * one whose decisions all failed.
+ * What the next round of a window must say in `retryOf`: null for a window without a decision and a dispute, else the last
+ * failed round.
  *
  * @returns undefined when a decision stands: no other round of the window can be decided.
  */
 export function nextRetryOf(t: Transcript, window: Window): string | null | undefined {
-  let retryOf: string | null = null;
-  while (t.decidedWindows.has(windowKey({ ...window, retryOf }))) {
-    const key = windowKey({ ...window, retryOf });
-    const decided = [...t.rounds.values()].find(
-      (round) => decisionOf(round) !== null && windowKey(round.record) === key,
-    );
-    if (decided === undefined || !isFailed(decided)) return undefined;
-    retryOf = decided.id;
+  const rounds = [...t.rounds.values()].filter((round) => isOfWindow(round, window));
+  for (let retryOf: string | null = null; ; ) {
+    const key = windowKey(t, { ...window, retryOf });
+    const isDecided = t.decidedWindows.has(key);
+    const next = isDecided
+      ? rounds.find((round) => decisionOf(round) !== null && windowKey(t, round.record) === key)
+      : rounds.findLast((round) => round.record.retryOf === retryOf && isFailed(round));
+    if (next === undefined || !isFailed(next)) return isDecided ? undefined : retryOf;
+    retryOf = next.id;
   }
-  return retryOf;
 }
 
 /** What a part of a failed set must have to be summed. */
@@ -106,23 +131,21 @@ const nodesOf = (uploads: readonly Upload[]): string =>
 
 /**
  * The uploads over which a retry is closed: the first part of the window's first failed set that failed least often so far and
- * of which every node has uploaded again. Nobody chooses it.
+ * of which every node has uploaded again. Nobody chooses it. While nothing was decided nobody can know a sum, and parts are
+ * made of those nodes of the set that are there.
  *
  * @param present - what was uploaded, in log order. @returns none where no part is complete: then nothing can be summed.
  */
 export function retrySet(t: Transcript, record: Round['record'], present: readonly Upload[]): readonly Upload[] {
-  const failed: (readonly Upload[])[] = [];
-  for (let id = record.retryOf; id !== null; ) {
-    const round = t.rounds.get(id)!;
-    failed.unshift(decisionOf(round)!.attempt.cohort);
-    id = round.record.retryOf;
-  }
+  const chain = failedBefore(t, record.retryOf);
+  const firstDecided = chain.findIndex((round) => decisionOf(round) !== null);
+  const failed = chain.slice(Math.max(firstDecided, 0)).map(setOf);
   const minimums = { cohort: record.parameters.minCohort, organisations: record.minOrganisations };
   const organisationOf = (node: string): string | undefined => t.parties.get(node)?.organisation;
   const here = new Set(present.map(({ node }) => node));
-  const parts = partsOf(failed[0]!, minimums, organisationOf).filter((part) =>
-    part.every(({ node }) => here.has(node)),
-  );
+  const isHere = ({ node }: Upload): boolean => here.has(node);
+  const whole = firstDecided < 0 ? failed[0]!.filter(isHere) : failed[0]!;
+  const parts = partsOf(whole, minimums, organisationOf).filter((part) => part.every(isHere));
   const failures = parts.map((part) => failed.filter((set) => nodesOf(set) === nodesOf(part)).length);
   const chosen = parts[failures.indexOf(Math.min(...failures))];
   const wanted = new Set(chosen?.map(({ node }) => node));

@@ -1,3 +1,4 @@
+import { recipientDisputes, waitedFor } from './disputes.ts';
 import { type Rejection, reject } from './errors.ts';
 import type { Body } from './leaves.ts';
 import { charge, release } from './ledger.ts';
@@ -14,7 +15,7 @@ import {
 } from './transcript.ts';
 import type { Signed } from './verified.ts';
 
-/** Decides: at most once per round and per (task, model, window), only over a confirmed set that t members can serve. */
+/** Decides: at most once per round and per (task, model, window), only over a confirmed set that t members and all recipients can serve. */
 export function decideRule(t: Transcript, { leaf, hash }: Signed<'decide'>): Patch | Rejection {
   const { body } = leaf;
   const round = runningRound(t, body.round);
@@ -32,9 +33,11 @@ export function decideRule(t: Transcript, { leaf, hash }: Signed<'decide'>): Pat
   if (readyMembers(t, attempt).length < record.parameters.threshold) {
     return reject('NOT_READY', 'fewer than t members are ready');
   }
+  // With less than all of them, one could be left with a box that it cannot use, and nobody would have heard of it.
+  if (waitedFor(record, attempt).length > 0) return reject('NOT_READY', 'a recipient is not ready');
   if (body.sumHash !== attempt.sumHash) return reject('SUM_MISMATCH', 'not the sum that was closed over');
   if (body.rhoNano !== record.charge.rhoNano) return reject('CHARGE_MISMATCH', 'not the charge of the record');
-  const window = windowKey(record);
+  const window = windowKey(t, record);
   if (t.decidedWindows.has(window)) return reject('WINDOW_DECIDED', 'this task, model and window were decided');
   const problem = checkCohortSize(t, record, attempt.cohort) ?? checkHolders(t, record);
   if (problem !== null) return problem;
@@ -62,6 +65,20 @@ const OPENING_FAILED: ReadonlySet<string> = new Set<Body<'abort'>['reason']>([
 ]);
 
 /**
+ * Ends before the decision that name somebody by what stands in the log: a coordinator cannot say them of a round where
+ * nobody is to blame, nor begin retries over parts with them.
+ */
+function checkBlame(round: Round, reason: Body<'abort'>['reason']): Rejection | null {
+  if (reason !== 'BOX_DISPUTED' && reason !== 'RECIPIENT_NOT_READY') return null;
+  const { record } = round;
+  const attempt = round.phase === 'confirming' ? round.attempt : null;
+  if (attempt === null || attempt.confirms.size < attempt.cohort.length)
+    return reject('NOT_CONFIRMED', 'nobody has anything to be ready with');
+  const blamed = reason === 'BOX_DISPUTED' ? recipientDisputes(record, attempt) : waitedFor(record, attempt);
+  return blamed.length > 0 ? null : reject('WRONG_ROLE', 'only a recipient stands in the way of its own round');
+}
+
+/**
  * Who may end a round for which reason. After a decision the reason says whether the window may be tried again (retry.ts):
  * the coordinator, which orders the leaves, cannot say in a recipient's place that nothing was opened.
  */
@@ -72,6 +89,8 @@ function checkAborter(t: Transcript, round: Round, actor: string, reason: Body<'
     return reject('WRONG_ROLE', 'the coordinator aborts; a recipient only what it could not open');
   if (!isCoordinator) return null;
   if (OPENING_FAILED.has(reason)) return reject('WRONG_ROLE', 'only a recipient says that a sum does not open');
+  const blame = checkBlame(round, reason);
+  if (blame !== null) return blame;
   if (round.phase !== 'decided') return null;
   if (reason === 'BLOB_LOST') return reject('WRONG_ROLE', 'only a recipient says that a decided sum is lost');
   const enough = round.decision.answers.size >= round.record.parameters.threshold;

@@ -1,6 +1,7 @@
 import { setCount } from '../crypto/params.ts';
 import { candidates } from '../crypto/share-claims.ts';
 import { subsets } from '../crypto/sharing.ts';
+import { holderOf, isReady } from './disputes.ts';
 import { type Rejection, reject } from './errors.ts';
 import { GrowingMap } from './growing-map.ts';
 import type { Patch } from './patch.ts';
@@ -77,30 +78,33 @@ function isListed(round: Round, name: string): boolean {
   return round.record.members.some((member) => member.name === name);
 }
 
-/** A member has opened and checked its boxes of all of U. */
+/** A member or recipient has opened and checked its boxes of all of U. */
 export function readyRule(t: Transcript, { leaf }: Signed<'ready'>): Patch | Rejection {
   const round = confirmingRound(t, leaf.body.close);
   if ('rejected' in round) return round;
   const { attempt } = round;
-  if (!isListed(round, leaf.actor)) return reject('WRONG_ROLE', 'not a member of this round');
+  const holder = holderOf(round.record, leaf.actor);
+  if (holder === null) return reject('WRONG_ROLE', 'not a member or recipient of this round');
   if (attempt.confirms.size < attempt.cohort.length) return reject('NOT_CONFIRMED', 'not all of U have confirmed');
-  if (attempt.ready.has(leaf.actor)) return reject('DUPLICATE_READY', 'the member is already ready');
-  return { round: withAttempt(round, { ...attempt, ready: new Set(attempt.ready).add(leaf.actor) }) };
+  if (isReady(attempt, leaf.actor)) return reject('DUPLICATE_READY', 'the holder is already ready');
+  const kind = holder.role === 'member' ? 'ready' : 'readyRecipients';
+  return { round: withAttempt(round, { ...attempt, [kind]: new Set(attempt[kind]).add(leaf.actor) }) };
 }
 
-function setComplaint(round: Confirming, confirm: string, member: string, complaint: Complaint): Confirming {
+function setComplaint(round: Confirming, confirm: string, holder: string, complaint: Complaint): Confirming {
   const { attempt } = round;
-  const ofConfirm = new Map(attempt.complaints.get(confirm) ?? []).set(member, complaint);
+  const ofConfirm = new Map(attempt.complaints.get(confirm) ?? []).set(holder, complaint);
   return withAttempt(round, { ...attempt, complaints: new Map(attempt.complaints).set(confirm, ofConfirm) });
 }
 
-/** A member cannot use a node's box. After a second box, a second complaint is final. */
+/** A member or recipient cannot use a node's box. After a second box, a second complaint is final. */
 export function complaintRule(t: Transcript, { leaf }: Signed<'complaint'>): Patch | Rejection {
   const found = findConfirm(t, leaf.body.confirm);
   if ('rejected' in found) return found;
   const { round, confirm } = found;
-  if (!isListed(round, leaf.actor)) return reject('WRONG_ROLE', 'not a member of this round');
-  if (round.attempt.ready.has(leaf.actor)) return reject('DUPLICATE_READY', 'the member already said that it is ready');
+  if (holderOf(round.record, leaf.actor) === null)
+    return reject('WRONG_ROLE', 'not a member or recipient of this round');
+  if (isReady(round.attempt, leaf.actor)) return reject('DUPLICATE_READY', 'the holder already said that it is ready');
   const before = round.attempt.complaints.get(confirm.hash)?.get(leaf.actor);
   if (before !== undefined && (before.resealed === null || before.final)) {
     return reject('DUPLICATE_COMPLAINT', 'the complaint stands already');
@@ -109,14 +113,14 @@ export function complaintRule(t: Transcript, { leaf }: Signed<'complaint'>): Pat
   return { round: setComplaint(round, confirm.hash, leaf.actor, complaint) };
 }
 
-/** The node answers a complaint with a second box for that member: once. */
+/** The node answers a complaint with a second box for that holder: once. */
 export function resealRule(t: Transcript, { leaf }: Signed<'reseal'>): Patch | Rejection {
   const found = findConfirm(t, leaf.body.confirm);
   if ('rejected' in found) return found;
   const { round, confirm } = found;
   if (confirm.node !== leaf.actor) return reject('WRONG_ROLE', 'only the node itself seals again');
   const complaint = round.attempt.complaints.get(confirm.hash)?.get(leaf.body.holder);
-  if (complaint === undefined) return reject('UNKNOWN_CONFIRM', 'that member has not complained');
+  if (complaint === undefined) return reject('UNKNOWN_CONFIRM', 'that holder has not complained');
   if (complaint.resealed !== null) return reject('DUPLICATE_RESEAL', 'a box is sealed again once only');
   return { round: setComplaint(round, confirm.hash, leaf.body.holder, { resealed: leaf.body.hash, final: false }) };
 }

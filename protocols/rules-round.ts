@@ -3,6 +3,7 @@ import { fromBase64, fromHex, toHex } from '../crypto/encoding.ts';
 import { isMaskKey } from '../crypto/masks.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { hashWithLabel } from '../crypto/signature.ts';
+import { isStuck } from './disputes.ts';
 import { type Rejection, reject } from './errors.ts';
 import { GrowingMap } from './growing-map.ts';
 import { reserve } from './ledger.ts';
@@ -11,7 +12,7 @@ import type { Patch } from './patch.ts';
 import { checkQuorumSize } from './quorum-size.ts';
 import { type RoundRecord, roundIdOf } from './record.ts';
 import { parametersFit } from './record-parameters.ts';
-import { mayRetry, retrySet } from './retry.ts';
+import { followsDecision, mayRetry, retrySet } from './retry.ts';
 import {
   type Attempt,
   findParty,
@@ -71,8 +72,8 @@ export function openRule(p: Primitives, t: Transcript, { leaf, hash }: Signed<'o
     return reject('UNKNOWN_MODEL', 'the round must start from the newest logged model');
   }
   if (!mayRetry(t, record, record.retryOf))
-    return reject('WINDOW_DECIDED', 'a retry names a round of its own window that was decided and could not be opened');
-  if (t.decidedWindows.has(windowKey(record)))
+    return reject('WINDOW_DECIDED', 'a retry names a round of its own window that failed');
+  if (t.decidedWindows.has(windowKey(t, record)))
     return reject('WINDOW_DECIDED', 'this task, model and window were decided');
   const ledger = reserve(t.ledger, id, record.charge.rhoNano);
   if ('rejected' in ledger) return ledger;
@@ -125,7 +126,8 @@ export function uploadRule(t: Transcript, { leaf, hash }: Signed<'upload'>): Pat
 
 /**
  * Who must be in the next attempt: everybody uploaded (first; in a retry a part of the failed set), or everybody of the last
- * attempt that confirmed and that at least t members can be ready with; a retry has one attempt. Nobody chooses the set.
+ * attempt that confirmed and that at least t members can be ready with; the retry of a decided round has one attempt. What
+ * recipients complain about has no say in it. Nobody chooses the set.
  */
 export function nextCohort(t: Transcript, round: Round): Upload[] {
   const present = [...round.uploads.values()]
@@ -134,7 +136,7 @@ export function nextCohort(t: Transcript, round: Round): Upload[] {
   const last = round.attempts.at(-1);
   if (last === undefined) return round.record.retryOf === null ? present : [...retrySet(t, round.record, present)];
   // A retry's set without one node would tell that node's update apart, were the failed sum known to somebody.
-  if (round.record.retryOf !== null) return [];
+  if (followsDecision(t, round.record.retryOf)) return [];
   const members = round.record.members.map((member) => member.name).filter((name) => isActive(t, name));
   return present.filter((upload) => {
     if (!last.cohort.some((earlier) => earlier.node === upload.node)) return false;
@@ -147,13 +149,6 @@ export function nextCohort(t: Transcript, round: Round): Upload[] {
 
 export function isActive(t: Transcript, name: string): boolean {
   return findParty(t, name)?.revoked === false;
-}
-
-/** Whether a member cannot be ready with a node: its complaint was not answered, or not even a second box helped. */
-function isStuck(attempt: Attempt, confirm: string, member: string): boolean {
-  if (attempt.ready.has(member)) return false;
-  const complaint = attempt.complaints.get(confirm)?.get(member);
-  return complaint !== undefined && (complaint.resealed === null || complaint.final);
 }
 
 /** Members that said they are ready and can still sign an answer. */
@@ -214,6 +209,7 @@ export function closeRule(p: Primitives, t: Transcript, { leaf, hash }: Signed<'
     confirms: new Map(),
     complaints: new Map(),
     ready: new Set(),
+    readyRecipients: new Set(),
   };
   return {
     round: { ...round, phase: 'confirming', attempt, attempts: [...round.attempts, attempt] },

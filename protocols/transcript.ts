@@ -27,7 +27,7 @@ export interface Transcript {
   readonly rounds: ReadonlyMap<string, Round>;
   readonly roundOfClose: ReadonlyMap<string, string>;
   readonly roundOfDecide: ReadonlyMap<string, string>;
-  /** (task, model, window, failed round) that have a decision: there is never a second one. */
+  /** (task, model, window, failed decided round) that have a decision: there is never a second one. */
   readonly decidedWindows: ReadonlySet<string>;
   readonly models: readonly ModelEntry[];
   readonly ledger: Ledger;
@@ -92,7 +92,7 @@ export interface Confirm {
   readonly body: Body<'confirm'>;
 }
 
-/** A member's trouble with one node's box: `resealed` once the node sent a second box, `final` after a second complaint. */
+/** A holder's trouble with one node's box: `resealed` once the node sent a second box, `final` after a second complaint. */
 export interface Complaint {
   readonly resealed: string | null;
   readonly final: boolean;
@@ -107,9 +107,12 @@ export interface Attempt {
   /** U, in the order of their upload leaves. */
   readonly cohort: readonly Upload[];
   readonly confirms: ReadonlyMap<string, Confirm>;
-  /** By confirm leaf, then by member. */
+  /** By confirm leaf, then by holder: member or recipient. */
   readonly complaints: ReadonlyMap<string, ReadonlyMap<string, Complaint>>;
+  /** Members that opened and checked all their boxes. */
   readonly ready: ReadonlySet<string>;
+  /** Recipients that did. */
+  readonly readyRecipients: ReadonlySet<string>;
 }
 
 export interface Decision {
@@ -165,9 +168,16 @@ export function isWithdrawn(transcript: Transcript, announce: Announce): boolean
   return announce.isAborted || transcript.size > announce.index + MAX_ANNOUNCE_LEAVES;
 }
 
-/** The key under which at most one decision ever exists. */
-export function windowKey(record: Pick<RoundRecord, 'taskHash' | 'modelHash' | 'window' | 'retryOf'>): string {
-  return `${record.taskHash}/${record.modelHash}/${record.window}/${record.retryOf ?? ''}`;
+/** The key under which at most one decision ever exists: a round that ended undecided shares it with its retries. */
+export function windowKey(
+  t: Transcript,
+  record: Pick<RoundRecord, 'taskHash' | 'modelHash' | 'window' | 'retryOf'>,
+): string {
+  let { retryOf } = record;
+  const isUndecided = (round: Round | undefined): round is Round => round !== undefined && decisionOf(round) === null;
+  for (let named = t.rounds.get(retryOf ?? ''); isUndecided(named); named = t.rounds.get(retryOf ?? ''))
+    retryOf = named.record.retryOf;
+  return `${record.taskHash}/${record.modelHash}/${record.window}/${retryOf ?? ''}`;
 }
 
 export function newestModel(transcript: Transcript): ModelEntry | null {

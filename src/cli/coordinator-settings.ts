@@ -12,17 +12,19 @@ export const coordinatorSettings = z.strictObject({
   export: z.string().min(1).optional(),
   roundKeyWait: waitField,
   readyWait: waitField,
+  recipientWait: waitField,
   answerWait: waitField,
 });
 
 export function coordinatorOptions(settings: z.infer<typeof coordinatorSettings>): CoordinatorOptions {
-  const { listen, http, export: exportFolder, roundKeyWait, readyWait, answerWait } = settings;
+  const { listen, http, export: exportFolder, roundKeyWait, readyWait, recipientWait, answerWait } = settings;
   return {
     ...(listen === undefined ? {} : { listen }),
     ...(http === undefined ? {} : { http: splitAddress(http) }),
     ...(exportFolder === undefined ? {} : { exportFolder }),
     ...(roundKeyWait === undefined ? {} : { roundKeyMs: roundKeyWait }),
     ...(readyWait === undefined ? {} : { readyMs: readyWait }),
+    ...(recipientWait === undefined ? {} : { recipientMs: recipientWait }),
     ...(answerWait === undefined ? {} : { answerMs: answerWait }),
   };
 }

@@ -1,6 +1,6 @@
 import { fromHex, toHex } from '../../crypto/encoding.ts';
+import { boxHashFor } from '../../protocols/disputes.ts';
 import { ProtocolError } from '../../protocols/errors.ts';
-import { boxHashFor } from '../../protocols/member.ts';
 import type { Attempt, Confirm } from '../../protocols/transcript.ts';
 import type { Connection } from '../grpc/connection.ts';
 import { type TransportCode, TransportError } from '../grpc/errors.ts';

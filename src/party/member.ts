@@ -1,12 +1,11 @@
-import { toBase64 } from '../../crypto/encoding.ts';
-import { xwingKeyPair } from '../../crypto/hpke.ts';
-import { SecretBytes } from '../../crypto/secret.ts';
-import { type Answer, checkBox, type MemberDuty, makeAnswer, memberDuties } from '../../protocols/member.ts';
-import type { Attempt, Decision, Round } from '../../protocols/transcript.ts';
+import { boxesKey } from '../../protocols/disputes.ts';
+import { type Answer, type MemberDuty, makeAnswer, memberDuties } from '../../protocols/member.ts';
+import type { Decision, Round } from '../../protocols/transcript.ts';
 import { QuorumService } from '../grpc/services.ts';
 import { DEFAULT_BUDGET } from '../matching/holder.ts';
 import { firstPossible } from './duty-loop.ts';
-import { askReplicas, fetchBox, REPLICA_MS } from './fetch.ts';
+import { askReplicas, REPLICA_MS } from './fetch.ts';
+import { logRoundKey, openCohort, type Seeds, wipeSeeds } from './holder.ts';
 import type { LogReader } from './log-reader.ts';
 import { matching } from './matching.ts';
 import { decodeParts, encodeParts } from './parts.ts';
@@ -14,47 +13,7 @@ import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
 import type { Running } from './running.ts';
 import { witnessing } from './witnessing.ts';
 
-const ROUND_KEY = 'round.key';
 const ANSWERS = 'answers';
-
-type Seeds = Map<string, readonly SecretBytes[]>;
-
-/** Makes, keeps and logs the member's key for an announced round. The key is durable before its leaf is sent. */
-export async function logRoundKey(party: Party, announce: string): Promise<void> {
-  const kept = party.rounds.readSecret(announce, ROUND_KEY);
-  using seed = kept ?? new SecretBytes('round key', rng(32));
-  if (kept === null) party.rounds.write(announce, ROUND_KEY, seed.bytes);
-  const kemKey = toBase64(xwingKeyPair(primitives, seed).publicKey);
-  await party.append(party.leaf('round-key', { announce, kemKey }));
-}
-
-/** The member's own key of a round; it exists whenever a duty asks for it. */
-export function roundKeyOf(party: Party, announce: string): SecretBytes | null {
-  return party.rounds.readSecret(announce, ROUND_KEY);
-}
-
-/** Opens the boxes of all of U. @returns the seeds, or null after a complaint was logged. */
-async function openCohort(party: Party, round: Round, attempt: Attempt): Promise<Seeds | null> {
-  using roundKey = roundKeyOf(party, round.record.announce)!;
-  const seeds: Seeds = new Map();
-  const confirms = [...attempt.confirms.values()];
-  const boxes = await Promise.all(confirms.map((confirm) => fetchBox(party.aggregators, attempt, confirm, party.name)));
-  for (const [i, confirm] of confirms.entries()) {
-    const checked = checkBox(primitives, roundKey, round, attempt, confirm, party.name, boxes[i]!);
-    if (!('seeds' in checked)) {
-      wipeSeeds(seeds);
-      party.say('box refused', { node: confirm.node, code: checked.code });
-      await party.append(party.leaf('complaint', checked));
-      return null;
-    }
-    seeds.set(confirm.node, checked.seeds);
-  }
-  return seeds;
-}
-
-function wipeSeeds(seeds: Seeds): void {
-  for (const ofNode of seeds.values()) for (const seed of ofNode) seed.wipe();
-}
 
 /** The answer is made once, kept, and only then sent: every retry sends the same bytes. */
 async function answer(
@@ -104,7 +63,7 @@ export async function runMember(folder: string, listen?: string, matchingBudget 
     const keeps = (announce: string): boolean => party.rounds.holds(announce);
     // An answer that is in the log may not have reached an aggregator before a crash: it is sent again, once.
     const duties = memberDuties(log.transcript, party.name, keeps, () => false).filter(
-      (duty) => !done.has(dutyKey(duty)),
+      (duty) => !done.has(dutyKey(duty, party.name)),
     );
     return firstPossible(duties, (duty) => perform(log, duty));
   };
@@ -128,15 +87,14 @@ export async function runMember(folder: string, listen?: string, matchingBudget 
       }
       party.say('round key wiped', { announce: duty.announce.hash });
     }
-    done.add(dutyKey(duty)); // its leaf is in the log, but not yet in a cosigned head
+    done.add(dutyKey(duty, party.name)); // its leaf is in the log, but not yet in a cosigned head
   };
   const { address, stop } = await runDuties(party, [witnessing(party), matching(party, matchingBudget)], act);
   return { address, stop };
 }
 
-function dutyKey(duty: MemberDuty): string {
+function dutyKey(duty: MemberDuty, name: string): string {
   if (duty.duty === 'round-key' || duty.duty === 'forget') return `${duty.duty} ${duty.announce.hash}`;
   if (duty.duty === 'answer') return `answer ${duty.decision.hash}`;
-  const complaints = [...duty.attempt.complaints.values()].flatMap((byMember) => [...byMember.values()]);
-  return `check-boxes ${duty.attempt.close} ${complaints.map((c) => `${c.resealed} ${c.final}`).join()}`;
+  return boxesKey(duty.attempt, name);
 }

@@ -7,15 +7,13 @@ import { download } from '../grpc/download.ts';
 import { AggregationService, QuorumService } from '../grpc/services.ts';
 import { addUpInstead } from './corrections.ts';
 import { type EngineChoice, payloadContext } from './engines.ts';
-import { askReplicas, fetchBox, isDown, isReplicas, isWithoutBytes, REPLICA_MS } from './fetch.ts';
+import { askReplicas, isDown, isReplicas, isWithoutBytes, REPLICA_MS } from './fetch.ts';
 import { type Party, primitives } from './party.ts';
 
-/** What an opening needs besides the answers: all of it is fixed by the decision. */
+/** What an opening needs besides the answers and the recipient's own seeds: all of it is fixed by the decision. */
 export interface Gathered {
   readonly context: PayloadContext;
   readonly correctionSum: Uint8Array;
-  /** The recipient's own box of each node of U, where an aggregator has it. */
-  readonly boxes: ReadonlyMap<string, Uint8Array>;
 }
 
 /** Takes the summed payload from the first replicas of a list into the recipient's own store, checked against its hash. */
@@ -64,18 +62,12 @@ async function fetchCorrectionSum(party: Party, round: Round, decision: Decision
 
 /** Fetches the sum into the store, and the rest into memory, while the members work on their answers. */
 export async function gather(party: Party, engine: EngineChoice, round: Round, decision: Decision): Promise<Gathered> {
-  const boxes = new Map<string, Uint8Array>();
-  const fetchBoxes = [...decision.attempt.confirms.values()].map(async (confirm) => {
-    const box = await fetchBox(party.aggregators, decision.attempt, confirm, party.name);
-    if (box !== null) boxes.set(confirm.node, box);
-  });
   const [context, correctionSum] = await Promise.all([
     payloadContext(round.record, engine),
     fetchCorrectionSum(party, round, decision),
     fetchSum(party, round, decision),
-    ...fetchBoxes,
   ]);
-  return { context, correctionSum, boxes };
+  return { context, correctionSum };
 }
 
 /** Adds to `found` what one replica has of the answers; bytes that nobody logged are left out, and end the asking. */

@@ -1,3 +1,4 @@
+import { boxesKey } from '../../protocols/disputes.ts';
 import { isRejection, ProtocolError, type Rejection, reject } from '../../protocols/errors.ts';
 import { sealModel } from '../../protocols/model-box.ts';
 import {
@@ -8,7 +9,7 @@ import {
   recipientDuties,
 } from '../../protocols/recipient.ts';
 import { type Task, taskHashOf } from '../../protocols/task.ts';
-import type { Decision, Round } from '../../protocols/transcript.ts';
+import type { Attempt, Decision, Round } from '../../protocols/transcript.ts';
 import { ModelService } from '../grpc/services.ts';
 import { sourceOf } from '../grpc/transfer.ts';
 import { upload } from '../grpc/upload.ts';
@@ -16,8 +17,17 @@ import { addUpAgain } from './corrections.ts';
 import { firstPossible } from './duty-loop.ts';
 import { type EngineChoice, warmEngines } from './engines.ts';
 import { isDown, isReplicas } from './fetch.ts';
+import {
+  checkBoxes,
+  keepSeeds,
+  keptSeeds,
+  logRoundKey,
+  openCohort,
+  roundKeyOf,
+  type Seeds,
+  wipeSeeds,
+} from './holder.ts';
 import type { LogReader } from './log-reader.ts';
-import { logRoundKey, roundKeyOf } from './member.ts';
 import { fetchAnswers, type Gathered, gather, readBlocks } from './opening-input.ts';
 import { decodeParts, encodeParts } from './parts.ts';
 import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
@@ -64,29 +74,54 @@ function lost(error: unknown): Rejection {
 async function openGathered(
   party: Party,
   round: Extract<Round, { phase: 'decided' }>,
-  { context, correctionSum, boxes }: Gathered,
+  { context, correctionSum }: Gathered,
 ): Promise<{ readonly opened: Opening | Rejection; readonly isFinal: boolean }> {
   const { decision, record } = round;
   const answers = await fetchAnswers(party, decision);
   const blocks = await readBlocks(party, context, decision.body.sumHash);
+  const seeds = await seedsFor(party, round, decision);
+  if (isRejection(seeds)) return { opened: seeds, isFinal: false };
   using roundKey = roundKeyOf(party, record.announce)!;
   const block = (j: number): Uint8Array => blocks[j]!;
-  const input = { context, round, decision, recipient: party.name, roundKey, correctionSum, boxes, answers, block };
-  let opened = openSum(primitives, input);
-  if (isRejection(opened) && (opened.rejected === 'KEY_DOES_NOT_FIT' || opened.rejected === 'SUM_MALFORMED')) {
-    const again = await addUpAgain(party, round, decision);
-    if (again !== null) {
-      party.say('corrections were added up wrongly', { round: record.number });
-      opened = openSum(primitives, { ...input, correctionSum: again });
+  const input = { context, round, decision, recipient: party.name, roundKey, correctionSum, seeds, answers, block };
+  try {
+    let opened = openSum(primitives, input);
+    if (isRejection(opened) && (opened.rejected === 'KEY_DOES_NOT_FIT' || opened.rejected === 'SUM_MALFORMED')) {
+      const again = await addUpAgain(party, round, decision);
+      if (again !== null) {
+        party.say('corrections were added up wrongly', { round: record.number });
+        opened = openSum(primitives, { ...input, correctionSum: again });
+      }
     }
+    return { opened, isFinal: isRejection(opened) && isBeyondMending(opened, decision, answers.size) };
+  } finally {
+    wipeSeeds(seeds);
   }
-  return { opened, isFinal: isRejection(opened) && isBeyondMending(opened, decision, boxes.size, answers.size) };
 }
 
-/** @param boxes - how many of them were there. @param answers - the same. */
-function isBeyondMending({ rejected }: Rejection, { attempt }: Decision, boxes: number, answers: number): boolean {
+/** The seeds kept with `ready`; where a copy from a backup has none, from the boxes again, about which it is too late to complain. */
+async function seedsFor(party: Party, round: Round, { attempt }: Decision): Promise<Seeds | Rejection> {
+  const kept = keptSeeds(party, round, attempt);
+  if (kept !== null) return kept;
+  const { seeds, complaints } = await checkBoxes(party, round, attempt);
+  if (complaints.length === 0) return seeds;
+  wipeSeeds(seeds);
+  return reject('BOX_UNREADABLE', `${complaints.length} of the recipient's boxes do not open`);
+}
+
+/** @param answers - how many of them were there. */
+function isBeyondMending({ rejected }: Rejection, { attempt }: Decision, answers: number): boolean {
   if (rejected === 'CHECKSUM_MISMATCH' || rejected === 'SUM_MALFORMED') return true; // of bytes that the log names
-  return rejected === 'BOX_UNREADABLE' ? boxes === attempt.cohort.length : answers === attempt.ready.size;
+  return answers === attempt.ready.size;
+}
+
+/** Opens the boxes of U before the decision, and says so: the seeds that an opening needs are durable first. */
+async function checkOwnBoxes(party: Party, round: Round, attempt: Attempt): Promise<void> {
+  const seeds = await openCohort(party, round, attempt);
+  if (seeds === null) return;
+  keepSeeds(party, round, attempt, seeds);
+  wipeSeeds(seeds);
+  await party.append(party.leaf('ready', { close: attempt.close }));
 }
 
 async function open(
@@ -162,7 +197,7 @@ async function nextModel(party: Party, setting: RecipientSetting, round: Round):
   return setting.maker.next(task, round, await party.store.blobs.get(round.record.modelHash), values);
 }
 
-/** Runs a recipient: it opens sums, makes models of them and publishes those to the nodes. */
+/** Runs a recipient: it checks its boxes, opens sums, makes models of them and publishes those to the nodes. */
 export async function runRecipient(
   folder: string,
   settingFor: (party: Party) => Promise<RecipientSetting>,
@@ -195,7 +230,9 @@ export async function runRecipient(
       if (round.phase !== 'decided' || !keeps(round.record.announce)) continue;
       if (!done.has(`open ${round.decision.hash}`)) void gatherFor(round, round.decision);
     }
-    const duties = recipientDuties(log.transcript, party.name, keeps).filter((duty) => !done.has(dutyKey(duty)));
+    const duties = recipientDuties(log.transcript, party.name, keeps).filter(
+      (duty) => !done.has(dutyKey(duty, party.name)),
+    );
     return firstPossible(duties, (duty) => perform(log, duty));
   };
   const perform = async (log: LogReader, duty: RecipientDuty): Promise<void> => {
@@ -203,6 +240,7 @@ export async function runRecipient(
     if (duty.duty === 'first-model') {
       if (task !== undefined) await publish(party, log, () => setting.maker.first(task), null);
     } else if (duty.duty === 'round-key') await logRoundKey(party, duty.announce.hash);
+    else if (duty.duty === 'check-boxes') await checkOwnBoxes(party, duty.round, duty.attempt);
     else if (duty.duty === 'open') {
       const { hash } = duty.decision;
       try {
@@ -218,14 +256,15 @@ export async function runRecipient(
       const round = log.transcript.rounds.get(duty.announce.openedAs ?? '');
       if (round?.phase === 'aborted') gathered.delete(round.decision?.hash ?? '');
     }
-    done.add(dutyKey(duty));
+    done.add(dutyKey(duty, party.name));
   };
   const { log, address, stop } = await runDuties(party, [results(party)], act);
   return { address, log, party, stop };
 }
 
-function dutyKey(duty: RecipientDuty): string {
+function dutyKey(duty: RecipientDuty, name: string): string {
   if (duty.duty === 'first-model') return duty.duty;
+  if (duty.duty === 'check-boxes') return boxesKey(duty.attempt, name);
   if (duty.duty === 'round-key' || duty.duty === 'forget') return `${duty.duty} ${duty.announce.hash}`;
   return `${duty.duty} ${duty.decision.hash}`;
 }

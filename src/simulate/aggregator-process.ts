@@ -9,8 +9,8 @@ import {
   otherHashesOf,
   payloadHashesOf,
 } from '../../protocols/aggregator.ts';
+import { boxHashFor } from '../../protocols/disputes.ts';
 import { isRejection } from '../../protocols/errors.ts';
-import { boxHashFor } from '../../protocols/member.ts';
 import { recordHashOf } from '../../protocols/record.ts';
 import { judge, verifyNext } from '../../protocols/rules.ts';
 import { findAttempt, findDecision, isOver, type Round } from '../../protocols/transcript.ts';

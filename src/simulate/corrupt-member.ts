@@ -1,9 +1,11 @@
 import { parseCheckpoint } from '../../crypto/checkpoint.ts';
 import { formatSignatures, parseNote } from '../../crypto/note.ts';
-import type { Answer, checkBox, MemberDuty } from '../../protocols/member.ts';
+import type { CheckedBox } from '../../protocols/boxes.ts';
+import type { Answer, MemberDuty } from '../../protocols/member.ts';
 import type { Decision } from '../../protocols/transcript.ts';
 import { cosignHead } from '../../protocols/witness.ts';
-import { MemberProcess, type Seeds } from './member-process.ts';
+import type { Seeds } from './holder-keys.ts';
+import { MemberProcess } from './member-process.ts';
 import type { Request, Response } from './messages.ts';
 import type { Process, Services, Task } from './process.ts';
 import type { Setting } from './reader-process.ts';
@@ -60,7 +62,7 @@ export class CorruptMember extends MemberProcess {
     yield* super.perform(duty);
   }
 
-  protected override tamperCheck(checked: ReturnType<typeof checkBox>, confirm: string): ReturnType<typeof checkBox> {
+  protected override tamperCheck(checked: CheckedBox, confirm: string): CheckedBox {
     if (this.#trick !== 'complains falsely' || this.world.draw.chance(0.3)) return checked;
     return { confirm, code: this.world.draw.pick(['BOX_UNREADABLE', 'SEED_MISMATCH'] as const) };
   }

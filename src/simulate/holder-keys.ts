@@ -1,15 +1,23 @@
 import { toBase64 } from '../../crypto/encoding.ts';
 import { xwingKeyPair } from '../../crypto/hpke.ts';
 import { SecretBytes } from '../../crypto/secret.ts';
+import { type CheckedBox, checkBox } from '../../protocols/boxes.ts';
+import { boxHashFor } from '../../protocols/disputes.ts';
 import { ProtocolError } from '../../protocols/errors.ts';
-import { boxHashFor } from '../../protocols/member.ts';
-import type { Attempt, Confirm } from '../../protocols/transcript.ts';
+import type { Body } from '../../protocols/leaves.ts';
+import type { Attempt, Confirm, Round } from '../../protocols/transcript.ts';
 import { ROUNDS } from './disk.ts';
 import type { Task } from './process.ts';
 import { ReaderProcess } from './reader-process.ts';
 import { FAILURES, isNotThere } from './replicas.ts';
 
-/** A member or a recipient: whoever makes a key per round. Mirrors `logRoundKey` of src/party/member.ts and fetch.ts. */
+export type Seeds = Map<string, readonly SecretBytes[]>;
+
+export function wipeSeeds(seeds: Seeds): void {
+  for (const ofNode of seeds.values()) for (const seed of ofNode) seed.wipe();
+}
+
+/** A member or a recipient: whoever makes a key per round. Mirrors src/party/holder.ts and fetch.ts. */
 export abstract class HolderProcess extends ReaderProcess {
   holds(announce: string): boolean {
     return this.disk.has(`${ROUNDS}${announce}`);
@@ -31,7 +39,7 @@ export abstract class HolderProcess extends ReaderProcess {
   }
 
   protected *forgetRoundKey(announce: string): Task {
-    yield* this.write([[`${ROUNDS}${announce}`, null]]);
+    yield* this.write(this.disk.keys(`${ROUNDS}${announce}`).map((key) => [key, null]));
   }
 
   /** A box, checked against the hash that the log has; null where no replica has it. */
@@ -47,5 +55,38 @@ export abstract class HolderProcess extends ReaderProcess {
       if (FAILURES.isWithoutBytes(error) || isNotThere(error)) return null;
       throw error;
     }
+  }
+
+  /** Fetches and opens the boxes of all of U. */
+  protected *checkBoxes(round: Round, attempt: Attempt): Task<{ seeds: Seeds; complaints: Body<'complaint'>[] }> {
+    const seeds: Seeds = new Map();
+    const complaints: Body<'complaint'>[] = [];
+    using roundKey = this.roundKey(round.record.announce);
+    const confirms = [...attempt.confirms.values()];
+    const boxes = yield* this.all(confirms.map((confirm) => this.fetchBox(attempt, confirm)));
+    for (const [i, confirm] of confirms.entries()) {
+      const found = checkBox(this.primitives, roundKey, round, attempt, confirm, this.name, boxes[i]!);
+      const checked = this.tamperCheck(found, confirm.hash);
+      if ('seeds' in checked) seeds.set(confirm.node, checked.seeds);
+      else {
+        this.say(`box of ${confirm.node} refused: ${checked.code}`);
+        complaints.push(checked);
+      }
+    }
+    return { seeds, complaints };
+  }
+
+  /** Opens the boxes of all of U. @returns the seeds, or null after complaints were logged. */
+  protected *openCohort(round: Round, attempt: Attempt): Task<Seeds | null> {
+    const { seeds, complaints } = yield* this.checkBoxes(round, attempt);
+    if (complaints.length === 0) return seeds;
+    wipeSeeds(seeds);
+    for (const complaint of complaints) yield* this.append(this.leaf('complaint', complaint));
+    return null;
+  }
+
+  /** An honest holder says what it saw. Corrupt ones override it. */
+  protected tamperCheck(checked: CheckedBox, _confirm: string): CheckedBox {
+    return checked;
   }
 }

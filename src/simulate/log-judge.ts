@@ -27,6 +27,7 @@ interface JudgedClose {
   /** First confirmation of each node. */
   readonly confirms: Map<string, number>;
   readonly ready: Set<string>;
+  readonly readyRecipients: Set<string>;
 }
 
 const bad = (index: number, what: string): never => {
@@ -82,13 +83,14 @@ export function judgeLog(p: Primitives, genesis: Body<'genesis'>, leaves: readon
     } else if (leaf.kind === 'ready') {
       const round = byClose.get(leaf.body.close);
       const close = currentClose(round, leaf.body.close);
-      if (close === null || !round!.record.members.some(({ name }) => name === actor)) continue;
-      if (close.confirms.size === close.cohort.length) close.ready.add(actor);
-      else bad(index, `${actor} is ready before all of U confirmed`);
+      if (close === null) continue;
+      if (close.confirms.size !== close.cohort.length) bad(index, `${actor} is ready before all of U confirmed`);
+      if (round!.record.members.some(({ name }) => name === actor)) close.ready.add(actor);
+      if (round!.record.recipients.some(({ name }) => name === actor)) close.readyRecipients.add(actor);
     } else if (leaf.kind === 'decide') {
       const round = rounds.get(leaf.body.round);
       if (round === undefined || round.ended || round.decided) continue; // the first decision binds
-      judgeDecision(round, leaf.body, windows, genesis.threshold, index);
+      judgeDecision(rounds, round, leaf.body, windows, genesis.threshold, index);
       byDecide.set(hash, round);
       spent += leaf.body.rhoNano;
       if (spent > genesis.budget.rhoNano) throw new Violation('S9', `leaf ${index} spends ${spent} nano-rho`);
@@ -128,10 +130,12 @@ function judgeClose(round: JudgedRound, body: Body<'close'>, hash: string, index
     if (cohort.length >= last.cohort.length) bad(index, 'a new attempt is not smaller');
     for (const node of cohort) if (!last.confirms.has(node)) bad(index, `${node} had not confirmed`);
   }
-  return { hash, sumHash: body.sumHash, cohort, confirms: new Map(), ready: new Set() };
+  const none = { confirms: new Map(), ready: new Set<string>(), readyRecipients: new Set<string>() };
+  return { hash, sumHash: body.sumHash, cohort, ...none };
 }
 
 function judgeDecision(
+  rounds: ReadonlyMap<string, JudgedRound>,
   round: JudgedRound,
   body: Body<'decide'>,
   windows: Set<string>,
@@ -149,9 +153,14 @@ function judgeDecision(
     bad(index, 'a decision without the first confirmation of all of U');
   }
   if (last!.ready.size < threshold) bad(index, `a decision with ${last!.ready.size} ready members`);
+  for (const { name } of record.recipients)
+    if (!last!.readyRecipients.has(name)) bad(index, `a decision before ${name} was ready`);
   if (body.sumHash !== last!.sumHash) bad(index, 'a decision over another sum');
   if (body.rhoNano !== record.charge.rhoNano) bad(index, 'a decision at another price');
-  const window = `${record.taskHash} ${record.modelHash} ${record.window} ${record.retryOf}`;
+  // A round that ended undecided leaves its window to its retries.
+  let { retryOf } = record;
+  while (retryOf !== null && !rounds.get(retryOf)!.decided) retryOf = rounds.get(retryOf)!.record.retryOf;
+  const window = `${record.taskHash} ${record.modelHash} ${record.window} ${retryOf}`;
   if (windows.has(window)) bad(index, 'a second decision of a task, model and window');
   windows.add(window);
   round.decided = true;

@@ -1,13 +1,11 @@
-import type { SecretBytes } from '../../crypto/secret.ts';
-import { type Answer, checkBox, type MemberDuty, makeAnswer, memberDuties } from '../../protocols/member.ts';
-import type { Attempt, Decision, Round } from '../../protocols/transcript.ts';
-import { HolderProcess } from './holder-keys.ts';
+import { boxesKey } from '../../protocols/disputes.ts';
+import { type Answer, type MemberDuty, makeAnswer, memberDuties } from '../../protocols/member.ts';
+import type { Decision, Round } from '../../protocols/transcript.ts';
+import { HolderProcess, type Seeds, wipeSeeds } from './holder-keys.ts';
 import type { Sealed } from './messages.ts';
 import type { Services, Task } from './process.ts';
 import type { Setting } from './reader-process.ts';
 import { Witnessing } from './witness-process.ts';
-
-export type Seeds = Map<string, readonly SecretBytes[]>;
 
 interface KeptAnswer {
   readonly leaf: Uint8Array;
@@ -37,7 +35,7 @@ export class MemberProcess extends HolderProcess {
     const keeps = (announce: string): boolean => this.holds(announce);
     const duties = memberDuties(this.t, this.name, keeps, () => false);
     return yield* this.firstPossible(
-      duties.filter((duty) => !this.#done.has(dutyKey(duty))),
+      duties.filter((duty) => !this.#done.has(dutyKey(duty, this.name))),
       (duty) => this.perform(duty),
     );
   }
@@ -45,7 +43,7 @@ export class MemberProcess extends HolderProcess {
   protected *perform(duty: MemberDuty): Task {
     if (duty.duty === 'round-key') yield* this.logRoundKey(duty.announce.hash);
     else if (duty.duty === 'check-boxes') {
-      const seeds = yield* this.#openCohort(duty.round, duty.attempt);
+      const seeds = yield* this.openCohort(duty.round, duty.attempt);
       if (seeds !== null) {
         this.#opened.set(duty.attempt.close, seeds);
         yield* this.append(this.leaf('ready', { close: duty.attempt.close }));
@@ -65,30 +63,7 @@ export class MemberProcess extends HolderProcess {
   }
 
   protected markDone(duty: MemberDuty): void {
-    this.#done.add(dutyKey(duty));
-  }
-
-  /** Opens the boxes of all of U. @returns the seeds, or null after a complaint was logged. */
-  *#openCohort(round: Round, attempt: Attempt): Task<Seeds | null> {
-    const seeds: Seeds = new Map();
-    using roundKey = this.roundKey(round.record.announce);
-    const confirms = [...attempt.confirms.values()];
-    const boxes = yield* this.all(confirms.map((confirm) => this.fetchBox(attempt, confirm)));
-    for (const [i, confirm] of confirms.entries()) {
-      const box = boxes[i] ?? null;
-      const checked = this.tamperCheck(
-        checkBox(this.primitives, roundKey, round, attempt, confirm, this.name, box),
-        confirm.hash,
-      );
-      if (!('seeds' in checked)) {
-        wipeSeeds(seeds);
-        this.say(`box of ${confirm.node} refused: ${checked.code}`);
-        yield* this.append(this.leaf('complaint', checked));
-        return null;
-      }
-      seeds.set(confirm.node, checked.seeds);
-    }
-    return seeds;
+    this.#done.add(dutyKey(duty, this.name));
   }
 
   /** The answer is made once, kept, and only then sent: every retry sends the same bytes. */
@@ -97,9 +72,9 @@ export class MemberProcess extends HolderProcess {
     let kept = this.disk.get<KeptAnswer>(key);
     if (kept === undefined) {
       if (decision.answers.has(this.name)) return; // an older copy of the member: the log has its answer
-      const seeds = opened ?? (yield* this.#openCohort(round, decision.attempt));
+      const seeds = opened ?? (yield* this.openCohort(round, decision.attempt));
       if (seeds === null) return;
-      this.setting.truth.answered(this.name, round, decision);
+      this.setting.truth.answered(this.name, this.t, round, decision);
       const told = this.tamperSeeds(decision, seeds);
       const { primitives: p } = this.founding.kit;
       const made = this.tamperAnswer(makeAnswer(p, this.founding.rng, this.t, round, decision, this.name, told));
@@ -111,10 +86,7 @@ export class MemberProcess extends HolderProcess {
     yield* this.askReplicas(this.replicas, 'putAnswer', kept);
   }
 
-  /** An honest member says what it saw. Corrupt ones override these. */
-  protected tamperCheck(checked: ReturnType<typeof checkBox>, _confirm: string): ReturnType<typeof checkBox> {
-    return checked;
-  }
+  /** An honest member answers what it saw. Corrupt ones override these. */
   protected tamperSeeds(_decision: Decision, seeds: Seeds): Seeds {
     return seeds;
   }
@@ -123,13 +95,8 @@ export class MemberProcess extends HolderProcess {
   }
 }
 
-function wipeSeeds(seeds: Seeds): void {
-  for (const ofNode of seeds.values()) for (const seed of ofNode) seed.wipe();
-}
-
-function dutyKey(duty: MemberDuty): string {
+function dutyKey(duty: MemberDuty, name: string): string {
   if (duty.duty === 'round-key' || duty.duty === 'forget') return `${duty.duty} ${duty.announce.hash}`;
   if (duty.duty === 'answer') return `answer ${duty.decision.hash}`;
-  const complaints = [...duty.attempt.complaints.values()].flatMap((byMember) => [...byMember.values()]);
-  return `check-boxes ${duty.attempt.close} ${complaints.map((c) => `${c.resealed} ${c.final}`).join()}`;
+  return boxesKey(duty.attempt, name);
 }

@@ -1,9 +1,12 @@
 import { toBase64 } from '../../crypto/encoding.ts';
 import { xwingKeyPair } from '../../crypto/hpke.ts';
 import { SecretBytes } from '../../crypto/secret.ts';
+import { checkBox } from '../../protocols/boxes.ts';
+import { boxHashFor } from '../../protocols/disputes.ts';
 import { isRejection } from '../../protocols/errors.ts';
-import { checkBox, makeAnswer, memberDuties } from '../../protocols/member.ts';
+import { makeAnswer, memberDuties } from '../../protocols/member.ts';
 import { abortReasonOf, openSum, recipientDuties } from '../../protocols/recipient.ts';
+import type { Attempt, Round } from '../../protocols/transcript.ts';
 import { type MemoryWorld, splitBlocks } from './memory-world.ts';
 
 /** Members and recipients of a run in memory: whoever has a key per round. */
@@ -33,6 +36,21 @@ export class MemoryHolders {
     return this.#roundKeys.delete(`${name} ${announce}`);
   }
 
+  /** The holder's seeds of U by node; null after a complaint about every bad box. */
+  #openBoxes(name: string, round: Round, attempt: Attempt): Map<string, readonly SecretBytes[]> | null {
+    const world = this.#world;
+    const roundKey = this.#roundKeys.get(`${name} ${round.record.announce}`)!;
+    const seeds = new Map<string, readonly SecretBytes[]>();
+    for (const confirm of attempt.confirms.values()) {
+      const box = world.blobs.get(boxHashFor(attempt, confirm, name)) ?? null;
+      const found = checkBox(world.setting.primitives, roundKey, round, attempt, confirm, name, box);
+      const checked = world.tamper('check', name, found);
+      if ('seeds' in checked) seeds.set(confirm.node, checked.seeds);
+      else world.post(name, 'complaint', checked);
+    }
+    return seeds.size === attempt.cohort.length ? seeds : null;
+  }
+
   /** Does a member's next duty. @returns whether anything was done. */
   actMember(name: string): boolean {
     const world = this.#world;
@@ -45,15 +63,8 @@ export class MemoryHolders {
     if (world.gone(name, duty.duty === 'answer' ? 'answer' : 'ready')) return false;
     const { round } = duty;
     const attempt = duty.duty === 'answer' ? duty.decision.attempt : duty.attempt;
-    const roundKey = this.#roundKeys.get(`${name} ${round.record.announce}`)!;
-    const seeds = new Map<string, readonly SecretBytes[]>();
-    for (const confirm of attempt.confirms.values()) {
-      const resealed = attempt.complaints.get(confirm.hash)?.get(name)?.resealed;
-      const hash = resealed ?? confirm.body.boxes.find((box) => box.holder === name)!.hash;
-      const checked = checkBox(p, roundKey, round, attempt, confirm, name, world.blobs.get(hash) ?? null);
-      if (!('seeds' in checked)) return world.post(name, 'complaint', checked) !== null;
-      seeds.set(confirm.node, checked.seeds);
-    }
+    const seeds = this.#openBoxes(name, round, attempt);
+    if (seeds === null) return true;
     if (duty.duty === 'check-boxes') return world.post(name, 'ready', { close: attempt.close }) !== null;
     const answer = makeAnswer(p, rng, t, round, duty.decision, name, world.tamper('share-seeds', name, seeds));
     for (const { sealed } of answer.sealed) world.put(sealed);
@@ -70,6 +81,11 @@ export class MemoryHolders {
     if (duty === undefined) return false;
     if (duty.duty === 'round-key') return this.#roundKey(name, duty.announce.hash);
     if (duty.duty === 'forget') return this.#forget(name, duty.announce.hash);
+    if (duty.duty === 'check-boxes') {
+      if (world.gone(name, 'ready')) return false;
+      const seeds = this.#openBoxes(name, duty.round, duty.attempt);
+      return seeds === null || world.post(name, 'ready', { close: duty.attempt.close }) !== null;
+    }
     if (duty.duty !== 'open') return false;
     const { round, decision } = duty;
     // All that will answer have: an opening that fails is final, so it is not tried before.
@@ -82,9 +98,7 @@ export class MemoryHolders {
       recipient: name,
       roundKey: this.#roundKeys.get(`${name} ${round.record.announce}`)!,
       correctionSum: world.blobs.get(decision.body.correctionSumHash)!,
-      boxes: new Map(
-        [...decision.attempt.confirms.values()].map((c) => [c.node, world.blobs.get(c.body.boxes.at(-1)!.hash)!]),
-      ),
+      seeds: this.#openBoxes(name, round, decision.attempt)!,
       answers: new Map(
         [...decision.answers].map(([member, { body }]) => [
           member,

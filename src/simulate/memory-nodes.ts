@@ -46,7 +46,9 @@ export class MemoryNodes {
     const kept = this.#kept.get(slot)!;
     const { primitives, rng } = world.setting;
     const place = { round: duty.round, attempt: duty.attempt, node: name };
-    const again = resealFor(primitives, rng, t, place, kept.secrets, kept.fresh.get(duty.attempt.close)!, duty.holder);
+    if (world.gone(name, 'reseal')) return false;
+    const fresh = kept.fresh.get(duty.attempt.close)!;
+    const again = world.tamper('reseal', name, resealFor(primitives, rng, t, place, kept.secrets, fresh, duty.holder));
     world.put(again.sealed);
     return world.post(name, 'reseal', again.body) !== null;
   }

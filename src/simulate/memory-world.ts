@@ -29,6 +29,8 @@ export interface MemorySetting {
   readonly threshold: number;
   readonly request: Pick<RoundRequest, 'dimension' | 'bits' | 'nodesMax' | 'minCohort' | 'minHonest'>;
   readonly budgetRhoNano: number;
+  /** What genesis says that the budget is worth, in units of 1e-6; left out: 8. */
+  readonly budgetEpsilonMicro?: number;
   /** Per-node noise variance and squared sensitivity, integers; they set the charge. */
   readonly sigma2: bigint;
   readonly sensitivity2: bigint;
@@ -37,7 +39,7 @@ export interface MemorySetting {
 }
 
 /** Where a party stops answering. The run goes on without it. */
-export type Vanish = 'upload' | 'confirm' | 'round-key' | 'ready' | 'answer';
+export type Vanish = 'upload' | 'confirm' | 'round-key' | 'reseal' | 'ready' | 'answer';
 
 export const TASK = 'lead-scoring';
 
@@ -49,12 +51,12 @@ export class MemoryWorld {
   readonly refusals: Rejection[] = [];
   /** Parties that vanish at a step, by name. */
   readonly vanished = new Map<string, Vanish>();
-  /** Lets a test change what a member answers, a node sends or an aggregator adds up before it goes out. */
-  tamper: <T>(what: 'share-seeds' | 'box' | 'payload' | 'answer' | 'sum', party: string, value: T) => T = (
-    _what,
-    _party,
-    value,
-  ) => value;
+  /** Lets a test change what a holder says of a box or answers, a node sends or an aggregator adds up before it goes out. */
+  tamper: <T>(
+    what: 'share-seeds' | 'box' | 'reseal' | 'check' | 'payload' | 'answer' | 'sum',
+    party: string,
+    value: T,
+  ) => T = (_what, _party, value) => value;
   readonly setting: MemorySetting;
   /** Simulated ms; leaves were first seen at these times, by hash. */
   clock = 0;
@@ -88,7 +90,12 @@ export class MemoryWorld {
       witnesses: witnessNames.map((name) => ({ name, organisation: name, witnessKey: this.key(`${name} witness`) })),
       cosigning: { witnesses: witnesses.length, needed: Math.floor((witnesses.length + faulty) / 2) + 1, faulty },
       minimums: { cohort: 2, organisations: 1, honest: 2 },
-      budget: { unit: 'record', rhoNano: setting.budgetRhoNano, epsilonMicro: 8_000_000, deltaExponent: 5 },
+      budget: {
+        unit: 'record',
+        rhoNano: setting.budgetRhoNano,
+        epsilonMicro: setting.budgetEpsilonMicro ?? 8_000_000,
+        deltaExponent: 5,
+      },
       approvals: 'none',
     };
     const bytes = makeLeaf(p, { name: 'root', log: NO_LOG, secret: this.seed('root') }, 'genesis', genesis, this.#time);

@@ -7,12 +7,10 @@ import type { Task } from './process.ts';
 import { FAILURES, type Replica } from './replicas.ts';
 import { Latch } from './task.ts';
 
-/** What an opening needs besides the answers: all of it is fixed by the decision. */
+/** What an opening needs besides the answers and the recipient's own seeds: all of it is fixed by the decision. */
 export interface Gathered {
   readonly correctionSum: Uint8Array;
   readonly sum: Uint8Array;
-  /** The recipient's own box of each node of U, where an aggregator has it. */
-  readonly boxes: ReadonlyMap<string, Uint8Array>;
 }
 
 /** Something that is being fetched: whoever waits for it later waits for the same. */
@@ -54,16 +52,9 @@ export abstract class OpeningProcess extends HolderProcess {
   }
 
   *#gather(round: Round, decision: Decision): Task<Gathered> {
-    const { attempt, body } = decision;
-    const confirms = [...attempt.confirms.values()];
-    const fetched = yield* this.all<unknown>([
-      this.#correctionSum(round, decision),
-      this.#fetchSum(body.sumHash),
-      ...confirms.map((confirm) => this.fetchBox(attempt, confirm)),
-    ]);
-    const [correctionSum, sum, ...boxes] = fetched as [Uint8Array, Uint8Array, ...(Uint8Array | null)[]];
-    const found = confirms.flatMap(({ node }, i) => (boxes[i] === null ? [] : [[node, boxes[i]!] as const]));
-    return { correctionSum, sum, boxes: new Map(found) };
+    const fetched = [this.#correctionSum(round, decision), this.#fetchSum(decision.body.sumHash)];
+    const [correctionSum, sum] = yield* this.all(fetched);
+    return { correctionSum: correctionSum!, sum: sum! };
   }
 
   #checkHash(hash: string): (bytes: Uint8Array) => void {

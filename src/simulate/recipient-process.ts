@@ -1,4 +1,6 @@
 import { ringShape } from '../../crypto/params.ts';
+import { SecretBytes } from '../../crypto/secret.ts';
+import { boxesKey } from '../../protocols/disputes.ts';
 import { isRejection, type Rejection, reject } from '../../protocols/errors.ts';
 import { sealModel } from '../../protocols/model-box.ts';
 import {
@@ -9,7 +11,9 @@ import {
   recipientDuties,
 } from '../../protocols/recipient.ts';
 import { recordHashOf } from '../../protocols/record.ts';
-import type { Decision, Round } from '../../protocols/transcript.ts';
+import type { Attempt, Decision, Round } from '../../protocols/transcript.ts';
+import { ROUNDS } from './disk.ts';
+import { type Seeds, wipeSeeds } from './holder-keys.ts';
 import { splitBlocks } from './memory-world.ts';
 import { CallFailed } from './network.ts';
 import { type Gathered, OpeningProcess } from './opening-process.ts';
@@ -19,10 +23,11 @@ import { FAILURES } from './replicas.ts';
 const MORE_ANSWERS_MS = 300;
 const LATE_ANSWERS_MS = 60_000;
 
-function isBeyondMending({ rejected }: Rejection, { attempt }: Decision, boxes: number, answers: number): boolean {
-  if (rejected === 'CHECKSUM_MISMATCH' || rejected === 'SUM_MALFORMED') return true;
-  return rejected === 'BOX_UNREADABLE' ? boxes === attempt.cohort.length : answers === attempt.ready.size;
+function isBeyondMending({ rejected }: Rejection, { attempt }: Decision, answers: number): boolean {
+  return rejected === 'CHECKSUM_MISMATCH' || rejected === 'SUM_MALFORMED' || answers === attempt.ready.size;
 }
+
+const seedsKey = (announce: string, close: string): string => `${ROUNDS}${announce}/seeds-${close}`;
 
 interface KeptModel {
   readonly leaf: Uint8Array;
@@ -50,7 +55,7 @@ export class RecipientProcess extends OpeningProcess {
     }
     const duties = recipientDuties(this.t, this.name, keeps);
     return yield* this.firstPossible(
-      duties.filter((duty) => !this.#done.has(dutyKey(duty))),
+      duties.filter((duty) => !this.#done.has(dutyKey(duty, this.name))),
       (duty) => this.#perform(duty),
     );
   }
@@ -60,6 +65,7 @@ export class RecipientProcess extends OpeningProcess {
       // Only the first recipient of the task has one to begin with.
       if (this.name === this.founding.recipients[0]) yield* this.#publish(Uint8Array.of(0), null);
     } else if (duty.duty === 'round-key') yield* this.logRoundKey(duty.announce.hash);
+    else if (duty.duty === 'check-boxes') yield* this.#checkOwnBoxes(duty.round, duty.attempt);
     else if (duty.duty === 'open') {
       yield* this.#open(duty.round);
       this.#failedSince.delete(duty.decision.hash);
@@ -73,7 +79,28 @@ export class RecipientProcess extends OpeningProcess {
       const round = this.t.rounds.get(duty.announce.openedAs ?? '');
       if (round?.phase === 'aborted') this.forgetGathered(round.decision);
     }
-    this.#done.add(dutyKey(duty));
+    this.#done.add(dutyKey(duty, this.name));
+  }
+
+  /** The seeds that an opening needs are durable before the recipient says that it is ready. */
+  *#checkOwnBoxes(round: Round, attempt: Attempt): Task {
+    const seeds = yield* this.openCohort(round, attempt);
+    if (seeds === null) return;
+    const kept = new Map([...seeds].map(([node, [seed]]) => [node, seed!.bytes.slice()]));
+    wipeSeeds(seeds);
+    yield* this.write([[seedsKey(round.record.announce, attempt.close), kept]]);
+    yield* this.append(this.leaf('ready', { close: attempt.close }));
+  }
+
+  /** The seeds kept with `ready`; where a copy from a backup has none, from the boxes again. */
+  *#seedsFor(round: Round, { attempt }: Decision): Task<Seeds | Rejection> {
+    const kept = this.disk.get<Map<string, Uint8Array>>(seedsKey(round.record.announce, attempt.close));
+    if (kept !== undefined)
+      return new Map([...kept].map(([node, seed]) => [node, [new SecretBytes('share seed', seed.slice())]]));
+    const { seeds, complaints } = yield* this.checkBoxes(round, attempt);
+    if (complaints.length === 0) return seeds;
+    wipeSeeds(seeds);
+    return reject('BOX_UNREADABLE', 'boxes of the recipient do not open');
   }
 
   *#open(before: Round): Task {
@@ -119,7 +146,7 @@ export class RecipientProcess extends OpeningProcess {
 
   *#openGathered(
     round: Extract<Round, { phase: 'decided' }>,
-    { correctionSum, sum, boxes }: Gathered,
+    { correctionSum, sum }: Gathered,
   ): Task<{ readonly opened: Opening | Rejection; readonly isFinal: boolean }> {
     const { decision } = round;
     const { kit } = this.founding;
@@ -129,15 +156,18 @@ export class RecipientProcess extends OpeningProcess {
     const recordHash = recordHashOf(this.primitives, round.record);
     const context = { parameters, recordHash, engine, primitives: kit.primitives };
     const blocks = new Map(splitBlocks(context, sum));
+    const seeds = yield* this.#seedsFor(round, decision);
+    if (isRejection(seeds)) return { opened: seeds, isFinal: false };
     using roundKey = this.roundKey(round.record.announce);
     const block = (j: number): Uint8Array => blocks.get(j)!;
-    const input = { context, round, decision, recipient: this.name, roundKey, correctionSum, boxes, answers, block };
+    const input = { context, round, decision, recipient: this.name, roundKey, correctionSum, seeds, answers, block };
     let opened = openSum(kit.primitives, input);
     if (isRejection(opened) && (opened.rejected === 'KEY_DOES_NOT_FIT' || opened.rejected === 'SUM_MALFORMED')) {
       const again = yield* this.addUpAgain(round, decision);
       if (again !== null) opened = openSum(kit.primitives, { ...input, correctionSum: again });
     }
-    return { opened, isFinal: isRejection(opened) && isBeyondMending(opened, decision, boxes.size, answers.size) };
+    wipeSeeds(seeds);
+    return { opened, isFinal: isRejection(opened) && isBeyondMending(opened, decision, answers.size) };
   }
 
   #isLate(decide: string): boolean {
@@ -163,8 +193,9 @@ export class RecipientProcess extends OpeningProcess {
   }
 }
 
-function dutyKey(duty: RecipientDuty): string {
+function dutyKey(duty: RecipientDuty, name: string): string {
   if (duty.duty === 'first-model') return duty.duty;
+  if (duty.duty === 'check-boxes') return boxesKey(duty.attempt, name);
   if (duty.duty === 'round-key' || duty.duty === 'forget') return `${duty.duty} ${duty.announce.hash}`;
   return `${duty.duty} ${duty.decision.hash}`;
 }

@@ -1,6 +1,6 @@
 import { bytesEqual } from '../../crypto/encoding.ts';
 import type { Opening } from '../../protocols/recipient.ts';
-import type { Decision, Round } from '../../protocols/transcript.ts';
+import type { Decision, Round, Transcript } from '../../protocols/transcript.ts';
 import { windowKey } from '../../protocols/transcript.ts';
 
 /** What must hold in every run. */
@@ -105,8 +105,8 @@ export class Truth {
     this.#once('S5', `${name} ${round.id} ${attempt.number}`, `${attempt.close} ${leaf}`, name, this.#confirmed);
   }
 
-  answered(name: string, round: Round, decision: Decision): void {
-    this.#once('S4', windowKey(round.record), decision.hash, name, this.#answered);
+  answered(name: string, t: Transcript, round: Round, decision: Decision): void {
+    this.#once('S4', windowKey(t, round.record), decision.hash, name, this.#answered);
   }
 
   /** An honest party uses a key for something. @param key - its hash */

@@ -31,7 +31,7 @@ function trunk(): PaperLog {
 }
 
 function decideNow(log: PaperLog): PaperLog {
-  for (const member of log.members) log.post(member, 'ready', { close: log.attempt.close });
+  for (const holder of log.holders) log.post(holder, 'ready', { close: log.attempt.close });
   log.post('coordinator', 'decide', log.decide());
   return log;
 }

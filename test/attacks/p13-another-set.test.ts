@@ -81,7 +81,7 @@ describe('P13: a node confirms only the logged, cosigned set that holds its uplo
     const again = { ...log.confirm('node-1'), correctionHash: '7'.repeat(64), seeds: log.confirm('node-2').seeds };
     expect(log.offer(log.leaf('node-1', 'confirm', again))).toBe('DUPLICATE_CONFIRM');
     for (const node of log.nodes.slice(1)) log.post(node, 'confirm', log.confirm(node));
-    for (const member of log.members) log.post(member, 'ready', { close: log.attempt.close });
+    for (const holder of log.holders) log.post(holder, 'ready', { close: log.attempt.close });
     const late = log.leaf('node-1', 'confirm', { ...again, seeds: log.confirm('node-3').seeds });
     log.post('coordinator', 'decide', log.decide());
     expect(log.offer(late)).toBe('ALREADY_DECIDED');

@@ -14,8 +14,8 @@ import { QuorumLab } from '../reference/quorum-lab.ts';
 const weak = vi.hoisted(() => ({ windows: false }));
 vi.mock('../../protocols/transcript.ts', async (importOriginal) => {
   const original = await importOriginal<typeof import('../../protocols/transcript.ts')>();
-  const windowKey: typeof original.windowKey = (record) =>
-    weak.windows ? JSON.stringify(record) : original.windowKey(record);
+  const windowKey: typeof original.windowKey = (t, record) =>
+    weak.windows ? JSON.stringify(record) : original.windowKey(t, record);
   return { ...original, windowKey };
 });
 
@@ -64,7 +64,7 @@ describe('P16: small cohorts are refused', () => {
     log.post('node-4', 'upload', log.upload('node-4'));
     expect(closed(log)).toBe('counted'); // control
     for (const node of log.nodes) log.post(node, 'confirm', log.confirm(node));
-    for (const member of log.members) log.post(member, 'ready', { close: log.attempt.close });
+    for (const holder of log.holders) log.post(holder, 'ready', { close: log.attempt.close });
     const decide = log.leaf('coordinator', 'decide', log.decide());
     log.post('root', 'revoke', { name: 'node-4', reason: 'gone' });
     expect(log.offer(decide)).toBe('REVOKED');
@@ -134,7 +134,7 @@ describe('P16: differencing is refused', () => {
     for (const node of nodes) log.post(node, 'upload', log.upload(node));
     closed(log);
     for (const node of nodes) log.post(node, 'confirm', log.confirm(node));
-    for (const member of log.members) log.post(member, 'ready', { close: log.attempt.close });
+    for (const holder of log.holders) log.post(holder, 'ready', { close: log.attempt.close });
     return log.offer(log.leaf('coordinator', 'decide', log.decide()));
   }
 
@@ -153,7 +153,7 @@ describe('P16: differencing is refused', () => {
     for (const node of P) race.post(node, 'upload', race.upload(node));
     closed(race);
     for (const node of P) race.post(node, 'confirm', race.confirm(node));
-    for (const member of race.members) race.post(member, 'ready', { close: race.attempt.close });
+    for (const holder of race.holders) race.post(holder, 'ready', { close: race.attempt.close });
     const second = race.leaf('coordinator', 'decide', race.decide());
     expect(race.offer(race.leaf('coordinator', 'decide', first))).toBe('counted');
     expect(race.offer(second)).toBe('WINDOW_DECIDED');
@@ -209,7 +209,7 @@ describe('P16: differencing is refused', () => {
     const same = lied(5);
     expect(closed(same)).toBe('counted');
     for (const node of same.nodes) same.post(node, 'confirm', same.confirm(node));
-    for (const member of same.members) same.post(member, 'ready', { close: same.attempt.close });
+    for (const holder of same.holders) same.post(holder, 'ready', { close: same.attempt.close });
     expect(same.offer(same.leaf('coordinator', 'decide', same.decide()))).toBe('counted');
     // Two noised sums of one set, both charged.
     expect(same.attempt.cohort).toHaveLength(5);

@@ -97,6 +97,8 @@ function addRoundSecrets(round: string, name: string, bytes: Uint8Array): void {
     add(`one-time key of ${owner}`, [owner], new Int16Array(key!.slice().buffer));
     add(`H(m) of ${owner}`, [owner], updateHash!);
     add(`mask secret of ${owner}`, [owner], maskSecret!);
+  } else if (name.startsWith('seeds-')) {
+    for (const seed of parts) add(`recipients' seed of ${owner}`, [owner], seed);
   } else add(`attempt seed of ${owner}`, [owner], parts[0]!);
 }
 
@@ -214,7 +216,7 @@ beforeAll(async () => {
     write.call(this, round, name, bytes);
     addRoundSecrets(round, name, bytes);
   });
-  lab = await FederationLab.start({ nodes, coordinator: { http: { host: '127.0.0.1', port: 0 } } });
+  lab = await FederationLab.start({ nodes, coordinator: { readyMs: 15_000, http: { host: '127.0.0.1', port: 0 } } });
 }, 60_000);
 
 afterAll(async () => {
@@ -265,7 +267,7 @@ describe('P36: no secret shows in anything that a party says, logs, publishes or
     expect([...kinds].sort()).toEqual(
       [
         ...['H(m)', 'K_T', 'attempt seed', 'ca.key', 'identity.key', 'kem.key', 'mask secret', 'one-time key'],
-        ...['pairwise mask', 'root.key', 'round key', 'sum', 'tls.key', 'update'],
+        ...['pairwise mask', "recipients' seed", 'root.key', 'round key', 'sum', 'tls.key', 'update'],
       ].sort(),
     );
   }, 60_000);

@@ -20,7 +20,10 @@ export interface PartySetting {
   readonly stateFolder: string;
   readonly tasks: readonly Task[];
   readonly policy: SitePolicy;
-  readonly coordinator?: Pick<CoordinatorOptions, 'roundKeyMs' | 'announceMs' | 'readyMs' | 'answerMs' | 'http'>;
+  readonly coordinator?: Pick<
+    CoordinatorOptions,
+    'roundKeyMs' | 'announceMs' | 'readyMs' | 'recipientMs' | 'answerMs' | 'http'
+  >;
 }
 
 /** What a node of the lab contributes to a round: public, fixed, and different for each (node, round). */

@@ -146,7 +146,7 @@ async function recomputed(lie: (what: 'sum' | 'checksum' | 'corrections', value:
     const rho = i === 0 ? said('checksum', [...checksum.value()]) : [...checksum.value()];
     log.post(node, 'confirm', { ...log.confirm(node), checksum: rho, correctionHash: put(corrections[i]!) });
   }
-  for (const member of log.members) log.post(member, 'ready', { close: log.attempt.close });
+  for (const holder of log.holders) log.post(holder, 'ready', { close: log.attempt.close });
   const correctionSumHash = said('corrections', put(addCorrections(record, corrections)));
   log.post('coordinator', 'decide', { ...log.decide(), correctionSumHash });
   const blobs = {

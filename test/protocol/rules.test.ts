@@ -120,8 +120,9 @@ describe('roles', () => {
         reseal: log.offer(log.leaf(actor, 'reseal', { confirm, holder: 'member-2', hash: paperHash('box') })),
         decide: log.offer(log.leaf(actor, 'decide', log.decide())),
       };
-      expect(said.ready === 'counted').toBe(actor === 'member-1');
-      expect(said.complaint === 'WRONG_ROLE').toBe(actor !== 'member-1');
+      const isHolder = actor === 'member-1' || actor === 'recipient-1';
+      expect(said.ready === 'counted').toBe(isHolder);
+      expect(said.complaint === 'WRONG_ROLE').toBe(!isHolder);
       expect(said.reseal === 'WRONG_ROLE').toBe(actor !== 'node-1');
       expect(said.decide === 'WRONG_ROLE').toBe(actor !== 'coordinator');
       const decided = PaperLog.founded().until('decide');
@@ -201,7 +202,7 @@ describe('money and ends', () => {
     for (const node of log.nodes) log.post(node, 'upload', log.upload(node));
     log.post('coordinator', 'close', log.close());
     for (const node of log.nodes) log.post(node, 'confirm', log.confirm(node));
-    for (const member of log.members) log.post(member, 'ready', { close: log.attempt.close });
+    for (const holder of log.holders) log.post(holder, 'ready', { close: log.attempt.close });
     log.post('coordinator', 'decide', log.decide());
     log.post('member-1', 'answer', log.answer('member-1'));
     const keeps = () => true;
@@ -225,14 +226,23 @@ describe('money and ends', () => {
       expect([step, log.offer(next[step]())]).toEqual([step, 'REVOKED']);
       expect(memberDuties(log.transcript, 'member-1', () => true).some(({ duty }) => duty === 'answer')).toBe(false);
       if (step === 'decide') continue; // what is decided ends late, by the members' silence
-      const patience = { now: 0, since: () => 0, roundKeyMs: 1e9, announceMs: 1e9, readyMs: 1e9, answerMs: 1e9 };
+      const patience = {
+        now: 0,
+        since: () => 0,
+        roundKeyMs: 1e9,
+        announceMs: 1e9,
+        readyMs: 1e9,
+        recipientMs: 1e9,
+        answerMs: 1e9,
+      };
       expect(coordinatorDuties(log.transcript, patience)).toMatchObject([{ duty: 'abort', reason: 'REVOKED' }]);
     }
   });
 
   it('members that were revoked after they said ready do not carry a decision', () => {
     const log = PaperLog.founded().until('confirms');
-    for (const member of ['member-1', 'member-2']) log.post(member, 'ready', { close: log.attempt.close });
+    for (const holder of ['member-1', 'member-2', 'recipient-1'])
+      log.post(holder, 'ready', { close: log.attempt.close });
     log.post('root', 'revoke', { name: 'member-1', reason: 'lost' });
     expect(log.offer(log.leaf('coordinator', 'decide', log.decide()))).toBe('NOT_READY');
     log.post('member-3', 'ready', { close: log.attempt.close });
@@ -310,6 +320,14 @@ it('the coordinator waits for no node that the round’s model is not sealed to'
   const log = PaperLog.founded().until('open');
   for (const node of log.nodes) log.post(node, 'upload', log.upload(node));
   log.enrol('late', 'node');
-  const patience = { now: 0, since: () => 0, roundKeyMs: 1e9, announceMs: 1e9, readyMs: 1e9, answerMs: 1e9 };
+  const patience = {
+    now: 0,
+    since: () => 0,
+    roundKeyMs: 1e9,
+    announceMs: 1e9,
+    readyMs: 1e9,
+    recipientMs: 1e9,
+    answerMs: 1e9,
+  };
   expect(coordinatorDuties(log.transcript, patience)).toMatchObject([{ duty: 'close' }]);
 });

@@ -15,7 +15,15 @@ vi.mock('../../protocols/transcript.ts', async (importOriginal) => {
   return { ...original, isWithdrawn };
 });
 
-const patience = { now: 100, since: () => 0, roundKeyMs: 10, announceMs: 50, readyMs: 1e9, answerMs: 1e9 };
+const patience = {
+  now: 100,
+  since: () => 0,
+  roundKeyMs: 10,
+  announceMs: 50,
+  readyMs: 1e9,
+  recipientMs: 1e9,
+  answerMs: 1e9,
+};
 const keeps = (): boolean => true;
 const lost = (): boolean => false;
 

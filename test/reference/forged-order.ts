@@ -134,7 +134,7 @@ export const order: readonly Forgery[] = [
     for (const node of log.nodes) log.post(node, 'upload', log.upload(node));
     log.post('coordinator', 'close', log.close());
     for (const node of log.nodes) log.post(node, 'confirm', log.confirm(node));
-    for (const member of log.members) log.post(member, 'ready', { close: log.attempt.close });
+    for (const holder of log.holders) log.post(holder, 'ready', { close: log.attempt.close });
     for (let i = 0; log.transcript.size <= log.round.openIndex + 16; i++) log.enrol(`late-${i}`, 'node');
     return { log, forged: log.leaf('coordinator', 'decide', log.decide()), honest: null };
   }),
@@ -229,17 +229,49 @@ export const order: readonly Forgery[] = [
   }),
   forgery('NOT_READY', 'a decision that fewer than t members can serve', () => {
     const log = at('confirms');
-    log.post('member-1', 'ready', { close: log.attempt.close });
     const { close } = log.attempt;
+    for (const holder of ['member-1', 'recipient-1']) log.post(holder, 'ready', { close });
     return {
       log,
       forged: log.leaf('coordinator', 'decide', log.decide()),
       honest: log.leaf('member-2', 'ready', { close }),
     };
   }),
+  forgery('NOT_READY', 'a decision before its recipient could open its boxes', () => {
+    const log = at('confirms');
+    const { close } = log.attempt;
+    for (const member of log.members) log.post(member, 'ready', { close });
+    return {
+      log,
+      forged: log.leaf('coordinator', 'decide', log.decide()),
+      honest: log.leaf('recipient-1', 'ready', { close }),
+    };
+  }),
+  forgery('NOT_CONFIRMED', 'a recipient that is said to be late before all of U confirmed', () => {
+    const log = at('close');
+    const body = { round: log.round.id, reason: 'RECIPIENT_NOT_READY' } as const;
+    const forged = log.leaf('coordinator', 'abort', body);
+    return { log, forged, honest: log.leaf('node-1', 'confirm', log.confirm('node-1')) };
+  }),
+  ...(['RECIPIENT_NOT_READY', 'BOX_DISPUTED'] as const).map((reason) =>
+    forgery('WRONG_ROLE', `a recipient that is ready and is blamed all the same: ${reason}`, () => {
+      const log = at('ready');
+      const forged = log.leaf('coordinator', 'abort', { round: log.round.id, reason });
+      return { log, forged, honest: log.leaf('coordinator', 'decide', log.decide()) };
+    }),
+  ),
+  forgery('WRONG_ROLE', 'a dispute of which no recipient has said a word', () => {
+    const log = at('confirms');
+    const confirm = log.attempt.confirms.get('node-1')!.hash;
+    log.post('member-1', 'complaint', { confirm, code: 'BOX_UNREADABLE' });
+    const abort = (reason: 'BOX_DISPUTED' | 'RECIPIENT_NOT_READY') =>
+      log.leaf('coordinator', 'abort', { round: log.round.id, reason });
+    return { log, forged: abort('BOX_DISPUTED'), honest: abort('RECIPIENT_NOT_READY') };
+  }),
   forgery('NOT_READY', 'an answer of a member that never was ready', () => {
     const log = at('confirms');
-    for (const member of ['member-1', 'member-2']) log.post(member, 'ready', { close: log.attempt.close });
+    for (const holder of ['member-1', 'member-2', 'recipient-1'])
+      log.post(holder, 'ready', { close: log.attempt.close });
     log.post('coordinator', 'decide', log.decide());
     return {
       log,

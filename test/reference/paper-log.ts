@@ -95,7 +95,7 @@ export class PaperLog {
     const { hash } = log.attempt.confirms.get('node-1')!;
     log.post('member-1', 'complaint', { confirm: hash, code: 'SEED_MISMATCH' });
     log.post('node-1', 'reseal', { confirm: hash, holder: 'member-1', hash: log.attempt.close });
-    for (const member of log.members) log.post(member, 'ready', { close: log.attempt.close });
+    for (const holder of log.holders) log.post(holder, 'ready', { close: log.attempt.close });
     log.post('coordinator', 'decide', log.decide());
     for (const member of log.members) log.post(member, 'answer', log.answer(member));
     log.post('recipient-1', 'release', log.release());
@@ -117,6 +117,11 @@ export class PaperLog {
 
   get nodes(): string[] {
     return this.names('node', this.setting.nodes);
+  }
+
+  /** Whoever is sealed a box by every node. */
+  get holders(): string[] {
+    return [...this.members, ...this.recipients];
   }
 
   get recipients(): string[] {
@@ -259,7 +264,7 @@ export class PaperLog {
   /** Announces a round and logs everybody's key for it. @returns the announcement. */
   announced(number: number): string {
     const announce = this.announce(number);
-    for (const name of [...this.members, ...this.recipients]) {
+    for (const name of this.holders) {
       this.post(name, 'round-key', this.roundKey(name, announce));
     }
     return announce;
@@ -408,7 +413,7 @@ export class PaperLog {
       uploads: () => all(this.nodes, (node) => this.post(node, 'upload', this.upload(node))),
       close: () => this.post('coordinator', 'close', this.close()),
       confirms: () => all(cohort(), (node) => this.post(node, 'confirm', this.confirm(node))),
-      ready: () => all(this.members, (member) => this.post(member, 'ready', { close: this.attempt.close })),
+      ready: () => all(this.holders, (holder) => this.post(holder, 'ready', { close: this.attempt.close })),
       decide: () => this.post('coordinator', 'decide', this.decide()),
       answers: () => all(this.members, (member) => this.post(member, 'answer', this.answer(member))),
       release: () => this.post('recipient-1', 'release', this.release()),
