@@ -144,7 +144,7 @@ describe.skipIf(!hasPostgresql)('PostgreSQL over a network', () => {
     const plain = createServer((socket) => {
       sockets.push(socket);
       socket.on('data', (data) => {
-        received.push(data);
+        received.push(Buffer.from(data as Buffer));
         socket.write('N'); // "no TLS here"
       });
     });
