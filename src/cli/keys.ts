@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { CliError, usageError } from './exit.ts';
 import { acceptCommand } from './keys-accept.ts';
 import { renewCommand } from './keys-renew.ts';
+import { replaceCommand } from './keys-replace.ts';
 import { print } from './output.ts';
 import { dirOption, examples, folderOf } from './settings.ts';
 
@@ -117,6 +118,7 @@ function joinCommand(): Command {
       const { readFederation } = await import('../config/federation.ts');
       const { readRequired } = await import('../config/files.ts');
       const { FOLDER, installCertificate, joinFederation, readCard } = await import('../keys/party-folder.ts');
+      const { pendingReplacement } = await import('../keys/replacement.ts');
       const { nodePrimitives } = await import('../platform/primitives-node.ts');
       const { spkiPin } = await import('../tls/identity.ts');
       const kept = join(folder, FOLDER.federation);
@@ -141,6 +143,12 @@ function joinCommand(): Command {
       const card = readCard(join(folder, FOLDER.card));
       if (options.certificate !== undefined) {
         const certificates = readRequired(options.certificate, 'the certificate').toString('utf8');
+        const replacement = await pendingReplacement(folder);
+        if (replacement !== null && spkiPin(certificates) === replacement.card.tlsKeySha256) {
+          const { installReplacement } = await import('./replacement.ts');
+          await installReplacement(folder, replacement, certificates);
+          return print(replacedBy(card.role, folder));
+        }
         if (spkiPin(certificates) !== card.tlsKeySha256) {
           throw new CliError('PIN_MISMATCH', `${options.certificate} is not a certificate of ${card.name}'s key`);
         }
@@ -152,6 +160,15 @@ function joinCommand(): Command {
       else if (signed.possession !== null) print(`Next: hand ${folder}/card.json to the founders for 'veilsum enrol'.`);
       else print("Next: 'veilsum keys join --certificate' with the certificate from the founders.");
     });
+}
+
+/** What a party is told whose TLS key was replaced. */
+function replacedBy(role: string, folder: string): string {
+  const done =
+    'The new TLS key stands in the log and is in place; the old one is gone. A running party takes it by itself.';
+  if (role === 'node' || role === 'recipient') return done;
+  return `${done}
+Parties that follow the log know it. One that was not running meanwhile is given ${join(folder, 'federation.json')} ('veilsum keys join --federation').`;
 }
 
 /** What is left to do for a party that has its certificate. */
@@ -182,10 +199,13 @@ function showCommand(): Command {
 
 export function keysCommand(): Command {
   return new Command('keys')
-    .description("a party's keys: make them, join a federation with them, renew their certificates, show them")
+    .description(
+      "a party's keys: make them, join a federation with them, renew their certificates, replace the TLS key, show them",
+    )
     .addCommand(newCommand())
     .addCommand(joinCommand())
     .addCommand(acceptCommand())
     .addCommand(renewCommand())
+    .addCommand(replaceCommand())
     .addCommand(showCommand());
 }

@@ -1,13 +1,15 @@
 import { join } from 'node:path';
+import { z } from 'zod';
 import { type Federation, readFederation } from '../config/federation.ts';
-import { readRequired } from '../config/files.ts';
-import type { Card } from '../keys/card.ts';
+import { readRequired, readValidated } from '../config/files.ts';
+import { type Card, cardField } from '../keys/card.ts';
 import { issueOfficer, readAuthority } from '../keys/found.ts';
-import { readCard } from '../keys/party-folder.ts';
+import { replacementField } from '../keys/replacement.ts';
 import { expiryOf } from '../tls/expiry.ts';
 import { identityOf } from '../tls/identity.ts';
 import { placeCertificate } from './enrolment.ts';
 import { CliError } from './exit.ts';
+import { certifyReplacement } from './replacement.ts';
 
 const dateOf = (certificates: string): string => new Date(expiryOf(certificates)).toISOString().slice(0, 10);
 
@@ -18,7 +20,9 @@ function checkPin({ coordinator, aggregators, members, witnesses }: Federation, 
     throw new CliError('PIN_MISMATCH', `the federation knows ${card.name} by another TLS key than its card's`);
 }
 
-/** Certifies cards again, in order, without asking anybody. */
+const certifiable = z.union([cardField, replacementField]);
+
+/** Certifies cards again, in order, without asking anybody; another key on its party's word. */
 export async function renewCards(
   folder: string,
   paths: readonly string[],
@@ -26,11 +30,15 @@ export async function renewCards(
   say: (line: string) => void,
 ): Promise<void> {
   const federation = readFederation(join(folder, 'federation.json'));
-  const cards = paths.map((path) => ({ path, card: readCard(path) }));
-  for (const { card } of cards) checkPin(federation, card);
-  for (const { path, card } of cards) {
-    const placed = await placeCertificate({ folder, federation }, path, card, { install: null, out });
-    say(`${card.name}: renewed; ${placed.where}, good until ${dateOf(placed.certificates)}`);
+  const asked = paths.map((path) => ({ path, given: readValidated(path, 'the card', certifiable) }));
+  for (const { given } of asked) if (!('leaf' in given)) checkPin(federation, given);
+  for (const { path, given } of asked) {
+    const isReplacement = 'leaf' in given;
+    const { certificates, where } = isReplacement
+      ? await certifyReplacement(folder, path, out, given)
+      : await placeCertificate({ folder, federation }, path, given, { install: null, out });
+    const [{ name }, done] = isReplacement ? [given.card, 'new TLS key certified'] : [given, 'renewed'];
+    say(`${name}: ${done}; ${where}, good until ${dateOf(certificates)}`);
   }
 }
 

@@ -53,3 +53,19 @@ export type Federation = z.infer<typeof federationField>;
 export function readFederation(path: string): Federation {
   return readValidated(path, 'the federation file', federationField);
 }
+
+/** The same federation, with other TLS keys for some of its parties, by name. Names that are not in it change nothing. */
+export function withPins(federation: Federation, pins: ReadonlyMap<string, string>): Federation {
+  const pinned = (endpoint: Endpoint): Endpoint => ({
+    ...endpoint,
+    tlsKeySha256: pins.get(endpoint.name) ?? endpoint.tlsKeySha256,
+  });
+  const { coordinator, aggregators, members, witnesses } = federation;
+  return {
+    ...federation,
+    coordinator: pinned(coordinator),
+    aggregators: aggregators.map(pinned),
+    members: members.map(pinned),
+    witnesses: witnesses.map(pinned),
+  };
+}

@@ -32,18 +32,36 @@ export interface Duplex<Q, S> {
 /** A pinned connection to one party. It reconnects by itself; each call says by name why it failed. */
 export class Connection {
   readonly address: string;
-  readonly #client: Client;
-  readonly #endpoint: Endpoint;
-  readonly #verdict: ServerVerdict;
+  #client: Client;
+  #endpoint: Endpoint;
+  #verdict: ServerVerdict;
+  /** Cancels what runs, each its own call. */
+  readonly #running = new Set<() => void>();
 
   /** Connects at the first call. @throws TlsError NO_PIN */
   constructor({ address, tls, expected }: ConnectionOptions) {
     const { host, port } = splitAddress(address);
-    const [credentials, verdict] = clientCredentials(tls, expected);
     this.address = address;
-    this.#verdict = verdict;
     this.#endpoint = { host, port, tls, expected };
-    this.#client = new Client(address, credentials, clientOptions(host));
+    [this.#client, this.#verdict] = clientOf(address, this.#endpoint);
+  }
+
+  /** Shows another certificate from the next call on; calls that run go on. */
+  show(tls: TlsIdentity): void {
+    this.#reopen({ ...this.#endpoint, tls });
+  }
+
+  /** Expects another key of the server, at once: calls that run are cut, since they run over the key that it has given up. */
+  repin(pins: readonly string[]): void {
+    this.#reopen({ ...this.#endpoint, expected: { ...this.#endpoint.expected, pins } });
+    for (const cancel of [...this.#running]) cancel();
+  }
+
+  #reopen(endpoint: Endpoint): void {
+    const old = this.#client;
+    this.#endpoint = endpoint;
+    [this.#client, this.#verdict] = clientOf(this.address, endpoint);
+    old.close();
   }
 
   /** One request, one response, repeated while the party cannot be reached and time is left. */
@@ -72,11 +90,13 @@ export class Connection {
         );
         stop = () => call.cancel();
         signal?.addEventListener('abort', stop, { once: true });
+        this.#running.add(stop);
       });
     } catch (error) {
       throw await this.#explain(error, signal);
     } finally {
       signal?.removeEventListener('abort', stop);
+      this.#running.delete(stop);
     }
   }
 
@@ -91,6 +111,7 @@ export class Connection {
     call.on('error', () => {}); // told by the iterator; a late one must not end the process
     const stop = (): void => call.cancel();
     options.signal?.addEventListener('abort', stop, { once: true });
+    this.#running.add(stop);
     if (options.signal?.aborted) stop();
     const iterator = call[Symbol.asyncIterator]() as AsyncIterator<S>;
     const idleMs = options.idleMs === undefined ? IDLE_MS : options.idleMs;
@@ -104,6 +125,7 @@ export class Connection {
       throw await this.#explain(error, options.signal);
     } finally {
       options.signal?.removeEventListener('abort', stop);
+      this.#running.delete(stop);
       call.cancel();
     }
   }
@@ -117,6 +139,9 @@ export class Connection {
       responseDeserialize,
     );
     call.on('error', () => {});
+    const cancel = (): void => call.cancel();
+    this.#running.add(cancel);
+    call.once('status', () => this.#running.delete(cancel));
     const iterator = call[Symbol.asyncIterator]() as AsyncIterator<S>;
     return {
       write: async (message) => {
@@ -136,7 +161,7 @@ export class Connection {
           throw await this.#explain(error);
         }
       },
-      cancel: () => call.cancel(),
+      cancel,
     };
   }
 
@@ -175,6 +200,11 @@ export class Connection {
     // Our servers name every error, so anything else comes from the line.
     return new TransportError('CONNECTION_LOST', 'the connection was lost', { cause: error });
   }
+}
+
+function clientOf(address: string, { host, tls, expected }: Endpoint): [Client, ServerVerdict] {
+  const [credentials, verdict] = clientCredentials(tls, expected);
+  return [new Client(address, credentials, clientOptions(host)), verdict];
 }
 
 function isServiceError(error: unknown): error is ServiceError {

@@ -39,6 +39,11 @@ export class MutualTlsCredentials extends ServerCredentials {
     super(options, secureContextOptions(identity));
   }
 
+  /** What connections from here on are made with. Those that are open stay as they are. */
+  renew(identity: TlsIdentity): void {
+    this.updateSecureContextOptions(secureContextOptions(identity));
+  }
+
   _equals(other: ServerCredentials): boolean {
     return this === other;
   }

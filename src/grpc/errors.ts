@@ -20,6 +20,7 @@ export const TRANSPORT_STATUS = {
   // who calls
   BAD_CERTIFICATE: 'UNAUTHENTICATED',
   CERTIFICATE_REVOKED: 'UNAUTHENTICATED',
+  CERTIFICATE_REPLACED: 'UNAUTHENTICATED',
   ROLE_REFUSED: 'PERMISSION_DENIED',
   // calls
   NO_SUCH_CALL: 'UNIMPLEMENTED',
@@ -54,6 +55,7 @@ const RETRYABLE: ReadonlySet<string> = new Set<TransportCode>([
   'UNREACHABLE',
   'CONNECTION_LOST',
   'CERTIFICATE_EXPIRED', // until it is renewed: whoever follows a log need not start again
+  'CERTIFICATE_REPLACED', // until its party has taken the new one
   'STOPPING',
   'TOO_MANY_CALLS',
   'IDLE',

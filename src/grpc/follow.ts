@@ -44,11 +44,16 @@ export async function* followLog(
       }
     } catch (error) {
       if (options.signal?.aborted) return;
-      if (!(error instanceof TransportError && error.retryable)) throw error;
+      if (!mayPass(error)) throw error;
       options.onBreak?.(error);
     }
     await backoff.pause(options.signal).catch(() => {}); // aborted: the loop's condition ends it
   }
+}
+
+/** Another key at the coordinator's address: nothing is read from it, and the coordinator may be back, or its new pin be known. */
+function mayPass(error: unknown): error is TransportError {
+  return error instanceof TransportError && (error.retryable || (error.code === 'PIN_MISMATCH' && !error.remote));
 }
 
 function runOf({ firstIndex, leaves, checkpoint }: FollowResponse, expected: number): LogRun {

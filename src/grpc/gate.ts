@@ -10,10 +10,12 @@ export type AuthContext = ReturnType<ServerUnaryCall<unknown, unknown>['getAuthC
 
 export interface GateOptions {
   readonly access: AccessTable;
-  /** Pin of the server itself. */
-  readonly ownSpki: string;
+  /** Pin of the server itself, which may replace its key while it runs. */
+  readonly ownSpki: () => string;
   /** Asked at every call, so that a revocation ends what an open connection may do. */
   readonly isRevoked: (peer: PeerIdentity) => boolean;
+  /** Whether such a party is barred only because it has replaced the TLS key that it calls with. */
+  readonly isReplaced?: (peer: PeerIdentity) => boolean;
   readonly maxCallsPerPeer?: number;
 }
 
@@ -40,15 +42,16 @@ export class Gate {
   /**
    * @returns the caller, a function to call once when the call ends, and a signal that aborts when the caller is barred
    *   before that.
-   * @throws TransportError CERTIFICATE_REQUIRED, CERTIFICATE_EXPIRED, CERTIFICATE_REVOKED, ROLE_REFUSED, TOO_MANY_CALLS; TlsError
+   * @throws TransportError CERTIFICATE_REQUIRED, CERTIFICATE_EXPIRED, CERTIFICATE_REVOKED,
+   *   CERTIFICATE_REPLACED, ROLE_REFUSED, TOO_MANY_CALLS; TlsError
    *   BAD_CERTIFICATE.
    */
   enter(path: string, auth: AuthContext): { peer: PeerIdentity; leave: () => void; barred: AbortSignal } {
     const { peer, until } = this.#identify(auth);
     // TLS looked when the connection was made; connections last.
     if (Date.now() > until) throw expired();
-    if (this.#options.isRevoked(peer)) throw revoked();
-    checkAccess(this.#options.access, path, peer, this.#options.ownSpki);
+    if (this.#options.isRevoked(peer)) throw this.#barred(peer);
+    checkAccess(this.#options.access, path, peer, this.#options.ownSpki());
     const running = this.#running.get(peer.spkiSha256) ?? 0;
     if (running >= (this.#options.maxCallsPerPeer ?? MAX_CALLS_PER_PEER)) {
       throw new TransportError('TOO_MANY_CALLS', 'too many calls of this party are running');
@@ -72,9 +75,13 @@ export class Gate {
   recheck(): void {
     for (const { peer, until, barred } of [...this.#calls]) {
       if (barred.signal.aborted) continue;
-      if (this.#options.isRevoked(peer)) barred.abort(revoked());
+      if (this.#options.isRevoked(peer)) barred.abort(this.#barred(peer));
       else if (Date.now() > until) barred.abort(expired());
     }
+  }
+
+  #barred(peer: PeerIdentity): TransportError {
+    return this.#options.isReplaced?.(peer) === true ? replaced() : revoked();
   }
 
   #identify(auth: AuthContext): Known {
@@ -96,6 +103,13 @@ function expired(): TransportError {
 
 function revoked(): TransportError {
   return new TransportError('CERTIFICATE_REVOKED', 'this party was revoked, or was enrolled with another key');
+}
+
+function replaced(): TransportError {
+  return new TransportError(
+    'CERTIFICATE_REPLACED',
+    "this party's TLS key was replaced: 'veilsum keys join' installs the certificate for the new one",
+  );
 }
 
 /** @throws TlsError BAD_CERTIFICATE when the server's own certificate names no party. */

@@ -23,6 +23,8 @@ export interface ServerOptions {
   readonly layers?: readonly ErrorLayer[];
   /** Asked at every call. Nobody is revoked where it is missing. */
   readonly isRevoked?: (peer: PeerIdentity) => boolean;
+  /** Asked about who is barred: whether by its own replacement of its TLS key alone. */
+  readonly isReplaced?: (peer: PeerIdentity) => boolean;
   /** Told of faults of ours; never of refusals. */
   readonly onFault?: (path: string, error: unknown) => void;
   readonly maxCallsPerPeer?: number;
@@ -35,6 +37,8 @@ export interface RunningServer {
   /** `host:port`, as clients want it. */
   readonly address: string;
   readonly identity: PeerIdentity;
+  /** Takes another certificate, and key, for connections from here on; those that are open stay. */
+  renew(tls: TlsIdentity): void;
   /** Ends the running calls of whoever `isRevoked` bars by now: to be called when the log has grown. */
   recheckCallers(): void;
   /** Refuses new calls, ends streams, waits for running calls, then cuts what is left after `graceMs`. */
@@ -49,14 +53,15 @@ export interface RunningServer {
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const access: AccessTable = options.access ?? ACCESS;
-  const identity = ownIdentity(options.tls.certificates);
+  let identity = ownIdentity(options.tls.certificates);
   const credentials = new MutualTlsCredentials(options.tls);
   const stopping = new AbortController();
   const rules = {
     gate: new Gate({
       access,
-      ownSpki: identity.spkiSha256,
+      ownSpki: () => identity.spkiSha256,
       isRevoked: options.isRevoked ?? (() => false),
+      ...(options.isReplaced === undefined ? {} : { isReplaced: options.isReplaced }),
       ...(options.maxCallsPerPeer === undefined ? {} : { maxCallsPerPeer: options.maxCallsPerPeer }),
     }),
     layers: [...ERROR_LAYERS, ...(options.layers ?? [])],
@@ -81,7 +86,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   return {
     port,
     address: hostPort(options.host, port),
-    identity,
+    get identity() {
+      return identity;
+    },
+    renew: (tls) => {
+      identity = ownIdentity(tls.certificates);
+      credentials.renew(tls);
+    },
     recheckCallers: () => rules.gate.recheck(),
     stop: (graceMs = 2_000) => {
       stopping.abort();

@@ -59,7 +59,8 @@ export async function createPartyFolder(p: Primitives, rng: Rng, folder: string,
   return card;
 }
 
-function writeCard(folder: string, card: Card): void {
+/** Replaces a folder's card. */
+export function writeCard(folder: string, card: Card): void {
   writeDurably(join(folder, FOLDER.card), `${JSON.stringify(card, null, 2)}\n`);
 }
 

@@ -236,6 +236,7 @@ export async function runAggregator(
         todo: "the log does not name this aggregator: the founders enrol its card with 'veilsum enrol'",
       });
     isToldApart = log.isCaughtUp;
+    party.links.follow(log.transcript);
     server.recheckCallers();
     warmEngines(log.transcript.rounds.values(), 'kernel');
     folding.poke();

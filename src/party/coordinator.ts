@@ -5,7 +5,6 @@ import { ProtocolError } from '../../protocols/errors.ts';
 import { cohortHashOf } from '../../protocols/rules-round.ts';
 import { recordOf } from '../../protocols/task.ts';
 import { newestModel, type Round } from '../../protocols/transcript.ts';
-import { Connection } from '../grpc/connection.ts';
 import { SUM_MS } from '../grpc/limits.ts';
 import { AggregationService } from '../grpc/services.ts';
 import { serveHttp } from '../http/serve.ts';
@@ -54,10 +53,8 @@ export function witnessesOf(party: Party): Witness[] {
   const { members, witnesses, httpWitnesses = [] } = party.folder.federation;
   const connect =
     (role: 'member' | 'witness') =>
-    (to: (typeof members)[number]): Witness => {
-      const expected = { pins: [to.tlsKeySha256], role };
-      return grpcWitness(to.name, new Connection({ address: to.address, tls: party.folder.tls, expected }));
-    };
+    (to: (typeof members)[number]): Witness =>
+      grpcWitness(to.name, party.links.connect(to, role));
   // Whom genesis does not name cannot count, so it is not asked.
   const strangers = httpWitnesses.flatMap(({ name, url }): Witness[] => {
     const known = party.policy.witnesses.find((witness) => witness.name === name);
@@ -209,6 +206,8 @@ export async function runCoordinator(folder: string, options: CoordinatorOptions
   };
   const loop = new DutyLoop(act, say);
   keeper.onChange(() => {
+    // Not before all of it is cosigned: a witness shows its new key only once it has seen its leaf under a head.
+    if (keeper.log.published?.checkpoint.size === keeper.transcript.size) party.links.follow(keeper.transcript);
     server.recheckCallers();
     loop.poke();
   });

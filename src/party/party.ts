@@ -9,8 +9,8 @@ import { policyOf, witnessKeyName } from '../../protocols/log-policy.ts';
 import type { Transcript } from '../../protocols/transcript.ts';
 import { makeLeaf, type Signer } from '../../protocols/verified.ts';
 import { ConfigError } from '../config/errors.ts';
-import { type Endpoint, splitAddress } from '../config/federation.ts';
-import { Connection } from '../grpc/connection.ts';
+import { splitAddress } from '../config/federation.ts';
+import type { Connection } from '../grpc/connection.ts';
 import { ENROLMENT_LAYER } from '../grpc/enrolment-status.ts';
 import { type Implementation, implement } from '../grpc/handlers.ts';
 import { MATCHING_LAYER } from '../grpc/matching-status.ts';
@@ -24,14 +24,14 @@ import { systemRng } from '../platform/rng.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/port.ts';
 import { checkInTime, watchExpiry } from '../tls/expiry.ts';
-import type { TlsRole } from '../tls/identity.ts';
 import { DutyLoop } from './duty-loop.ts';
 import { type Say, sayTo } from './events.ts';
 import { keepContradiction, keepOtherLeaves } from './evidence.ts';
+import { Links } from './links.ts';
 import { LogReader } from './log-reader.ts';
 import { wipeIfRevoked } from './revoked.ts';
 import { RoundFiles } from './round-files.ts';
-import { isBarred } from './standing.ts';
+import { isBarred, isReplaced } from './standing.ts';
 import { VERSION } from './version.ts';
 
 /** What every party process has: its folder and keys, its store, the log as it sees it, connections, a server. */
@@ -46,6 +46,8 @@ export interface Party {
   readonly policy: Policy;
   readonly store: Store;
   readonly rounds: RoundFiles;
+  /** Every connection of the party, under the certificate that it has at the time. */
+  readonly links: Links;
   readonly coordinator: Connection;
   readonly aggregators: readonly Connection[];
   readonly say: Say;
@@ -68,9 +70,9 @@ export async function openParty(folder: string, stateFolder?: string, listen?: s
   const genesis = parseVerifiedGenesis(primitives, party.genesisLeaf);
   if (isRejection(genesis))
     throw new ConfigError('INVALID', `the federation file holds no valid genesis: ${genesis.why}`);
-  const connect = (to: Endpoint, role: TlsRole): Connection =>
-    new Connection({ address: to.address, tls, expected: { pins: [to.tlsKeySha256], role } });
-  const coordinator = connect(federation.coordinator, 'coordinator');
+  const say = sayTo(card.name, (line) => process.stderr.write(line));
+  const links = new Links(folder, federation, tls, say);
+  const coordinator = links.connect(federation.coordinator, 'coordinator');
   const signer: Signer = { name: card.name, log: federation.genesisHash, secret: identity };
   return {
     folder: party,
@@ -81,9 +83,10 @@ export async function openParty(folder: string, stateFolder?: string, listen?: s
     policy: policyOf(primitives, genesis),
     store: await openStore(stateFolder ?? join(folder, FOLDER.state)),
     rounds: new RoundFiles(join(folder, FOLDER.rounds)),
+    links,
     coordinator,
-    aggregators: federation.aggregators.map((endpoint) => connect(endpoint, 'aggregator')),
-    say: sayTo(card.name, (line) => process.stderr.write(line)),
+    aggregators: federation.aggregators.map((endpoint) => links.connect(endpoint, 'aggregator')),
+    say,
     leaf: (kind, body) => makeLeaf(primitives, signer, kind, body, Date.now()),
     append: async (leaf) => Number((await coordinator.call(LogService.append, { leaf })).leafIndex),
   };
@@ -133,21 +136,25 @@ export async function serve(
   });
   const server = await startServer({
     ...splitAddress(party.listen),
-    tls: party.folder.tls,
+    tls: party.links.tls,
     services: [...services, status],
     layers: [STORE_LAYER, ENROLMENT_LAYER, MATCHING_LAYER],
     isRevoked: (peer) => isBarred(seen(), peer),
+    isReplaced: (peer) => isReplaced(seen(), peer),
     onFault: (path, error) =>
       party.say('fault', { path, error: error instanceof Error ? `${error.name}: ${error.message}` : 'unknown' }),
   });
   party.say('listening', { address: server.address, reachedAt: address, role, pid: process.pid });
-  const forget = watchExpiry(party.folder.tls.certificates, ({ event, until, days }) =>
-    party.say(event, { until, days }),
+  const forget = watchExpiry(
+    () => party.links.tls.certificates,
+    ({ event, until, days }) => party.say(event, { until, days }),
   );
+  const unwatch = party.links.watch(server);
   return {
     ...server,
     stop: (graceMs) => {
       forget();
+      unwatch();
       return server.stop(graceMs);
     },
   };
@@ -175,6 +182,7 @@ export async function runDuties(
   };
   const loop = new DutyLoop(next, party.say);
   log.onHead(() => {
+    party.links.follow(log.transcript);
     server.recheckCallers();
     loop.poke();
   });

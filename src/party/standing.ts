@@ -20,3 +20,13 @@ export function isBarred(t: Transcript | null, peer: PeerIdentity): boolean {
   if (party === undefined) return t.keys.has(peer.spkiSha256);
   return party.revoked || party.tlsKeySha256 !== peer.spkiSha256 || party.role !== peer.role;
 }
+
+/**
+ * Whether a barred caller is a party in good standing that calls with a key which the log has replaced: it is told so, and need not
+ * take it for its revocation.
+ */
+export function isReplaced(t: Transcript | null, peer: PeerIdentity): boolean {
+  const party = t?.parties.get(peer.name);
+  if (t === null || party === undefined || party.revoked || party.role !== peer.role) return false;
+  return party.tlsKeySha256 !== peer.spkiSha256 && t.keys.has(peer.spkiSha256);
+}

@@ -42,7 +42,7 @@ export function secureContextOptions(identity: TlsIdentity): SecureContextOption
 
 /** Whom a client means to reach. At least one pin: an authority's word alone is never enough. */
 export interface Expected {
-  /** SPKI pins (hex), from an enrol leaf, genesis or an invitation. Several while a party changes its key. */
+  /** SPKI pins (hex), from genesis, an enrol or `tls-key` leaf, or an invitation. */
   readonly pins: readonly string[];
   /** The role that the certificate must carry. */
   readonly role?: TlsRole;

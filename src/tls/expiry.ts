@@ -36,10 +36,10 @@ export function expiryNotice(certificates: string, nowMs: number): ExpiryNotice 
   return { event, until: new Date(until).toISOString(), days };
 }
 
-/** Says the notice now and once a day. @returns ends it. */
-export function watchExpiry(certificates: string, say: (notice: ExpiryNotice) => void): () => void {
+/** Says the notice now and once a day. @param certificates - the chain that is in use. @returns ends it. */
+export function watchExpiry(certificates: () => string, say: (notice: ExpiryNotice) => void): () => void {
   const look = (): void => {
-    const notice = expiryNotice(certificates, Date.now());
+    const notice = expiryNotice(certificates(), Date.now());
     if (notice !== null) say(notice);
   };
   look();

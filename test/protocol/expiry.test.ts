@@ -66,7 +66,7 @@ it('a connection that outlives its certificate is refused at the next call, and 
   const { raw, fingerprint256 } = certificate;
   const sslPeerCertificate = { raw, fingerprint256, valid_to: certificate.validTo } as never;
   const auth = { sslPeerCertificate };
-  const gate = new Gate({ access: ACCESS, ownSpki: '', isRevoked: () => false });
+  const gate = new Gate({ access: ACCESS, ownSpki: () => '', isRevoked: () => false });
   const enter = () => gate.enter('/veilsum.v1.PartyService/Status', auth);
   try {
     vi.useFakeTimers({ toFake: ['Date'], now: expiryOf(certificates) - 1000 });

@@ -1,10 +1,12 @@
 import { DOMAIN } from '../../../crypto/domain.ts';
-import { canonicalBytes, fromUtf8, type Json, toBase64, utf8 } from '../../../crypto/encoding.ts';
+import { canonicalBytes, fromUtf8, type Json, parseCanonical, toBase64, utf8 } from '../../../crypto/encoding.ts';
 import { SecretBytes } from '../../../crypto/secret.ts';
 import { infoWithLabel, sign } from '../../../crypto/signature.ts';
+import { parseValidated } from '../../../src/config/files.ts';
 import { type Card, signPossession } from '../../../src/keys/card.ts';
 import { checkRequest, makeRequest } from '../../../src/keys/enrolment-request.ts';
 import { checkInvitation, type Invitation, signInvitation } from '../../../src/keys/invitation.ts';
+import { checkReplacement, replacementField } from '../../../src/keys/replacement.ts';
 import { encodeParts } from '../../../src/party/parts.ts';
 import { nodePrimitives as p } from '../../../src/platform/primitives-node.ts';
 import { createAuthority, issue, keyOfRequest } from '../../../src/tls/authority.ts';
@@ -13,6 +15,7 @@ import { identityOf, spkiPinOf } from '../../../src/tls/identity.ts';
 import { createRequest, createTlsKey } from '../../../src/tls/keys.ts';
 import { PaperLog } from '../../reference/paper-log.ts';
 import { law, partsOf, type Target } from '../target.ts';
+import { signAs } from './leaves.ts';
 
 const log = PaperLog.founded();
 const key = (name: string): SecretBytes => new SecretBytes(name, p.sha256(utf8(`seed ${name}`)));
@@ -21,6 +24,7 @@ const token = key('token');
 const identity = key('new-node');
 const rootKey = toBase64(p.ed25519PublicKey(root.bytes));
 const HASH = 'ab'.repeat(32);
+const member = log.transcript.parties.get('member-1')!;
 
 const invitation: Invitation = {
   v: 1,
@@ -118,6 +122,33 @@ export const people: readonly Target[] = [
       if (given === undefined) return false;
       const used = other ?? invited;
       await checkRequest(p, log.transcript, { invitation: used, card: given, proof: proof ?? useToken(used, given) });
+      return true;
+    },
+  },
+  {
+    name: 'tls-key-request',
+    reads: "what founders certify another TLS key by: a card, and a leaf that its party's identity key signs",
+    slowdown: 5,
+    form: ['json', 'json'],
+    seeds: async () => {
+      const made = { ...(await card()), name: 'member-1' };
+      const { tlsKeySha256 } = made;
+      const draft = log.draft('member-1', 'tls-key', { tlsKeySha256, replaces: member.tlsKeySha256 });
+      return [encodeParts([made, draft].map((json) => canonicalBytes(json as unknown as Json)))];
+    },
+    refusals: {
+      ConfigError: ['INVALID'],
+      CryptoError: ['BAD_ENCODING'],
+      ProtocolError: ['MALFORMED', 'TOO_LARGE', 'UNKNOWN_KIND', 'UNKNOWN_VERSION', 'BAD_SIGNATURE', 'STALE_TLS_KEY'],
+      TlsError: ['BAD_REQUEST', 'PIN_MISMATCH', 'BAD_TLS_KEY'],
+    },
+    async run(input) {
+      const [given, core] = partsOf(input) ?? [];
+      const leaf = core === undefined ? null : signAs(core);
+      if (given === undefined || leaf === null) return false;
+      const made: unknown = { version: 1, card: parseCanonical(given, 65_535), leaf: toBase64(leaf) };
+      const replacement = parseValidated(JSON.stringify(made), 'the file', replacementField);
+      await checkReplacement(p, log.transcript.logId, replacement, member);
       return true;
     },
   },
