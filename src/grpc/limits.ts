@@ -14,6 +14,9 @@ export const MAX_STREAMS = 64;
 /** Header fields of one call, pseudo-headers included, and their size in bytes. Ours have a dozen, below 1 KiB. */
 export const MAX_HEADERS = 64;
 export const MAX_HEADER_BYTES = 16 << 10;
+/** Connections that one server holds, and how many of them come from one address: a site's nodes may share one. */
+export const MAX_CONNECTIONS = 4096;
+export const MAX_CONNECTIONS_PER_ADDRESS = 1024;
 /** Calls that one certificate may have running on one server. */
 export const MAX_CALLS_PER_PEER = 64;
 /** Longest a unary call may take, in ms, whatever deadline its caller set. */

@@ -2,11 +2,12 @@ import { Server } from '@grpc/grpc-js';
 import type { TlsIdentity } from '../tls/context.ts';
 import type { PeerIdentity } from '../tls/identity.ts';
 import { ACCESS, type AccessTable } from './access.ts';
+import { boundConnections } from './connection-bound.ts';
 import { MutualTlsCredentials, SERVER_OPTIONS, widenServerSessions } from './credentials.ts';
 import { TransportError } from './errors.ts';
 import { Gate, ownIdentity } from './gate.ts';
 import type { Implementation } from './handlers.ts';
-import { IDLE_MS } from './limits.ts';
+import { IDLE_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS } from './limits.ts';
 import { requestInTime } from './request-in-time.ts';
 import { serveMethod } from './serve-call.ts';
 import { ERROR_LAYERS, type ErrorLayer } from './status.ts';
@@ -28,6 +29,8 @@ export interface ServerOptions {
   /** Told of faults of ours; never of refusals. */
   readonly onFault?: (path: string, error: unknown) => void;
   readonly maxCallsPerPeer?: number;
+  readonly maxConnections?: number;
+  readonly maxConnectionsPerAddress?: number;
   readonly unaryMs?: number;
   readonly idleMs?: number;
 }
@@ -83,6 +86,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   }
   widenServerSessions();
   const port = await bind(server, options, credentials);
+  const unbound = boundConnections(port, {
+    total: options.maxConnections ?? MAX_CONNECTIONS,
+    perAddress: options.maxConnectionsPerAddress ?? MAX_CONNECTIONS_PER_ADDRESS,
+  });
   return {
     port,
     address: hostPort(options.host, port),
@@ -95,6 +102,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     },
     recheckCallers: () => rules.gate.recheck(),
     stop: (graceMs = 2_000) => {
+      unbound();
       stopping.abort();
       return shutDown(server, graceMs);
     },
