@@ -1,9 +1,10 @@
 import { logChoose, logErfc, logSumExp } from './special-functions.ts';
 
 /**
- * Renyi accounting for record-level training inside one node: T steps, each a Poisson sample of rate q, clipped gradients
- * and Gaussian noise of z times the sensitivity. Mironov, Talwar, Zhang, "Renyi Differential Privacy of the Sampled
- * Gaussian Mechanism" (arXiv 1908.10530), section 3.3; add-or-remove neighbours.
+ * Renyi accounting in doubles, for planning and display: T steps, each a Poisson sample of rate q, clipped gradients and
+ * Gaussian noise of z times the sensitivity. Mironov, Talwar, Zhang, "Renyi Differential Privacy of the Sampled Gaussian
+ * Mechanism" (arXiv 1908.10530), section 3.3; add-or-remove neighbours. What is charged is computed in integers
+ * (sampled-charge.ts), and so holds for discrete noise too.
  */
 
 /** Orders that cover epsilon 0.1 to 20 at usual deltas; the ones that the published values were computed with. */
@@ -11,6 +12,8 @@ const ORDERS: readonly number[] = [
   ...Array.from({ length: 99 }, (_, i) => 1 + (i + 1) / 10),
   ...Array.from({ length: 52 }, (_, i) => 12 + i),
 ];
+
+const MOST_TERMS = 4000;
 
 /**
  * Renyi divergence of order alpha of one step.
@@ -38,7 +41,8 @@ function logMomentInteger(rate: number, noise: number, order: number): number {
 
 /**
  * The same for fractional alpha: the integral is split at z0, where both densities of the mixture weigh the same, and the
- * larger one is taken out of the binomial series on each side. Terms below e^-40 are left out.
+ * larger one is taken out of the binomial series on each side. Terms below e^-40 are left out. Where they fall too slowly (much
+ * noise, a rate of 1/2 or more) the chord between the whole orders beside it is taken: ln A is convex, so that is a bound.
  */
 function logMomentFractional(rate: number, noise: number, order: number): number {
   const split = noise * noise * Math.log(1 / rate - 1) + 0.5;
@@ -54,10 +58,14 @@ function logMomentFractional(rate: number, noise: number, order: number): number
     logs.push(logCoefficient + lower, logCoefficient + upper);
     signs.push(sign, sign);
     if (i > order && Math.max(lower, upper) + logCoefficient < -40) return logSumExp(logs, signs);
+    if (i > MOST_TERMS) break;
     // C(alpha, i+1) = C(alpha, i) (alpha - i) / (i + 1); negative factors come after i = alpha.
     if (j < 0) sign = -sign;
     logCoefficient += Math.log(Math.abs(j) / (i + 1));
   }
+  const below = Math.floor(order);
+  const part = order - below;
+  return (1 - part) * logMomentInteger(rate, noise, below) + part * logMomentInteger(rate, noise, below + 1);
 }
 
 /** Which bound turns Renyi divergence into (epsilon, delta). */
@@ -75,6 +83,21 @@ function epsilonOfRenyi(divergence: number, order: number, delta: number, conver
   return Math.max(0, epsilon);
 }
 
+/** The best epsilon over some orders. @param divergence - by order, of all steps together. */
+export function renyiEpsilon(
+  divergence: (order: number) => number,
+  delta: number,
+  orders: readonly number[] = ORDERS,
+  conversion: Conversion = 'tight',
+): { epsilon: number; order: number } {
+  let best = { epsilon: Number.POSITIVE_INFINITY, order: 0 };
+  for (const order of orders) {
+    const epsilon = epsilonOfRenyi(divergence(order), order, delta, conversion);
+    if (epsilon < best.epsilon) best = { epsilon, order };
+  }
+  return best;
+}
+
 /** The best epsilon over all orders of `steps` sampled Gaussian steps. */
 export function sampledGaussianEpsilon(
   step: { readonly rate: number; readonly noise: number },
@@ -82,11 +105,18 @@ export function sampledGaussianEpsilon(
   delta: number,
   conversion: Conversion = 'tight',
 ): { epsilon: number; order: number } {
-  let best = { epsilon: Number.POSITIVE_INFINITY, order: 0 };
-  for (const order of ORDERS) {
-    const divergence = steps * sampledGaussianRenyi(step.rate, step.noise, order);
-    const epsilon = epsilonOfRenyi(divergence, order, delta, conversion);
-    if (epsilon < best.epsilon) best = { epsilon, order };
-  }
-  return best;
+  const divergence = (order: number): number => steps * sampledGaussianRenyi(step.rate, step.noise, order);
+  return renyiEpsilon(divergence, delta, ORDERS, conversion);
+}
+
+/**
+ * Renyi divergence of whole order alpha of one sum with symmetric Skellam noise: alpha s2^2 / 2 mu + min(((2 alpha - 1) s2^2
+ * + 6 s1) / 4 mu^2, 3 s1 / 2 mu) (Agarwal, Kairouz, Liu, "The Skellam Mechanism for Differentially Private Federated
+ * Learning", arXiv 2110.04995, Corollary 3.6).
+ *
+ * @param mu - variance of the noise in a coordinate. @param l1 - L1 sensitivity s1; in whole numbers at most its square, s2^2.
+ */
+export function skellamRenyi(mu: number, sensitivity2: number, l1: number, order: number): number {
+  const more = Math.min(((2 * order - 1) * sensitivity2 + 6 * l1) / (4 * mu * mu), (3 * l1) / (2 * mu));
+  return (order * sensitivity2) / (2 * mu) + more;
 }

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { deriveParameters } from '../../crypto/params.ts';
-import { epsilonOfRhoNano } from '../../protocols/accountant.ts';
 import type { Body } from '../../protocols/leaves.ts';
 import { taskFitsGenesis } from '../../protocols/minimums.ts';
 import { chargeOfTask, type Task, taskField, taskHashOf } from '../../protocols/task.ts';
@@ -11,10 +10,13 @@ import type { DatasetName } from '../learning/dataset-names.ts';
 import { readFeatureFile } from '../learning/feature-file.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import { type MadeTask, makeTask, makeUpdatesTask, type RoundsRequest } from '../training/make-task.ts';
+import { epsilonOfOneRound } from '../training/sampling.ts';
+import { unitOf } from './budget.ts';
 import { CliError } from './exit.ts';
 import { genesisOf } from './federation-file.ts';
 import { noiseLines, noiseOfNode } from './noise-words.ts';
 import { epsilonText, grouped, printable, sizeOf } from './output.ts';
+import { sensitiveOf } from './privacy-task.ts';
 
 /** Flags of `task new`, as commander gives them. */
 export interface TaskFlags {
@@ -32,6 +34,8 @@ export interface TaskFlags {
   readonly dimension?: number;
   readonly sampleRate?: number;
   readonly renyiOrder?: number;
+  readonly sensitive?: readonly string[];
+  readonly sensitiveShare?: number;
   readonly clip?: number;
   readonly rounds?: number;
   readonly epsilon?: number;
@@ -47,6 +51,9 @@ export interface TaskFlags {
   /** Folder of the founders or of a party: the task is compared with what its federation was founded for. */
   readonly dir?: string;
 }
+
+/** Part of the clip that sensitive columns have, unless asked otherwise. */
+const SENSITIVE_SHARE = 0.25;
 
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };
 
@@ -87,6 +94,7 @@ export function taskOf(flags: Omit<TaskFlags, 'out' | 'dir'>): MadeTask {
       clip,
       sampleRate: flags.sampleRate,
       renyiOrder: flags.renyiOrder,
+      sensitive: flags.sensitive && { columns: flags.sensitive, share: flags.sensitiveShare ?? SENSITIVE_SHARE },
     }),
   });
 }
@@ -146,6 +154,22 @@ export async function writeTask(flags: TaskFlags, print: (line: string) => void)
   print(`  veilsum init --dir founders --origin NAME --coordinator CARD ... ${foundingFlags(made)}`);
 }
 
+/** How records are drawn, and which of their columns are under stronger protection. */
+function recordLines(task: Task): (readonly [string, string])[] {
+  const sensitive = sensitiveOf(task);
+  const lines: (readonly [string, string])[] = [];
+  if (task.sampling !== undefined)
+    lines.push(['drawn', `each record with probability ${task.sampling.rateMicro / 1e6}, anew in every round`]);
+  if (sensitive !== null) {
+    const columns = sensitive.columns.map(printable).join(', ');
+    lines.push([
+      'sensitive',
+      `${columns}: a record moves their weights by ${sensitive.share.toPrecision(3)} of the whole sensitivity`,
+    ]);
+  }
+  return lines;
+}
+
 export function showTask(
   file: string,
   { delta, dir }: { readonly delta: number; readonly dir?: string },
@@ -178,9 +202,10 @@ export function showTask(
     ],
     ...noiseLines(task, minCohort).map((line) => ['', line] as const),
     ['privacy', `per ${task.unit}, clipped to L2 norm ${task.clipMicro / 1e6}`],
+    ...recordLines(task),
     [
       'one round',
-      `epsilon ${epsilonText(epsilonOfRhoNano(BigInt(charge), delta))} at delta ${delta.toExponential()} (zCDP ${(charge / 1e9).toPrecision(4)})`,
+      `epsilon ${epsilonText(epsilonOfOneRound(task, delta))} at delta ${delta.toExponential()} (${unitOf(task.sampling?.order)} ${(charge / 1e9).toPrecision(4)})`,
     ],
     ...(genesis === null
       ? []

@@ -22,6 +22,9 @@ function newCommand(): Command {
       new Option('--unit <unit>', 'whose privacy is counted; with --dimension always node').choices(['record', 'node']),
     )
     .addOption(numberOption('--dimension <d>', 'or sum updates that nodes bring as files, of this many numbers'))
+    .addOption(numberOption('--sample-rate <q>', 'every round is over records that nodes draw with this probability'))
+    .addOption(listOption('--sensitive <column>', 'column under stronger protection; may be given again'))
+    .addOption(numberOption('--sensitive-share <s>', 'part of the clip that sensitive columns have; default 0.25'))
     .addOption(numberOption('--clip <norm>', 'L2 norm that one unit is clipped to; with --dimension default 1'))
     .addOption(
       numberOption('--rounds <n>', "rounds that the budget is divided among; default 10, or the dataset's own"),
@@ -50,6 +53,7 @@ The line that founds it is printed.
 ${examples(
   'veilsum task new --dataset synthetic --nodes 4 --recipient model-owner --rounds 10 --out task.json',
   'veilsum task new --features crm-features.yaml --nodes 4 --recipient model-owner --out task.json',
+  'veilsum task new --dataset leads --nodes 4 --recipient model-owner --sample-rate 0.1 --rounds 400 --out task.json',
   'veilsum task new --dimension 4000 --clip 1 --nodes 4 --recipient model-owner --out task.json',
 )}`,
     )
@@ -65,6 +69,10 @@ ${examples(
         throw usageError(
           '--unit record goes with --dataset: an update from a file is clipped as a whole, which protects the node',
         );
+      if (flags['dimension'] !== undefined && (flags['sampleRate'] ?? flags['sensitive']) !== undefined)
+        throw usageError('--sample-rate and --sensitive go with --dataset: they are about records and their columns');
+      if (flags['sensitiveShare'] !== undefined && flags['sensitive'] === undefined)
+        throw usageError('--sensitive-share goes with --sensitive');
       if (flags['dimension'] !== undefined && flags['model'] !== undefined)
         throw usageError('--model goes with --dataset: with --dimension nodes bring updates of a model of their own');
       await writeTask(command.opts(), print);

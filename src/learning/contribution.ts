@@ -16,6 +16,8 @@ export interface ContributionPlan {
   readonly clip: number;
   /** Part of `clip` that the record count takes, in (0, 0.5]; the gradient keeps sqrt(1 - share^2) of it. */
   readonly countShare: number;
+  /** Part of `clip` that one record can move the weights of sensitive inputs by; absent: no inputs are. */
+  readonly sensitiveShare?: number | undefined;
   /** Score bins of the evaluation; null for a round without one. */
   readonly bins: ScoreBins | null;
 }
@@ -28,6 +30,8 @@ export interface ContributionLayout {
   readonly histogramStart: number;
   /** Each training record's gradient is clipped to this. */
   readonly gradientClip: number;
+  /** Of that, for the weights of sensitive inputs; null where there are none. */
+  readonly sensitiveClip: number | null;
   /** What each training record adds to the count coordinate. gradientClip^2 + countStep^2 <= clip^2. */
   readonly countStep: number;
   /** What each held-out record adds to its one histogram cell: at most clip. */
@@ -42,15 +46,28 @@ export function layoutOf(plan: ContributionPlan): ContributionLayout {
   if (!(countShare > 0 && countShare <= 0.5)) throw new LearningError('BAD_SETTING', 'countShare must be in (0, 0.5]');
   const gradientEnd = parameterCount(plan.spec);
   const countStep = onGrid(clip * countShare);
+  const gradientClip = onGrid(Math.sqrt(clip * clip - countStep * countStep));
+  const sensitiveClip = plan.sensitiveShare === undefined ? null : onGrid(clip * plan.sensitiveShare);
+  if (sensitiveClip !== null && !(sensitiveClip > 0 && sensitiveClip < gradientClip))
+    throw new LearningError('BAD_SETTING', "the sensitive inputs' share must leave something to the others");
   return {
     dimension: gradientEnd + 1 + (plan.bins ? histogramSize(plan.bins) : 0),
     gradientEnd,
     countIndex: gradientEnd,
     histogramStart: gradientEnd + 1,
-    gradientClip: onGrid(Math.sqrt(clip * clip - countStep * countStep)),
+    gradientClip,
+    sensitiveClip,
     countStep,
     cellStep: onGrid(clip),
   };
+}
+
+/** What a node knows beside its rows. */
+export interface ContributionOptions {
+  /** 1 for each sensitive input: needed where the plan gives them a share. */
+  readonly sensitiveInputs?: Uint8Array | undefined;
+  /** Which rows take part; absent: all. Secret. */
+  readonly drawn?: { readonly train: Uint8Array; readonly heldOut: Uint8Array } | undefined;
 }
 
 /**
@@ -58,6 +75,7 @@ export function layoutOf(plan: ContributionPlan): ContributionLayout {
  *
  * Law: adding or removing one record, training or held-out, moves the result by a vector of norm at most `plan.clip`,
  * exactly (gradients.ts): a training record moves gradient and count, a held-out record one cell, and no record is both.
+ * The weights of sensitive inputs it moves by at most their share of that.
  *
  * @returns `layoutOf(plan).dimension` numbers in the gradient's units. Secret: wiped by whoever quantises it.
  * @throws LearningError BAD_SETTING, TOO_LARGE, BAD_MODEL or NOT_FINITE.
@@ -67,17 +85,22 @@ export function nodeContribution(
   model: Model,
   rows: { readonly train: DesignMatrix; readonly heldOut: DesignMatrix },
   plan: ContributionPlan,
+  { sensitiveInputs, drawn }: ContributionOptions = {},
 ): Float64Array {
   const layout = layoutOf(plan);
+  const { gradientClip, sensitiveClip } = layout;
+  if ((sensitiveClip === null) !== (sensitiveInputs === undefined))
+    throw new LearningError('BAD_SETTING', 'sensitive inputs and their share go together');
+  const sensitive = sensitiveClip === null ? undefined : { inputs: sensitiveInputs!, clip: sensitiveClip };
   const vector = new Float64Array(layout.dimension);
-  const { sum, count } = exampleGradientSum(tf, model, rows.train, layout.gradientClip);
+  const { sum, count } = exampleGradientSum(tf, model, rows.train, gradientClip, { sensitive, drawn: drawn?.train });
   if (sum.length !== layout.gradientEnd)
     throw new LearningError('BAD_MODEL', 'the model is not the one the round names');
   vector.set(sum);
   sum.fill(0);
   vector[layout.countIndex] = count * layout.countStep;
   if (plan.bins && rows.heldOut.rows > 0) {
-    const cells = scoreHistogram(scoreRows(tf, model, rows.heldOut), rows.heldOut.y, plan.bins);
+    const cells = scoreHistogram(scoreRows(tf, model, rows.heldOut), rows.heldOut.y, plan.bins, drawn?.heldOut);
     for (let i = 0; i < cells.length; i++) vector[layout.histogramStart + i] = cells[i]! * layout.cellStep;
   }
   return vector;

@@ -20,14 +20,21 @@ export function histogramSize(bins: ScoreBins): number {
  *
  * Law: a row adds 1 to exactly one cell, so histograms of disjoint rows add up to the histogram of their union, and one
  * row moves the vector by norm 1.
+ *
+ * @param drawn - 1 for a row that counts, 0 for one that does not; absent: all do.
  */
-export function scoreHistogram(scores: ArrayLike<number>, labels: ArrayLike<number>, bins: ScoreBins): Float64Array {
+export function scoreHistogram(
+  scores: ArrayLike<number>,
+  labels: ArrayLike<number>,
+  bins: ScoreBins,
+  drawn?: Uint8Array,
+): Float64Array {
   const cells = new Float64Array(histogramSize(bins));
   for (let row = 0; row < scores.length; row++) {
     const place = Math.floor(((scores[row]! - bins.low) / (bins.high - bins.low)) * bins.count);
     if (Number.isNaN(place)) throw new LearningError('NOT_FINITE', 'a score is NaN');
     const bin = Math.min(bins.count - 1, Math.max(0, place));
-    cells[(labels[row] === 1 ? bins.count : 0) + bin]! += 1;
+    cells[(labels[row] === 1 ? bins.count : 0) + bin]! += drawn?.[row] ?? 1;
   }
   return cells;
 }

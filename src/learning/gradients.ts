@@ -20,11 +20,30 @@ export interface GradientSum {
   readonly count: number;
 }
 
+/** What a sum of gradients is told beside its clip. */
+export interface GradientOptions {
+  /**
+   * Inputs whose weights have an L2 bound of their own, below the clip: `inputs` is 1 for each of them. The other weights
+   * keep sqrt(clip^2 - own^2).
+   */
+  readonly sensitive?: { readonly inputs: Uint8Array; readonly clip: number } | undefined;
+  /** 1 for a row that takes part, 0 for one that does not; absent: all do. Secret. */
+  readonly drawn?: Uint8Array | undefined;
+}
+
+/** A row's two bounds, and which inputs are under which. */
+interface Bounds {
+  readonly isOwn: Uint8Array;
+  readonly own: number;
+  readonly rest: number;
+  readonly drawn: Uint8Array | undefined;
+}
+
 /**
- * Sums the gradients of the log loss over all rows, each row's clipped to L2 norm `clip` (Abadi et al., CCS 2016,
- * arXiv 1607.00133, without sampling).
+ * Sums the gradients of the log loss over all rows, or those drawn, each row's clipped to L2 norm `clip` (Abadi et al., CCS
+ * 2016, arXiv 1607.00133). Rows that are not drawn are computed and multiplied by zero: the time does not tell how many were.
  *
- * Laws: adding or removing one row changes `sum` by a vector of norm at most `clip`; exactly, not up to rounding, and in
+ * Laws: adding or removing one row changes `sum` by a vector of norm at most `clip`, in sensitive inputs' weights by at most their own; exactly, not up to rounding, and in
  * whatever order rows come. A sum of floats has no such bound: one row more can move every later rounding (Casacuberta
  * et al., CCS 2022, arXiv 2207.10635). So TensorFlow.js computes the forward pass, each row's gradient is cut towards
  * zero to a grid (which never lengthens it), and the rows are added in integers' arithmetic.
@@ -35,8 +54,21 @@ export interface GradientSum {
  *
  * @throws LearningError BAD_SETTING, TOO_LARGE, BAD_MODEL or NOT_FINITE.
  */
-export function exampleGradientSum(tf: Tf, model: Model, matrix: DesignMatrix, clip: number): GradientSum {
+export function exampleGradientSum(
+  tf: Tf,
+  model: Model,
+  matrix: DesignMatrix,
+  clip: number,
+  { sensitive, drawn }: GradientOptions = {},
+): GradientSum {
   if (!(clip > 0)) throw new LearningError('BAD_SETTING', 'the clipping norm must be above zero');
+  if (
+    sensitive !== undefined &&
+    !(sensitive.clip > 0 && sensitive.clip < clip && sensitive.inputs.length === matrix.width)
+  )
+    throw new LearningError('BAD_SETTING', "the sensitive inputs' clip must be above zero and below the whole");
+  if (drawn !== undefined && drawn.length !== matrix.rows)
+    throw new LearningError('BAD_SETTING', 'a draw has one entry per row');
   if (Number.isFinite(clip) && matrix.rows * clip > ROWS_TIMES_CLIP_MAX) {
     throw new LearningError(
       'TOO_LARGE',
@@ -45,20 +77,30 @@ export function exampleGradientSum(tf: Tf, model: Model, matrix: DesignMatrix, c
   }
   const { residuals, hidden } = forward(tf, model, matrix);
   const sum = new Float64Array(parameterCount(model.spec));
-  if (model.spec.kind === 'logistic') sumLogistic(sum, matrix, residuals, clip);
-  else sumHidden(sum, matrix, residuals, hidden, layerViews(model).get('output.weight')!, clip);
-  return { sum, count: matrix.rows };
+  const bounds: Bounds = {
+    isOwn: sensitive?.inputs ?? new Uint8Array(matrix.width),
+    own: sensitive?.clip ?? 1,
+    rest: sensitive === undefined ? clip : Math.sqrt(clip * clip - sensitive.clip * sensitive.clip),
+    drawn,
+  };
+  if (model.spec.kind === 'logistic') sumLogistic(sum, matrix, residuals, bounds);
+  else sumHidden(sum, matrix, residuals, hidden, layerViews(model).get('output.weight')!, bounds);
+  return { sum, count: drawn === undefined ? matrix.rows : drawn.reduce((count, one) => count + one, 0) };
 }
 
-function sumLogistic(sum: Float64Array, matrix: DesignMatrix, residuals: Float32Array, clip: number): void {
+function sumLogistic(sum: Float64Array, matrix: DesignMatrix, residuals: Float32Array, bounds: Bounds): void {
   const { x, width, rows } = matrix;
+  const { isOwn, own, rest, drawn } = bounds;
   for (let row = 0; row < rows; row++) {
     const start = row * width;
-    let squares = 0;
-    for (let j = 0; j < width; j++) squares += x[start + j]! ** 2;
+    const squares = [0, 0];
+    for (let j = 0; j < width; j++) squares[isOwn[j]!]! += x[start + j]! ** 2;
     const residual = residuals[row]!;
-    const factor = cut(residual * clipFactor(Math.abs(residual) * Math.sqrt(squares), clip));
-    for (let j = 0; j < width; j++) sum[j]! += factor * x[start + j]!;
+    const taken = drawn?.[row] ?? 1;
+    const factors = [rest, own].map(
+      (clip, k) => taken * cut(residual * clipFactor(Math.abs(residual) * Math.sqrt(squares[k]!), clip)),
+    );
+    for (let j = 0; j < width; j++) sum[j]! += factors[isOwn[j]!]! * x[start + j]!;
   }
 }
 
@@ -68,20 +110,20 @@ function sumHidden(
   residuals: Float32Array,
   hidden: Float32Array,
   output: Float32Array,
-  clip: number,
+  { isOwn, own, rest, drawn }: Bounds,
 ): void {
   const { x, width, rows } = matrix;
   const units = output.length;
   const nonZero = new Uint32Array(width);
   const firstOutput = width * units;
   for (let row = 0; row < rows; row++) {
-    let inputSquares = 0;
+    const inputSquares = [0, 0];
     let found = 0;
     for (let j = 0; j < width; j++) {
       const value = x[row * width + j]!;
       if (value === 0) continue;
       nonZero[found++] = j;
-      inputSquares += value * value;
+      inputSquares[isOwn[j]!]! += value * value;
     }
     let backSquares = 0;
     let hiddenSquares = 0;
@@ -92,16 +134,22 @@ function sumHidden(
       backSquares += output[k]! ** 2;
     }
     const residual = residuals[row]!;
-    const norm = Math.abs(residual) * Math.sqrt(inputSquares * backSquares + hiddenSquares + 1);
-    const factor = residual * clipFactor(norm, clip);
+    const taken = drawn?.[row] ?? 1;
+    const restNorm = Math.abs(residual) * Math.sqrt(inputSquares[0]! * backSquares + hiddenSquares + 1);
+    const ownNorm = Math.abs(residual) * Math.sqrt(inputSquares[1]! * backSquares);
+    const factor = residual * clipFactor(restNorm, rest);
+    const ownFactor = residual * clipFactor(ownNorm, own);
     for (let k = 0; k < units; k++) {
       const activation = hidden[row * units + k]!;
       if (activation <= 0) continue;
-      const back = cut(factor * output[k]!);
-      for (let i = 0; i < found; i++) sum[nonZero[i]! * units + k]! += back * x[row * width + nonZero[i]!]!;
-      sum[firstOutput + k]! += cut(factor * activation);
+      const back = [taken * cut(factor * output[k]!), taken * cut(ownFactor * output[k]!)];
+      for (let i = 0; i < found; i++) {
+        const j = nonZero[i]!;
+        sum[j * units + k]! += back[isOwn[j]!]! * x[row * width + j]!;
+      }
+      sum[firstOutput + k]! += taken * cut(factor * activation);
     }
-    sum[firstOutput + units]! += cut(factor);
+    sum[firstOutput + units]! += taken * cut(factor);
   }
 }
 

@@ -52,6 +52,7 @@ export function epsilonOf(rhoNano: number, deltaExponent: number, renyiOrder?: n
   return epsilonOfRhoNano(BigInt(rhoNano), deltaIn(deltaExponent), renyiOrder);
 }
 
-function deltaIn(deltaExponent: number): number {
+/** Delta that conversions may use: the budget's, less the reserve. */
+export function deltaIn(deltaExponent: number): number {
   return 10 ** -deltaExponent * (1 - DELTA_RESERVE);
 }

@@ -51,6 +51,16 @@ const recordPlan = z.strictObject({
     .int()
     .min(1)
     .max(2 ** 24),
+  /** Columns of the table under stronger protection: the weights of what is made of them have a smaller clip. */
+  sensitive: z
+    .strictObject({
+      columns: z.array(z.string().min(1).max(128)).min(1).max(64),
+      /** Columns of the design matrix that they fill. */
+      inputs,
+      /** Part of the clip. */
+      shareMicro: z.int().min(1).max(999_999),
+    })
+    .optional(),
 });
 
 const nodePlan = z.strictObject({
@@ -68,6 +78,7 @@ const learningPlanField = z.discriminatedUnion('unit', [recordPlan, nodePlan]);
 
 export type LearningPlan = z.infer<typeof learningPlanField>;
 export type RecordPlan = z.infer<typeof recordPlan>;
+export type NodePlan = z.infer<typeof nodePlan>;
 
 /**
  * Reads a task's plan.
@@ -108,11 +119,12 @@ export function vectorLength(plan: LearningPlan, clipMicro: number): number {
 
 /** @param clipMicro - the task's, so that clip and sensitivity cannot be told apart. */
 export function contributionPlanOf(plan: RecordPlan, clipMicro: number): ContributionPlan {
-  const { bins, countShareMicro } = plan;
+  const { bins, countShareMicro, sensitive } = plan;
   return {
     spec: specOf(plan),
     clip: clipMicro / 1e6,
     countShare: countShareMicro / 1e6,
+    sensitiveShare: sensitive && sensitive.shareMicro / 1e6,
     bins: bins && { count: bins.count, low: bins.lowMicro / 1e6, high: bins.highMicro / 1e6 },
   };
 }

@@ -8,11 +8,12 @@ import { type Profile, runDefaults } from '../learning/defaults.ts';
 import { designColumns } from '../learning/features.ts';
 import type { ModelSpec } from '../learning/model.ts';
 import type { FeatureSchema } from '../learning/schema.ts';
-import { budgetFor, epsilonOf } from './budget.ts';
+import { budgetFor, deltaIn, epsilonOf } from './budget.ts';
 import { TrainingError } from './errors.ts';
 import { fitNoise } from './fit-noise.ts';
-import { type LearningPlan, requireAccounted, schemaHashOf, vectorLength } from './learning-plan.ts';
-import { samplingFor } from './sampling.ts';
+import { type LearningPlan, type RecordPlan, requireAccounted, schemaHashOf, vectorLength } from './learning-plan.ts';
+import { epsilonOfOneRound, samplingFor } from './sampling.ts';
+import { sensitiveInputs } from './sensitive.ts';
 import { minimumsFor } from './task-minimums.ts';
 
 /** What every task is asked for, whatever its updates are. */
@@ -52,6 +53,8 @@ export interface LearningRequest extends RoundsRequest {
   readonly recordsMax?: number;
   /** For unit 'record': every round is over records that nodes draw with this probability. */
   readonly sampleRate?: number;
+  /** For unit 'record': columns of the table whose weights one record moves by this part of the clip only. */
+  readonly sensitive?: { readonly columns: readonly string[]; readonly share: number };
   /** With a sample rate: the order that the federation counts at; left out: the best one. */
   readonly renyiOrder?: number;
   /** For unit 'node'. */
@@ -119,6 +122,7 @@ export function makeTask(request: LearningRequest): MadeTask {
           countShareMicro: micro(defaults.countShare),
           bins: { count: bins.count, lowMicro: micro(bins.low), highMicro: micro(bins.high) },
           recordsMax: request.recordsMax ?? RECORDS_MAX,
+          ...(request.sensitive === undefined ? {} : { sensitive: sensitivePlan(schema, request.sensitive) }),
         }
       : {
           ...common,
@@ -131,6 +135,14 @@ export function makeTask(request: LearningRequest): MadeTask {
   const { epsilon, delta, rounds } = defaults;
   const filled = { epsilon, delta, rounds, ...request };
   return assemble(filled, plan, vectorLength(plan, micro(clip)), clip, samplingFor(filled, unit));
+}
+
+function sensitivePlan(
+  schema: FeatureSchema,
+  { columns, share }: NonNullable<LearningRequest['sensitive']>,
+): NonNullable<RecordPlan['sensitive']> {
+  const inputs = sensitiveInputs(schema, { columns }).reduce((sum, one) => sum + one, 0);
+  return { columns: [...columns], inputs, shareMicro: micro(share) };
 }
 
 /** A task for updates that nodes bring as files: every update is clipped as a whole, the unit is the node. */
@@ -197,7 +209,7 @@ function assemble(
     budget,
     rhoNanoPerRound,
     rhoNano,
-    epsilonPerRound: epsilonOf(rhoNanoPerRound, budget.deltaExponent, budget.renyiOrder),
+    epsilonPerRound: epsilonOfOneRound(task, deltaIn(budget.deltaExponent)),
     epsilon: epsilonOf(rhoNano, budget.deltaExponent, budget.renyiOrder),
   };
 }

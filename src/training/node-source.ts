@@ -1,5 +1,6 @@
 import { toHex } from '../../crypto/encoding.ts';
 import type { Rng } from '../../crypto/primitives.ts';
+import { wipe } from '../../crypto/secret.ts';
 import type { Task } from '../../protocols/task.ts';
 import { nodeContribution } from '../learning/contribution.ts';
 import { DATASETS } from '../learning/dataset-names.ts';
@@ -13,17 +14,21 @@ import { decodeSafetensors, modelFromTensors } from '../learning/safetensors.ts'
 import type { FeatureSchema } from '../learning/schema.ts';
 import type { UpdateSource } from '../party/node.ts';
 import { systemRng } from '../platform/rng.ts';
+import { drawRows } from './draw-rows.ts';
 import { TrainingError } from './errors.ts';
 import { quantiserOf } from './fit-noise.ts';
 import {
   contributionPlanOf,
   type LearningPlan,
+  type NodePlan,
   parseLearningPlan,
+  type RecordPlan,
   requireAccounted,
   schemaHashOf,
   specOf,
 } from './learning-plan.ts';
 import { NoisedIntegers } from './noised-integers.ts';
+import { sensitiveInputs } from './sensitive.ts';
 
 export interface NodeSourceSettings {
   readonly tf: Tf;
@@ -57,9 +62,13 @@ export function createNodeSource({ tf, tables, tasks, schemas = [], rng = system
     return encoded.get(plan.schema.hash)!;
   };
   const rowsFor = (task: Task): Region => rowsOf(parseLearningPlan(task));
+  const ownInputs = (plan: RecordPlan): Uint8Array | undefined =>
+    plan.sensitive && sensitiveInputs(findSchema(plan, schemas), plan.sensitive);
   for (const task of tasks) {
+    const plan = parseLearningPlan(task);
     quantiserOf(task);
-    rowsFor(task);
+    rowsOf(plan);
+    if (plan.unit === 'record') ownInputs(plan);
   }
   return {
     rowsFor,
@@ -68,7 +77,15 @@ export function createNodeSource({ tf, tables, tasks, schemas = [], rng = system
       const quantiser = quantiserOf(task);
       const rows = rowsOf(plan);
       const model = modelFromTensors(specOf(plan), decodeSafetensors(modelBytes));
-      return integers.of(quantiser, vectorOf(tf, model, rows, plan, task.clipMicro, rng));
+      if (plan.unit === 'node') return integers.of(quantiser, localVector(tf, model, rows, plan, rng));
+      const drawn = task.sampling && drawRows(rng, rows, task.sampling.rateMicro);
+      try {
+        const options = { sensitiveInputs: ownInputs(plan), drawn };
+        const contribution = contributionPlanOf(plan, task.clipMicro);
+        return integers.of(quantiser, nodeContribution(tf, model, rows, contribution, options));
+      } finally {
+        for (const mask of Object.values(drawn ?? {})) wipe(mask);
+      }
     },
   };
 }
@@ -87,9 +104,8 @@ export function rowsForPlan(tables: RegionTables, plan: LearningPlan, schemas: r
   return rows;
 }
 
-/** The node's real-valued vector: a clipped sum over records, or what local training changed. Secret. */
-function vectorOf(tf: Tf, model: Model, rows: Region, plan: LearningPlan, clipMicro: number, rng: Rng): Float64Array {
-  if (plan.unit === 'record') return nodeContribution(tf, model, rows, contributionPlanOf(plan, clipMicro));
+/** What local training changed. Secret. */
+function localVector(tf: Tf, model: Model, rows: Region, plan: NodePlan, rng: Rng): Float64Array {
   const { steps, batch, learningRateMicro } = plan.local;
   // Batches are picked by fresh bytes: no one else needs to know them, and no round repeats them.
   const seed = toHex(rng(16));

@@ -1,6 +1,8 @@
-import { conversionCost } from '../../protocols/accountant.ts';
-import { sampledGaussianRenyi } from '../../protocols/renyi.ts';
+import { conversionCost, epsilonOfRhoNano, type Release, rhoOf } from '../../protocols/accountant.ts';
+import { releaseOf } from '../../protocols/record.ts';
+import { sampledGaussianEpsilon, sampledGaussianRenyi } from '../../protocols/renyi.ts';
 import { LEAST_ORDER, MOST_ORDER, type Sampling } from '../../protocols/sampled-charge.ts';
+import { chargeOfTask, type Task } from '../../protocols/task.ts';
 import { TrainingError } from './errors.ts';
 
 interface SamplingRequest {
@@ -55,4 +57,18 @@ function leastNoise(fits: (noise: number) => boolean): number {
     else low = middle;
   }
   return high;
+}
+
+/** Noise of a release over its sensitivity, as the accountants of the continuous Gaussian take it: rho = 1 / (2 z^2). */
+export function noiseRatio(release: Release): number {
+  const { numerator, denominator } = rhoOf(release);
+  // Both are far beyond a double: 80 bits of the quotient are kept.
+  return Math.sqrt(2 ** 79 / Number((numerator << 80n) / denominator));
+}
+
+/** What one round of a task tells when no other is opened, for display: at whatever order is best. */
+export function epsilonOfOneRound(task: Task, delta: number): number {
+  if (task.sampling === undefined) return epsilonOfRhoNano(BigInt(chargeOfTask(task)), delta);
+  const step = { rate: task.sampling.rateMicro / 1e6, noise: noiseRatio(releaseOf({ ...task, parameters: task })) };
+  return sampledGaussianEpsilon(step, 1, delta).epsilon;
 }

@@ -1,13 +1,24 @@
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { describe, expect, it } from 'vitest';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
 import { CommandLine } from './command.ts';
 
-const cli = new CommandLine(tmpdir());
+const folder = mkdtempSync(join(tmpdir(), 'veilsum-privacy-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const cli = new CommandLine(folder);
 
-async function rows(args: string): Promise<Map<string, { noise: number; epsilon: number }>> {
+interface Row {
+  readonly accountant: string;
+  readonly noise: number;
+  readonly epsilon: number;
+  readonly sensitiveEpsilon?: number;
+}
+
+async function rows(args: string): Promise<Map<string, Row>> {
   const { code, out, err } = await cli.run(`privacy --json ${args}`);
   expect([code, err]).toEqual([0, '']);
-  const parsed = JSON.parse(out) as { rows: { accountant: string; noise: number; epsilon: number }[] };
+  const parsed = JSON.parse(out) as { rows: Row[] };
   return new Map(parsed.rows.map((row) => [row.accountant, row]));
 }
 
@@ -32,9 +43,34 @@ describe('veilsum privacy', () => {
 
   it('knows sampled rounds: the published value of Opacus, and a tighter one', async () => {
     const of = await rows('--noise 1.5 --rate 0.04 --rounds 100');
-    expect([...of.keys()]).toEqual(['Renyi', 'privacy loss']);
+    expect([...of.keys()]).toEqual(['Renyi, one order', 'Renyi', 'privacy loss']);
+    expect(of.get('Renyi, one order')!.epsilon).toBeGreaterThanOrEqual(of.get('Renyi')!.epsilon);
     expect(of.get('privacy loss')!.epsilon).toBeLessThan(of.get('Renyi')!.epsilon);
     expect((await rows('--noise 1.5 --rate 0.04 --rounds 2250')).get('Renyi')!.epsilon).toBeCloseTo(7.32911117, 7);
+  });
+
+  it('says what a task costs, drawn records and sensitive columns with it, and shows the order to found with', async () => {
+    const file = join(folder, 'task.json');
+    const common = 'task new --dataset synthetic --nodes 4 --recipient owner --rounds 40';
+    const made = await cli.run(`${common} --sample-rate 0.1 --sensitive seats --sensitive-share 0.2 --out ${file}`);
+    expect([made.code, made.err]).toEqual([0, '']);
+    expect(made.out).toMatch(/--renyi-order \d+/);
+    const shown = await cli.run(`task show ${file}`);
+    expect(shown.out).toMatch(/drawn +each record with probability 0.1/);
+    expect(shown.out).toMatch(/sensitive +seats: a record moves their weights by 0.[12]\d* of the whole/);
+    const of = await rows(`--task ${file} --rounds 40`);
+    const { epsilon, sensitiveEpsilon } = of.get('Renyi, one order')!;
+    expect(epsilon).toBeLessThanOrEqual(8.001);
+    expect(epsilon).toBeGreaterThan(7.9);
+    expect(sensitiveEpsilon).toBeLessThan(epsilon / 2);
+    const dir = ['--task', file, '--rate 0.5'].join(' ');
+    expect((await cli.run(`privacy ${dir}`)).code).toBe(3);
+  });
+
+  it('leaves out who cannot tell, rather than to look for ever', async () => {
+    const of = await rows('--epsilon 0.01 --rate 0.5 --rounds 10');
+    expect([...of.keys()]).toEqual([]);
+    expect([...(await rows('--epsilon 0.05')).keys()]).toEqual(['zCDP', 'zCDP, classic', 'exact']);
   });
 
   it.each([
@@ -44,6 +80,7 @@ describe('veilsum privacy', () => {
     '--noise 0',
     '--epsilon 1 --rate 0',
     '--noise 1 --delta 2',
+    '--noise 1 --sensitive-share 1',
   ])('refuses %s as a usage error', async (args) => {
     const { code, out } = await cli.run(`privacy ${args}`);
     expect([code, out]).toEqual([3, '']);
