@@ -16,6 +16,8 @@ export interface UploadOptions {
   readonly idleMs?: number;
   /** Told the durable bytes after the header and after every chunk. */
   readonly onProgress?: (receivedBytes: number) => void;
+  /** Told who gave the receipt. */
+  readonly onReceipt?: (peer: Connection) => void;
 }
 
 const ATTEMPTS = 8;
@@ -59,6 +61,7 @@ export async function upload<Header, Receipt>(
     try {
       const receipt = await sendOnce(stream, header, source, options.chunkBytes ?? CHUNK_BYTES, advanced);
       peer.answered();
+      options.onReceipt?.(peer.current);
       return receipt;
     } catch (error) {
       if (!(error instanceof TransportError) || options.signal?.aborted) throw error;

@@ -1,36 +1,26 @@
-import { createChecksum } from '../../crypto/checksum.ts';
 import { fromHex } from '../../crypto/encoding.ts';
-import { blockBytes, createEncryptor, type PayloadContext } from '../../crypto/payload.ts';
 import { SecretBytes, wipe } from '../../crypto/secret.ts';
 import { isRejection, ProtocolError, type Rejection } from '../../protocols/errors.ts';
-import {
-  makeConfirmation,
-  mayUpload,
-  type NodeDuty,
-  nodeDuties,
-  RoundSecrets,
-  resealFor,
-  uploadBody,
-} from '../../protocols/node.ts';
+import { makeConfirmation, mayUpload, type NodeDuty, nodeDuties, resealFor } from '../../protocols/node.ts';
 import { checkRound, type SitePolicy } from '../../protocols/site-policy.ts';
 import { type Task, taskHashOf } from '../../protocols/task.ts';
 import { fitsTask } from '../../protocols/task-fit.ts';
 import { type Attempt, newestModel, type Round } from '../../protocols/transcript.ts';
+import type { Connection } from '../grpc/connection.ts';
 import { AggregationService } from '../grpc/services.ts';
-import { upload } from '../grpc/upload.ts';
-import type { BlobReader } from '../store/port.ts';
 import { dropAllUndecided, dropUndecided, ownCharges, putCharge } from './charges.ts';
 import { firstPossible } from './duty-loop.ts';
 import { type EngineChoice, payloadContext } from './engines.ts';
 import { askReplicas, REPLICA_MS } from './fetch.ts';
 import type { LogReader } from './log-reader.ts';
 import { modelOrNull } from './node-model.ts';
+import { checksumOf, prepareUpload, sendUpload } from './own-payload.ts';
 import { decodeParts, encodeParts } from './parts.ts';
 import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
-import { putBlocks } from './payload-sums.ts';
+import { type OnReceipt, Receipts } from './receipts.ts';
 import { FINAL, LOOKED_AT_AGAIN, Refusals } from './refusals.ts';
 import type { Running } from './running.ts';
-import { hasUpload, payloadOf, readUpload, writeUpload } from './upload-file.ts';
+import { hasUpload, payloadOf, readUpload } from './upload-file.ts';
 
 /** Where a node's update comes from. */
 export interface UpdateSource {
@@ -55,52 +45,47 @@ export interface NodeSetting {
 /** The attempt's seed, then leaf, correction and boxes of its confirmation. */
 const confirmFile = (attempt: Attempt): string => `confirm-${attempt.close}`;
 
-/** Encrypts an update block by block into the node's own store, then keeps the round's secrets and the upload leaf. */
-async function prepareUpload(
+/** Sends what is small, to one aggregator after the other. */
+async function send(
   party: Party,
-  log: LogReader,
-  setting: NodeSetting,
-  round: Round,
-  values: Int32Array,
+  onReceipt: OnReceipt,
+  ask: (r: Connection) => Promise<{ readonly leafIndex: bigint }>,
 ): Promise<void> {
-  const context = await payloadContext(round.record, setting.engine);
-  using seed = new SecretBytes('upload seed', rng(32));
-  using encryptor = createEncryptor(context, values, seed);
-  const blocks = function* () {
-    for (let block = 0; block < context.parameters.blocks; block++) yield encryptor.block(block);
-  };
-  const { hash, lengthBytes } = await putBlocks(party.store, blocks());
-  using secrets = new RoundSecrets(
-    encryptor.key.slice(),
-    new SecretBytes('update hash', encryptor.updateHash.bytes.slice()),
-    new SecretBytes('mask key', rng(32)),
-  );
-  const body = uploadBody(primitives, rng, round, secrets, { hash, bytes: lengthBytes }, log.head!);
-  // Last, because it says that the rest is complete: without it a restarted node begins anew, under a new key.
-  writeUpload(party.rounds, round.id, party.leaf('upload', body), hash, secrets);
-}
-
-async function sendUpload(party: Party, round: Round): Promise<void> {
-  const { leaf, payloadHash, secrets } = readUpload(party.rounds, round.id);
-  secrets[Symbol.dispose]();
-  using payload: BlobReader = await party.store.blobs.open(payloadHash);
-  const header = { roundId: fromHex(round.id, 32), leaf };
-  const receipt = await upload(party.aggregators, AggregationService.upload, header, payload);
-  party.say('uploaded', { round: round.record.number, bytes: payload.lengthBytes, leaf: Number(receipt.leafIndex) });
+  await askReplicas(party.aggregators, async (aggregator) => {
+    onReceipt(aggregator, Number((await ask(aggregator)).leafIndex));
+  });
 }
 
 /** What a duty answers that the site does not allow as things stand. Nothing was sent for it. */
 const REFUSED = 'refused';
 
+/** What one process remembers of its duties; after a restart each is looked at anew. */
+interface Memory {
+  readonly done: Set<string>;
+  readonly receipts: Receipts;
+  readonly refusals: Refusals;
+}
+
 async function act(
   party: Party,
   log: LogReader,
   setting: NodeSetting,
-  done: Set<string>,
-  refusals: Refusals,
+  { done, receipts, refusals }: Memory,
 ): Promise<boolean> {
   const t = log.transcript;
-  const duties = nodeDuties(t, party.name, (id) => party.rounds.holds(id)).filter((duty) => !done.has(dutyKey(duty)));
+  const isDue = (duty: NodeDuty): boolean => {
+    const untrue = receipts.takeFalse(dutyKey(duty), t.size);
+    if (untrue === null) return !done.has(dutyKey(duty));
+    party.say('receipt not borne out by the log', {
+      round: duty.round.record.number,
+      duty: duty.duty,
+      aggregator: untrue.aggregator,
+      leaf: untrue.leafIndex,
+      todo: 'nothing: it is sent again, to another aggregator where there is one',
+    });
+    return true;
+  };
+  const duties = nodeDuties(t, party.name, (id) => party.rounds.holds(id)).filter(isDue);
   if (duties.length === 0) return false;
   const grounds = refusals.grounds(t, party.name, await ownCharges(party));
   const current = (): NodeSetting => ({ ...setting, policy: grounds!.policy });
@@ -110,10 +95,12 @@ async function act(
   };
   return firstPossible(duties.filter(isOpen), async (duty) => {
     const { round } = duty;
+    const keep: OnReceipt = (aggregator, leafIndex) => receipts.keep(dutyKey(duty), aggregator, leafIndex);
     let refused = false;
-    if (duty.duty === 'upload') refused = (await doUpload(party, log, current(), round)) === REFUSED;
-    else if (duty.duty === 'confirm') refused = (await confirm(party, log, current(), round, duty.attempt)) === REFUSED;
-    else if (duty.duty === 'reseal') await reseal(party, log, round, duty.attempt, duty.holder);
+    if (duty.duty === 'upload') refused = (await doUpload(party, log, current(), round, keep)) === REFUSED;
+    else if (duty.duty === 'confirm')
+      refused = (await confirm(party, log, current(), round, duty.attempt, keep)) === REFUSED;
+    else if (duty.duty === 'reseal') await reseal(party, log, round, duty.attempt, duty.holder, keep);
     else await forget(party, log, round);
     if (refused) refusals.add(dutyKey(duty), grounds!);
     else done.add(dutyKey(duty));
@@ -138,7 +125,13 @@ function refuse(
 
 type Done = typeof REFUSED | undefined;
 
-async function doUpload(party: Party, log: LogReader, setting: NodeSetting, round: Round): Promise<Done> {
+async function doUpload(
+  party: Party,
+  log: LogReader,
+  setting: NodeSetting,
+  round: Round,
+  onReceipt: OnReceipt,
+): Promise<Done> {
   if (!hasUpload(party.rounds, round.id)) {
     const task = setting.tasks.find((t) => taskHashOf(primitives, t) === round.record.taskHash);
     if (task === undefined) {
@@ -162,27 +155,10 @@ async function doUpload(party: Party, log: LogReader, setting: NodeSetting, roun
       return;
     }
     if (round.record.checkSums) setting.checkSums(round, values);
-    await prepareUpload(party, log, setting, round, values);
+    await prepareUpload(party, log, setting.engine, round, values);
     wipe(values);
   }
-  await sendUpload(party, round);
-}
-
-/** rho_i over the node's own payload. */
-async function checksumOf(
-  party: Party,
-  context: PayloadContext,
-  payloadHash: string,
-  closeHash: Uint8Array,
-): Promise<Uint32Array> {
-  using payload = await party.store.blobs.open(payloadHash);
-  using checksum = createChecksum(context, closeHash);
-  for (let block = 0, at = 0; block < context.parameters.blocks; block++) {
-    const bytes = blockBytes(context.parameters, block);
-    checksum.add(block, await payload.read(at, bytes));
-    at += bytes;
-  }
-  return checksum.value();
+  await sendUpload(party, round, onReceipt);
 }
 
 /** One confirmation per attempt: it is kept, with the charge it may lead to, before any of it is sent. */
@@ -192,6 +168,7 @@ async function confirm(
   setting: NodeSetting,
   round: Round,
   attempt: Attempt,
+  onReceipt: OnReceipt,
 ): Promise<Done> {
   const name = confirmFile(attempt);
   if (!party.rounds.has(round.id, name)) {
@@ -220,12 +197,19 @@ async function confirm(
   const holders = [...round.record.members, ...round.record.recipients];
   const boxes = sealed.map((bytes, i) => ({ holder: holders[i]!.name, sealed: bytes }));
   const request = { leaf: leaf!, correction: correction!, boxes };
-  await askReplicas(party.aggregators, (r) => r.callOnce(AggregationService.confirm, request, REPLICA_MS));
+  await send(party, onReceipt, (r) => r.callOnce(AggregationService.confirm, request, REPLICA_MS));
   const bytes = correction!.length + leaf!.length + sealed.reduce((sum, box) => sum + box.length, 0);
   party.say('confirmed', { round: round.record.number, attempt: attempt.number, bytes });
 }
 
-async function reseal(party: Party, log: LogReader, round: Round, attempt: Attempt, holder: string): Promise<void> {
+async function reseal(
+  party: Party,
+  log: LogReader,
+  round: Round,
+  attempt: Attempt,
+  holder: string,
+  onReceipt: OnReceipt,
+): Promise<void> {
   using secrets = readUpload(party.rounds, round.id).secrets;
   const kept = party.rounds.read(round.id, confirmFile(attempt));
   if (kept === null) throw new ProtocolError('KEY_LOST', 'the seed of the attempt is gone');
@@ -234,7 +218,7 @@ async function reseal(party: Party, log: LogReader, round: Round, attempt: Attem
   const place = { round, attempt, node: party.name };
   const again = resealFor(primitives, rng, log.transcript, place, secrets, fresh, holder);
   const request = { leaf: party.leaf('reseal', again.body), box: { holder, sealed: again.sealed } };
-  await askReplicas(party.aggregators, (r) => r.callOnce(AggregationService.reseal, request, REPLICA_MS));
+  await send(party, onReceipt, (r) => r.callOnce(AggregationService.reseal, request, REPLICA_MS));
 }
 
 /**
@@ -265,8 +249,8 @@ export async function runNode(
 ): Promise<Running & { readonly log: LogReader }> {
   const party = await openParty(folder, undefined, listen);
   const setting = await settingFor(party);
-  const done = new Set<string>();
   const refusals = new Refusals(setting.policyNow ?? (() => setting.policy), party.say);
+  const memory: Memory = { done: new Set(), receipts: new Receipts(), refusals };
   let isFirst = true;
   const { log, address, stop } = await runDuties(party, [], async (reader) => {
     if (isFirst) {
@@ -274,7 +258,7 @@ export async function runNode(
       await dropAllUndecided(party, reader.transcript);
     }
     isFirst = false;
-    return act(party, reader, setting, done, refusals);
+    return act(party, reader, setting, memory);
   });
   return { address, log, stop };
 }
