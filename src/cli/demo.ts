@@ -18,7 +18,10 @@ export function demoCommand(): Command {
   return new Command('demo')
     .description('a whole federated job on this machine: every party a process, mutual TLS, parties killed on the way')
     .addOption(
-      new Option('--dataset <name>', 'synthetic is made here; the others are read from the folder VEILSUM_DATA')
+      new Option(
+        '--dataset <name>',
+        'synthetic and conversations (with a column of text) are made here; the others are read from the folder VEILSUM_DATA',
+      )
         .choices(DATASETS)
         .env('VEILSUM_DATASET')
         .default('synthetic'),

@@ -10,7 +10,7 @@ import { writeDurably } from '../config/files.ts';
 import { requireWritableFolder } from '../config/writable-folder.ts';
 import { LogService } from '../grpc/services.ts';
 import type { DatasetName } from '../learning/dataset-names.ts';
-import { type Dataset, encodeRegion, loadDataset } from '../learning/datasets.ts';
+import { type Dataset, encodeRegion, isGenerated, loadDataset } from '../learning/datasets.ts';
 import { formatCsv } from '../learning/table.ts';
 import { nodePrimitives as p } from '../platform/primitives-node.ts';
 import { epsilonOf } from '../training/budget.ts';
@@ -97,7 +97,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   requireWritableFolder(out);
   rmSync(join(out, 'work'), { recursive: true, force: true });
   print(
-    `Veilsum demo: ${options.dataset}${options.dataset === 'synthetic' ? ' (generated rows, seeded)' : ''}, ${nodes.length} regions, ${options.rounds} rounds`,
+    `Veilsum demo: ${options.dataset}${isGenerated(options.dataset) ? ' (generated rows, seeded)' : ''}, ${nodes.length} regions, ${options.rounds} rounds`,
   );
   print(
     `Privacy: record level, epsilon ${options.epsilon} at delta 1e-5 for all rounds; one round costs epsilon ${made.epsilonPerRound.toFixed(2)}`,

@@ -9,7 +9,8 @@ import { Connection } from '../grpc/connection.ts';
 import { download } from '../grpc/download.ts';
 import { ModelService, ResultService, RoundService } from '../grpc/services.ts';
 import { openPartyFolder, type PartyFolder } from '../keys/party-folder.ts';
-import { poolRows, type Region } from '../learning/datasets.ts';
+import type { DatasetName } from '../learning/dataset-names.ts';
+import { isGenerated, poolRows, type Region } from '../learning/datasets.ts';
 import { loadTensorFlow } from '../learning/load-tensorflow.ts';
 import { modelAuc, trainReferences } from '../learning/references.ts';
 import { decodeSafetensors, modelFromTensors } from '../learning/safetensors.ts';
@@ -24,7 +25,7 @@ import { phaseMs } from './watch.ts';
 
 export interface RoundsRequest {
   readonly federation: DemoFederation;
-  readonly dataset: string;
+  readonly dataset: DatasetName;
   readonly nodes: readonly string[];
   readonly task: Task;
   readonly rounds: number;
@@ -208,7 +209,7 @@ export async function runRounds(request: RoundsRequest): Promise<DemoReport> {
   const references = trainReferences(tf, spec, request.regions, settings);
   return {
     dataset: request.dataset,
-    synthetic: request.dataset === 'synthetic',
+    synthetic: isGenerated(request.dataset),
     parties: federation.started.map(({ name, pid }) => {
       const card = federation.local.cards.find((c) => c.name === name)!;
       return { role: card.role, name, pid, address: card.address, certSha256: federation.certificates.get(name)! };

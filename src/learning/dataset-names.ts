@@ -1,6 +1,17 @@
 /**
  * What the demo, experiments and tests train on. `bank-drift` is bank cut into quarters of time instead of job groups; `clv` is
- * upsell (who takes an offer); in `crm` there is next to nothing to learn, and an honest report says so.
+ * upsell (who takes an offer); in `crm` there is next to nothing to learn, and an honest report says so; `conversations` is synthetic with
+ * a column of text.
  */
-export const DATASETS = ['synthetic', 'leads', 'bank', 'bank-drift', 'churn', 'telco', 'clv', 'crm'] as const;
+export const DATASETS = [
+  'synthetic',
+  'conversations',
+  'leads',
+  'bank',
+  'bank-drift',
+  'churn',
+  'telco',
+  'clv',
+  'crm',
+] as const;
 export type DatasetName = (typeof DATASETS)[number];

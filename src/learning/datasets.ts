@@ -7,11 +7,13 @@ import { type FeatureSchema, parseSchema } from './schema.ts';
 import bankSchema from './schemas/bank.json' with { type: 'json' };
 import churnSchema from './schemas/churn.json' with { type: 'json' };
 import clvSchema from './schemas/clv.json' with { type: 'json' };
+import conversationText from './schemas/conversation-text.json' with { type: 'json' };
 import crmSchema from './schemas/crm.json' with { type: 'json' };
 import leadsSchema from './schemas/leads.json' with { type: 'json' };
 import syntheticSchema from './schemas/synthetic.json' with { type: 'json' };
 import telcoSchema from './schemas/telco.json' with { type: 'json' };
-import { syntheticRegions } from './synthetic.ts';
+import { type SyntheticSettings, syntheticRegions } from './synthetic.ts';
+import { syntheticConversations } from './synthetic-conversations.ts';
 import { column, dropColumns, isHeldOut, makeTable, readCsv, selectRows, type Table } from './table.ts';
 
 /** One region's rows before encoding: what its node keeps, as files, where the data lives. */
@@ -35,11 +37,16 @@ export interface Dataset {
 }
 
 export interface DatasetSettings {
-  /** Folder of the published tables (environment VEILSUM_DATA). Not needed for `synthetic`. */
+  /** Folder of the published tables (environment VEILSUM_DATA). Not needed for generated ones. */
   readonly folder?: string | undefined;
-  /** For `synthetic`. */
+  /** For generated tables. */
   readonly seed?: string | number;
   readonly size?: number;
+}
+
+/** Whether a dataset's rows are generated here from a seed, rather than read from a folder. */
+export function isGenerated(name: DatasetName): boolean {
+  return SOURCES[name].kind === 'generated';
 }
 
 /** The dataset's public feature schema. */
@@ -58,7 +65,7 @@ export function loadDataset(name: DatasetName, settings: DatasetSettings = {}): 
   const schema = parseSchema(source.schema);
   if (source.kind === 'generated') {
     let first = 0;
-    const regions = syntheticRegions({ seed: settings.seed ?? 1, size: settings.size ?? 1 }).map((table) => {
+    const regions = source.make({ seed: settings.seed ?? 1, size: settings.size ?? 1 }).map((table) => {
       const rows = Array.from({ length: table.rowCount }, (_, row) => row);
       const region = splitRows(table.name, table, rows, first);
       first += table.rowCount;
@@ -153,10 +160,22 @@ const LEADS_CITIES = new Map([
   ['', 'not-stated'],
 ]);
 
-const SOURCES: Readonly<
-  Record<DatasetName, PublishedSource | { readonly kind: 'generated'; readonly schema: unknown }>
-> = {
-  synthetic: { kind: 'generated', schema: syntheticSchema },
+interface GeneratedSource {
+  readonly kind: 'generated';
+  readonly schema: unknown;
+  readonly make: (settings: SyntheticSettings) => Table[];
+}
+
+/** The synthetic tables' schema, and the text of the last call. */
+const CONVERSATIONS = {
+  ...syntheticSchema,
+  name: 'conversations',
+  features: [...syntheticSchema.features, ...conversationText],
+};
+
+const SOURCES: Readonly<Record<DatasetName, PublishedSource | GeneratedSource>> = {
+  synthetic: { kind: 'generated', schema: syntheticSchema, make: syntheticRegions },
+  conversations: { kind: 'generated', schema: CONVERSATIONS, make: syntheticConversations },
   leads: {
     kind: 'published',
     schema: leadsSchema,

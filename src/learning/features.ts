@@ -1,6 +1,7 @@
 import { LearningError } from './errors.ts';
 import { type Feature, type FeatureSchema, featureNames, levelName, normaliseCell } from './schema.ts';
 import { column, type Table } from './table.ts';
+import { textEncoder } from './text-features.ts';
 
 /** Name of the first column of every design matrix, always 1. */
 const INTERCEPT = '(intercept)';
@@ -78,6 +79,10 @@ function encodeLabels(table: Table, schema: FeatureSchema): Uint8Array {
   });
 }
 
+function onGrid(value: number): number {
+  return Math.round(value / FEATURE_STEP) * FEATURE_STEP + 0; // + 0: no negative zero
+}
+
 /** Fills the feature's columns and returns how many cells its vocabulary does not hold. */
 function encodeFeature(feature: Feature, table: Table, x: Float32Array, width: number, offset: number): number {
   const cells = column(table, feature.column);
@@ -90,8 +95,7 @@ function encodeFeature(feature: Feature, table: Table, x: Float32Array, width: n
           `${where(table, feature.column, row)}: ${feature.transform} of it is undefined`,
         );
       }
-      const clipped = Math.min(feature.limit, Math.max(-feature.limit, scaled));
-      x[row * width + offset] = Math.round(clipped / FEATURE_STEP) * FEATURE_STEP + 0; // + 0: no negative zero
+      x[row * width + offset] = onGrid(Math.min(feature.limit, Math.max(-feature.limit, scaled)));
     }
     return 0;
   }
@@ -101,6 +105,11 @@ function encodeFeature(feature: Feature, table: Table, x: Float32Array, width: n
       const band = feature.edges.filter((edge) => value >= edge).length;
       if (band !== feature.base) x[row * width + offset + band - (band > feature.base ? 1 : 0)] = 1;
     }
+    return 0;
+  }
+  if (feature.kind === 'text') {
+    const encode = textEncoder(feature);
+    for (let row = 0; row < cells.length; row++) x.set(encode(cells[row]!).map(onGrid), row * width + offset);
     return 0;
   }
   const positions = new Map<string, number>();
@@ -148,7 +157,7 @@ export function scaleNumber(feature: Extract<Feature, { kind: 'number' }>, value
   return (TRANSFORMS[feature.transform](value) - feature.mean) / feature.scale;
 }
 
-export type NumericFeature = Exclude<Feature, { kind: 'levels' }>;
+export type NumericFeature = Extract<Feature, { kind: 'number' | 'bands' }>;
 
 function parseCell(feature: NumericFeature, table: Table, row: number, cell: string): number {
   if (isMissing(feature, cell)) {

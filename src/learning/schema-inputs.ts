@@ -55,7 +55,7 @@ export function readFault(schema: FeatureSchema): string | null {
     if (column === label.column || [derive?.key, ...keysOf(schema)].includes(column)) {
       return `suppress names "${entry}", which is a label, a key or a time`;
     }
-    const needsValue = features.some((f) => f.column === column && f.kind !== 'levels' && f.missing === undefined);
+    const needsValue = features.some((f) => f.column === column && 'missingCells' in f && f.missing === undefined);
     if (needsValue) return `suppress names "${entry}": say with "missing" what its blank cells stand for`;
   }
   return null;

@@ -47,6 +47,21 @@ const bandsFeature = z.strictObject({
   missingCells: z.array(z.string()).default([]),
 });
 
+const textFeature = z.strictObject({
+  kind: z.literal('text'),
+  column: z.string(),
+  /** Columns of the design matrix that its n-grams are hashed into: a power of two. */
+  buckets: z.union([8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096].map((count) => z.literal(count))),
+  /** Lengths of n-grams of words, of characters within a word; and the whole cell, for join keys and other names. */
+  words: z.array(z.int().min(1).max(3)).max(3).default([1, 2]),
+  characters: z.array(z.int().min(2).max(6)).max(5).default([]),
+  whole: z.boolean().default(false),
+  /** Of the hash; public. Another seed is another feature. */
+  seed: z.string().min(1).max(64),
+  /** L2 norm of a row that is not blank. */
+  length: z.number().positive().max(16).default(1),
+});
+
 export const featureSchemaField = z.strictObject({
   name: z.string(),
   version: z.literal(1),
@@ -55,7 +70,7 @@ export const featureSchemaField = z.strictObject({
     positive: z.array(z.string()).min(1),
     negative: z.array(z.string()).min(1),
   }),
-  features: z.array(z.discriminatedUnion('kind', [levelsFeature, numberFeature, bandsFeature])).min(1),
+  features: z.array(z.discriminatedUnion('kind', [levelsFeature, numberFeature, bandsFeature, textFeature])).min(1),
   /** How the columns above come from an entity table and event tables. Without it a table has them itself. */
   derive: derivationField.optional(),
   /** Values that fewer than so many records of a region have become blank there, before anything else is computed. */
@@ -78,6 +93,7 @@ export const featureSchemaField = z.strictObject({
 export type FeatureSchema = z.infer<typeof featureSchemaField>;
 export type Feature = FeatureSchema['features'][number];
 export type LevelsFeature = Extract<Feature, { kind: 'levels' }>;
+export type TextFeature = Extract<Feature, { kind: 'text' }>;
 
 /** @throws LearningError BAD_SCHEMA, saying where in the schema. */
 export function parseSchema(json: unknown): FeatureSchema {
@@ -95,6 +111,8 @@ export function parseSchema(json: unknown): FeatureSchema {
     }
     if (feature.column === schema.label.column) throw new LearningError('BAD_SCHEMA', `${place} is the label`);
     if (feature.kind === 'levels') checkLevels(feature, place);
+    if (feature.kind === 'text' && !feature.whole && feature.words.length + feature.characters.length === 0)
+      throw new LearningError('BAD_SCHEMA', `${place}: a text is counted by words, characters or as a whole`);
     if (feature.kind === 'bands') {
       if (feature.base > feature.edges.length)
         throw new LearningError('BAD_SCHEMA', `${place}: no band ${feature.base}`);
@@ -122,6 +140,8 @@ export function featureNames(feature: Feature): string[] {
       const names = feature.levels.map(levelName).filter((name) => name !== feature.base);
       return [...names.map((name) => `${column}=${name}`), ...(feature.rare ? [`${column}=(rare)`] : [])];
     }
+    case 'text':
+      return Array.from({ length: feature.buckets }, (_, bucket) => `${column}~${bucket}`);
     default:
       return feature satisfies never;
   }

@@ -59,7 +59,7 @@ function surveyFeature(
   cells: readonly string[],
   problems: LearningError[],
 ): FeatureSurvey {
-  const count = feature.kind === 'levels' ? countLevels(feature, cells) : countNumbers(table, feature, cells, problems);
+  const count = countCells(table, feature, cells, problems);
   if (cells.length > 0 && count.missing === cells.length) {
     const where = `table ${table.name}, column "${feature.column}"`;
     problems.push(
@@ -67,6 +67,12 @@ function surveyFeature(
     );
   }
   return { column: feature.column, kind: feature.kind, rows: cells.length, ...count };
+}
+
+function countCells(table: Table, feature: Feature, cells: readonly string[], problems: LearningError[]) {
+  if (feature.kind === 'levels') return countLevels(feature, cells);
+  if (feature.kind === 'text') return { missing: cells.filter((cell) => cell.trim() === '').length, outside: 0 };
+  return countNumbers(table, feature, cells, problems);
 }
 
 /** A blank cell that the vocabulary names is a level like others. */
