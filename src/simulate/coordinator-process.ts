@@ -6,7 +6,7 @@ import { nextRetryOf } from '../../protocols/retry.ts';
 import { judge, verifyNext } from '../../protocols/rules.ts';
 import { cohortHashOf } from '../../protocols/rules-round.ts';
 import { chargeOfTask, nextNumber, type Task as RoundTask, recordOf, taskHashOf } from '../../protocols/task.ts';
-import { newestModel, type Round } from '../../protocols/transcript.ts';
+import { findParty, newestModel, type Round } from '../../protocols/transcript.ts';
 import { isKind } from '../../protocols/verified.ts';
 import { agreedAsking } from '../party/agreeing.ts';
 import type { Asking } from '../party/asking.ts';
@@ -25,7 +25,10 @@ export class CoordinatorProcess extends LogProcess {
   #replicas: readonly Replica[] = [];
   readonly services: Services = {
     append: (bytes, peer) => this.appendFor(bytes, peer),
-    follow: ({ from, shown }) => this.follow(from, shown),
+    follow: ({ from, shown }, peer) => {
+      if (findParty(this.transcript, peer)?.revoked === true) throw new CallFailed('REVOKED');
+      return this.follow(from, shown);
+    },
     openRound: ({ task, requestId }) => this.#announce(this.setting.founding.task(task), task, requestId),
     putModel: ({ leaf, sealed }, peer) => this.#putModel(leaf, sealed, peer),
     getModel: (hash) => this.#getModel(hash),

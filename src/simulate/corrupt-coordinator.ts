@@ -11,6 +11,7 @@ export const COORDINATOR_TRICKS = [
   'forks the log',
   'closes without one of the uploads',
   'decides before t members are ready',
+  'decides before a recipient is ready',
   'decides a second time',
   'decides after an abort',
   'logs a leaf twice',
@@ -76,6 +77,11 @@ export class CorruptCoordinator extends CoordinatorProcess {
       if (round.phase !== 'confirming' || round.attempt.confirms.size < round.attempt.cohort.length) return null;
       const isEarly = round.attempt.ready.size < this.setting.founding.sizes.threshold;
       return isEarly === (trick !== 'charges less') ? this.#decide(round, trick === 'charges less' ? 1 : 0) : null;
+    }
+    if (trick === 'decides before a recipient is ready') {
+      if (round.phase !== 'confirming' || round.attempt.ready.size < this.setting.founding.sizes.threshold) return null;
+      const isEarly = round.attempt.readyRecipients.size < round.record.recipients.length;
+      return isEarly ? this.#decide(round, 0) : null;
     }
     if (trick === 'decides a second time' && round.phase === 'decided') return this.#decide(round, 0);
     if (trick === 'decides after an abort' && round.phase === 'aborted') return this.#decide(round, 0);

@@ -40,6 +40,7 @@ export class CorruptMember extends MemberProcess {
   readonly #trick: MemberTrick;
   override readonly services: Services = {
     addCheckpoint: (request) => cosignAnything(this, this.setting, request),
+    approve: (change) => this.signChange(change),
   };
 
   constructor(setting: Setting, name: string, trick: MemberTrick) {

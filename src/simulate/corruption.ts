@@ -2,6 +2,7 @@ import { AGGREGATOR_TRICKS, type AggregatorTrick } from './corrupt-aggregator.ts
 import { COORDINATOR_TRICKS, type CoordinatorTrick } from './corrupt-coordinator.ts';
 import { MEMBER_TRICKS, type MemberTrick } from './corrupt-member.ts';
 import { NODE_TRICKS, type NodeTrick } from './corrupt-node.ts';
+import { RECIPIENT_TRICKS, type RecipientTrick } from './corrupt-recipient.ts';
 import type { Sizes } from './founding.ts';
 import type { Draw } from './random.ts';
 
@@ -11,6 +12,7 @@ export interface Corruption {
   readonly members: ReadonlyMap<number, MemberTrick>;
   readonly witnesses: ReadonlySet<number>;
   readonly aggregators: ReadonlyMap<number, AggregatorTrick>;
+  readonly recipients: ReadonlyMap<number, RecipientTrick>;
   readonly coordinator: CoordinatorTrick | null;
   /** A corrupt coordinator shows heads that too few witnesses have cosigned. */
   readonly isEager: boolean;
@@ -21,6 +23,7 @@ export const HONEST: Corruption = {
   members: new Map(),
   witnesses: new Set(),
   aggregators: new Map(),
+  recipients: new Map(),
   coordinator: null,
   isEager: false,
 };
@@ -49,19 +52,29 @@ export function drawCorruption(draw: Draw, sizes: Sizes): Corruption {
     members: new Map(members.map((i) => [i, draw.pick(MEMBER_TRICKS)])),
     witnesses: new Set(draw.some(numbers(sizes.outsideWitnesses), outside)),
     aggregators: new Map(aggregators.map((i) => [i, draw.pick(AGGREGATOR_TRICKS)])),
+    recipients: new Map(),
     coordinator,
     isEager: draw.chance(0.4),
   };
 }
 
+/** Recipients that lie, in a stream of their own: one run in eight. */
+export function drawRecipients(draw: Draw, { recipients }: Sizes): Corruption['recipients'] {
+  if (!draw.chance(1 / 8)) return new Map();
+  const numbers = Array.from({ length: recipients }, (_, i) => i);
+  return new Map(draw.some(numbers, draw.between(1, recipients)).map((i) => [i, draw.pick(RECIPIENT_TRICKS)]));
+}
+
 /** What a report says of it. */
-export function describeCorruption({ nodes, members, witnesses, aggregators, coordinator }: Corruption): string {
+export function describeCorruption(corruption: Corruption): string {
+  const { nodes, members, witnesses, aggregators, recipients, coordinator } = corruption;
   const named = (role: string, tricks: Iterable<readonly [number, string]>): string[] =>
     [...tricks].map(([i, trick]) => `${role}-${i + 1} ${trick}`);
   const all = [
     ...named('node', nodes),
     ...named('member', members),
     ...named('aggregator', aggregators),
+    ...named('recipient', recipients),
     ...[...witnesses].map((i) => `witness-${i + 1} cosigns anything`),
     ...(coordinator === null ? [] : [`coordinator ${coordinator}`]),
   ];

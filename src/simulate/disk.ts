@@ -61,7 +61,12 @@ export class Disk {
     return new Map([...this.#durable].filter(([key]) => !key.startsWith(ROUNDS)));
   }
 
-  /** A machine from a backup: what the backup did not hold is gone. */
+  /** A snapshot of the whole machine: the secrets of running rounds, too. */
+  snapshot(): ReadonlyMap<string, unknown> {
+    return new Map(this.#durable);
+  }
+
+  /** A machine from a backup or a snapshot: what the backup did not hold is gone. */
   restore(backup: ReadonlyMap<string, unknown>): void {
     this.#durable.clear();
     this.#underWay.clear();

@@ -1,15 +1,18 @@
 import { toHex } from '../../crypto/encoding.ts';
 import { leafHash } from '../../crypto/merkle.ts';
-import { decisionOf, isOver, isRunning, isWithdrawn } from '../../protocols/transcript.ts';
+import { decisionOf, findParty, isOver, isRunning, isWithdrawn } from '../../protocols/transcript.ts';
 import { AggregatorProcess } from './aggregator-process.ts';
+import { SPARE } from './changes.ts';
 import { CoordinatorProcess } from './coordinator-process.ts';
 import { CorruptAggregator } from './corrupt-aggregator.ts';
 import { CorruptCoordinator } from './corrupt-coordinator.ts';
 import { CorruptMember, CorruptWitness } from './corrupt-member.ts';
 import { CorruptNode, SINKING } from './corrupt-node.ts';
+import { CorruptRecipient } from './corrupt-recipient.ts';
 import type { Corruption } from './corruption.ts';
-import { Disk } from './disk.ts';
+import { Disk, ROUNDS } from './disk.ts';
 import { BRANCH, branch, Fork } from './fork.ts';
+import { FounderProcess } from './founder-process.ts';
 import type { Founding } from './founding.ts';
 import { judgeLog } from './log-judge.ts';
 import { MemberProcess } from './member-process.ts';
@@ -38,6 +41,7 @@ function corruptNames(founding: Founding, corruption: Corruption): Set<string> {
     ...of(founding.members, corruption.members.keys()),
     ...of(founding.witnesses, corruption.witnesses),
     ...of(founding.aggregators, corruption.aggregators.keys()),
+    ...of(founding.recipients, corruption.recipients.keys()),
     ...(corruption.coordinator === null ? [] : ['coordinator', BRANCH]),
   ]);
 }
@@ -53,6 +57,7 @@ export class Federation {
   readonly members: readonly MemberProcess[];
   readonly recipients: readonly RecipientProcess[];
   readonly officer: OfficerProcess;
+  readonly founder: FounderProcess;
   readonly #processes = new Map<string, Process>();
   readonly #network: Network;
   #fork: Fork | null = null;
@@ -65,7 +70,7 @@ export class Federation {
     this.truth = new Truth({ corrupt: corruptNames(founding, scenario.corruption), restored: new Set() });
     founding.secrecy.corrupt = this.truth.trust.corrupt;
     this.#network = new Network(world, world.draw.fork('network'), scenario.faults);
-    const { nodes, members, witnesses, aggregators, coordinator, isEager } = scenario.corruption;
+    const { nodes, members, witnesses, aggregators, recipients, coordinator, isEager } = scenario.corruption;
     const setting: Setting = {
       world,
       network: this.#network,
@@ -95,12 +100,17 @@ export class Federation {
       const trick = nodes.get(i);
       return trick === undefined ? new NodeProcess(setting, name) : new CorruptNode(setting, name, trick);
     });
-    this.members = founding.members.map((name, i) => {
+    const quorum = founding.members.map((name, i) => {
       const trick = members.get(i);
       return trick === undefined ? new MemberProcess(setting, name) : new CorruptMember(setting, name, trick);
     });
-    this.recipients = founding.recipients.map((name) => new RecipientProcess(setting, name));
+    this.members = [...quorum, new MemberProcess(setting, SPARE)];
+    this.recipients = founding.recipients.map((name, i) => {
+      const trick = recipients.get(i);
+      return trick === undefined ? new RecipientProcess(setting, name) : new CorruptRecipient(setting, name, trick);
+    });
     this.officer = new OfficerProcess(setting, scenario.requests);
+    this.founder = new FounderProcess(setting, scenario.changes);
     for (const process of this.#processes.values()) process.start();
     if (coordinator === 'forks the log') this.#planFork(setting, isEager);
   }
@@ -159,7 +169,10 @@ export class Federation {
       process.say('comes back from a backup');
       process.disk.restore(backup);
       this.truth.trust.restored.add(name);
-    } else if (draw.chance(0.5)) this.#backups.set(name, process.disk.backup());
+    } else if (draw.chance(0.5)) {
+      // Copies of a whole machine are no backups (README of the product), and are made all the same.
+      this.#backups.set(name, draw.chance(0.5) ? process.disk.backup() : process.disk.snapshot());
+    }
     this.world.schedule(draw.between(50, 4000), 'crash', () => process.start());
   }
 
@@ -175,7 +188,7 @@ export class Federation {
 
   /** Everything asked for has ended, or can never begin. */
   #isOver(): boolean {
-    if (this.#network.isFaulty || !this.officer.isDone || !this.coordinator.isUp) return false;
+    if (this.#network.isFaulty || !this.officer.isDone || !this.founder.isDone || !this.coordinator.isUp) return false;
     const t = this.coordinator.transcript;
     for (const announce of t.announces.values())
       if (announce.openedAs === null && !isWithdrawn(t, announce)) return false;
@@ -195,7 +208,12 @@ export class Federation {
     const closed = [...t.announces.values()]
       .filter((a) => a.openedAs === null && !isWithdrawn(t, a))
       .map((a) => `round ${a.number} never opened`);
-    return [...running, ...closed, this.officer.isDone ? '' : 'an officer waits'].join(', ');
+    return [
+      ...running,
+      ...closed,
+      this.officer.isDone ? '' : 'an officer waits',
+      this.founder.isDone ? '' : 'a change waits',
+    ].join(', ');
   }
 
   /** Under a corrupt coordinator nothing must end; but what honest parties took in must be right. */
@@ -203,7 +221,8 @@ export class Federation {
     const readers = [...this.#processes.values()].filter((process) => process instanceof ReaderProcess);
     const honest = readers.filter(({ name }) => this.truth.isHonest(name)).map(({ taken }) => taken);
     const longest = honest.reduce((a, b) => (a.length >= b.length ? a : b), []);
-    if (longest.length > 0) judgeLog(this.founding.kit.primitives, this.founding.genesis, longest);
+    if (longest.length > 0)
+      judgeLog(this.founding.kit.primitives, this.founding.genesis, this.truth.approvals, longest);
   }
 
   #judge(): void {
@@ -213,7 +232,7 @@ export class Federation {
       const leaf = leaves[index];
       if (leaf === undefined || toHex(leafHash(p, leaf)) !== hash) throw new Violation('S7', `leaf ${index} is gone`);
     }
-    judgeLog(p, this.founding.genesis, leaves);
+    judgeLog(p, this.founding.genesis, this.truth.approvals, leaves);
     const t = this.coordinator.transcript;
     const decided = [...t.rounds.values()].filter((round) => decisionOf(round) !== null);
     const charged = decided.reduce((sum, round) => sum + round.record.charge.rhoNano, 0);
@@ -226,15 +245,17 @@ export class Federation {
 
   #judgeResults(): void {
     const { restored } = this.truth.trust;
-    const { nodes, aggregators } = this.scenario.corruption;
-    for (const round of this.coordinator.transcript.rounds.values()) {
+    const { nodes, aggregators, recipients } = this.scenario.corruption;
+    const t = this.coordinator.transcript;
+    for (const round of t.rounds.values()) {
       if (round.phase === 'released' && !this.truth.opened.has(round.id)) {
         throw new Violation('S1', `round ${round.record.number} has a result that nobody opened`);
       }
       if (round.phase !== 'aborted' || round.decision === null) continue;
-      const ready = [...round.decision.attempt.ready].filter((name) => this.truth.isFaithful(name));
-      const isSunk = [...nodes.values()].some((trick) => SINKING.has(trick)) || aggregators.size > 0;
-      const isExcused = isSunk || this.founding.recipients.some((name) => restored.has(name));
+      const isRevoked = (name: string): boolean => findParty(t, name)?.revoked !== false;
+      const ready = [...round.decision.attempt.ready].filter((name) => this.truth.isFaithful(name) && !isRevoked(name));
+      const isSunk = [...nodes.values()].some((trick) => SINKING.has(trick)) || aggregators.size + recipients.size > 0;
+      const isExcused = isSunk || this.founding.recipients.some((name) => restored.has(name) || isRevoked(name));
       if (ready.length >= this.founding.sizes.threshold && !isExcused) {
         throw new Violation('S12', `round ${round.record.number} was aborted: ${round.reason}`);
       }
@@ -244,6 +265,9 @@ export class Federation {
   #judgeSecrets(): void {
     for (const process of [...this.nodes, ...this.members, ...this.recipients]) {
       if (!(process instanceof ReaderProcess) || !this.truth.isHonest(process.name)) continue;
+      const isRevoked = findParty(this.coordinator.transcript, process.name)?.revoked === true;
+      if (isRevoked && process.disk.keys(ROUNDS).length > 0)
+        throw new Violation('S10', `${process.name} was revoked and holds secrets of rounds`);
       for (const announce of process.t.announces.values()) {
         if (isWithdrawn(process.t, announce) && process.holds(announce.hash)) {
           throw new Violation('S10', `${process.name} still holds its key of round ${announce.number}`);

@@ -13,6 +13,7 @@ import { logIdOf, possessionBytes } from '../../protocols/rules-register.ts';
 import type { SitePolicy } from '../../protocols/site-policy.ts';
 import type { Task } from '../../protocols/task.ts';
 import { makeLeaf, NO_LOG } from '../../protocols/verified.ts';
+import { SPARE } from './changes.ts';
 import { Secrecy } from './secrecy.ts';
 import { Violation } from './truth.ts';
 
@@ -88,6 +89,7 @@ export class Founding {
     const enrolled = [
       ...this.nodes.map((name) => this.#enrolment(name, 'node')),
       ...this.recipients.map((name) => this.#enrolment(name, 'recipient')),
+      this.#enrolment(SPARE, 'member'),
     ];
     this.firstLeaves = [first, ...enrolled];
   }
@@ -131,7 +133,7 @@ export class Founding {
       largestSharePercent: 100,
       budgetRhoNano: this.genesis.budget.rhoNano,
       allowCheckSums: true,
-      quorumChanges: 'refuse',
+      quorumChanges: 'accept',
     };
   }
 
@@ -204,9 +206,9 @@ export class Founding {
     };
   }
 
-  #enrolment(name: string, role: 'node' | 'recipient'): Uint8Array {
+  #enrolment(name: string, role: 'node' | 'recipient' | 'member'): Uint8Array {
     const p = this.kit.primitives;
-    const kemKey = toBase64(xwingKeyPair(p, this.secret(`${name} kem`)).publicKey);
+    const kemKey = role === 'member' ? null : toBase64(xwingKeyPair(p, this.secret(`${name} kem`)).publicKey);
     const party = this.#party(name, role, kemKey);
     const possession = toBase64(sign(p, this.secret(name), DOMAIN.enrolment, possessionBytes(this.logId, party)));
     return this.leaf('root', 'enrol', { ...party, possession }, 0);

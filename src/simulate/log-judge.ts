@@ -3,7 +3,7 @@ import { leafHash } from '../../crypto/merkle.ts';
 import type { Primitives } from '../../crypto/primitives.ts';
 import type { AnyLeaf, Body } from '../../protocols/leaves.ts';
 import { type RoundRecord, roundIdOf } from '../../protocols/record.ts';
-import { Violation } from './truth.ts';
+import { approvalOf, Violation } from './truth.ts';
 
 /**
  * A second implementation of what makes a decision valid (S8) and what it costs (S9). It shares no rule with
@@ -18,7 +18,17 @@ interface JudgedRound {
   decided: boolean;
   answered: Set<string>;
   ended: boolean;
+  /** Index from which on it is over, whatever happened. */
+  readonly end: number;
 }
+
+/** A set that a sum over a window was decided for. */
+interface Summed {
+  readonly window: string;
+  readonly cohort: ReadonlySet<string>;
+}
+
+type Quorum = Pick<Body<'quorum'>, 'number' | 'members' | 'threshold'>;
 
 interface JudgedClose {
   readonly hash: string;
@@ -34,14 +44,26 @@ const bad = (index: number, what: string): never => {
   throw new Violation('S8', `leaf ${index}: ${what}`);
 };
 
-export function judgeLog(p: Primitives, genesis: Body<'genesis'>, leaves: readonly Uint8Array[]): void {
+/** @param approvals - of changes of the quorum, as they were really given. */
+export function judgeLog(
+  p: Primitives,
+  genesis: Body<'genesis'>,
+  approvals: ReadonlySet<string>,
+  leaves: readonly Uint8Array[],
+): void {
   const rounds = new Map<string, JudgedRound>();
   const byClose = new Map<string, JudgedRound>();
   const byDecide = new Map<string, JudgedRound>();
   const windows = new Set<string>();
+  const summed: Summed[] = [];
   const organisations = new Map<string, string>();
   const revoked = new Set<string>();
   let spent = 0;
+  let quorum: Quorum = {
+    number: 0,
+    members: genesis.members.map(({ name }) => name),
+    threshold: genesis.threshold,
+  };
 
   for (const [index, bytes] of leaves.entries()) {
     const leaf = JSON.parse(new TextDecoder().decode(bytes)) as AnyLeaf;
@@ -49,10 +71,20 @@ export function judgeLog(p: Primitives, genesis: Body<'genesis'>, leaves: readon
     const { actor } = leaf;
     if (leaf.kind === 'enrol') organisations.set(leaf.body.name, leaf.body.organisation);
     else if (leaf.kind === 'revoke') revoked.add(leaf.body.name);
-    else if (leaf.kind === 'open') {
+    else if (leaf.kind === 'quorum') {
+      const running = [...rounds.values()].some((round) => !round.ended && index < round.end);
+      if (running) bad(index, 'the quorum changes while a round runs');
+      judgeChange(quorum, leaf.body, approvals, revoked, index);
+      quorum = leaf.body;
+    } else if (leaf.kind === 'open') {
       const { record } = leaf.body;
       const id = roundIdOf(p, record);
       if (rounds.has(id)) continue;
+      const names = record.members.map(({ name }) => name);
+      if (names.some((name) => !quorum.members.includes(name) || revoked.has(name)))
+        bad(index, 'a member of the round is not in the quorum');
+      if (record.parameters.threshold !== quorum.threshold || names.length < 2 * quorum.threshold - 1)
+        bad(index, 'a round with another threshold, or with fewer than 2t-1 members');
       const round = {
         record,
         uploads: new Map(),
@@ -60,6 +92,7 @@ export function judgeLog(p: Primitives, genesis: Body<'genesis'>, leaves: readon
         decided: false,
         answered: new Set<string>(),
         ended: false,
+        end: index + record.maxLeaves,
       };
       rounds.set(id, round);
     } else if (leaf.kind === 'upload') {
@@ -90,7 +123,8 @@ export function judgeLog(p: Primitives, genesis: Body<'genesis'>, leaves: readon
     } else if (leaf.kind === 'decide') {
       const round = rounds.get(leaf.body.round);
       if (round === undefined || round.ended || round.decided) continue; // the first decision binds
-      judgeDecision(rounds, round, leaf.body, windows, genesis.threshold, index);
+      judgeDecision(rounds, round, leaf.body, windows, revoked, index);
+      judgeDifferences(summed, round, genesis, organisations, index);
       byDecide.set(hash, round);
       spent += leaf.body.rhoNano;
       if (spent > genesis.budget.rhoNano) throw new Violation('S9', `leaf ${index} spends ${spent} nano-rho`);
@@ -98,11 +132,12 @@ export function judgeLog(p: Primitives, genesis: Body<'genesis'>, leaves: readon
       const round = byDecide.get(leaf.body.decide);
       if (round === undefined) bad(index, 'an answer to no decision');
       if (!round!.closes.at(-1)!.ready.has(actor)) bad(index, 'an answer of a member that was not ready');
+      if (revoked.has(actor)) bad(index, 'an answer of a revoked member');
       if (!round!.ended) round!.answered.add(actor);
     } else if (leaf.kind === 'release') {
       const round = byDecide.get(leaf.body.decide);
       if (round === undefined) bad(index, 'a result of no decision');
-      if (round!.answered.size < genesis.threshold) bad(index, 'a result from fewer than t answers');
+      if (round!.answered.size < round!.record.parameters.threshold) bad(index, 'a result from fewer than t answers');
       round!.ended = true;
     } else if (leaf.kind === 'abort') {
       const round = rounds.get(leaf.body.round);
@@ -134,15 +169,63 @@ function judgeClose(round: JudgedRound, body: Body<'close'>, hash: string, index
   return { hash, sumHash: body.sumHash, cohort, ...none };
 }
 
+/**
+ * Two sums over one model and window tell their difference, too: what they have in common, and what only one of them has, is nobody
+ * or enough nodes of enough organisations.
+ */
+function judgeDifferences(
+  summed: Summed[],
+  { record, closes }: JudgedRound,
+  { minimums }: Body<'genesis'>,
+  organisations: ReadonlyMap<string, string>,
+  index: number,
+): void {
+  const window = `${record.taskHash} ${record.modelHash} ${record.window}`;
+  const cohort = new Set(closes.at(-1)!.cohort);
+  for (const earlier of summed) {
+    if (earlier.window !== window) continue;
+    const without = (set: ReadonlySet<string>, other: ReadonlySet<string>): string[] =>
+      [...set].filter((node) => !other.has(node));
+    const common = [...cohort].filter((node) => earlier.cohort.has(node));
+    for (const part of [common, without(cohort, earlier.cohort), without(earlier.cohort, cohort)]) {
+      const held = new Set(part.map((node) => organisations.get(node)));
+      const isLarge = part.length >= minimums.cohort && held.size >= minimums.organisations;
+      if (part.length > 0 && !isLarge)
+        throw new Violation('S18', `leaf ${index}: with an earlier sum it tells that of ${part.join()}`);
+    }
+  }
+  summed.push({ window, cohort });
+}
+
+/** t members of the quorum that was, each once, for this very change. */
+function judgeChange(
+  before: Quorum,
+  body: Body<'quorum'>,
+  approvals: ReadonlySet<string>,
+  revoked: ReadonlySet<string>,
+  index: number,
+): void {
+  if (body.number !== before.number + 1) bad(index, 'changes of the quorum do not follow one another');
+  const given = new Set(body.approvals.map(({ member }) => member));
+  for (const member of given) {
+    if (!approvals.has(approvalOf(member, body))) bad(index, `${member} never approved this change`);
+    if (!before.members.includes(member) || revoked.has(member)) bad(index, `${member} may not approve`);
+  }
+  if (given.size < before.threshold) bad(index, `a change that ${given.size} members approved`);
+  if (body.members.some((name) => revoked.has(name))) bad(index, 'a revoked member in the new quorum');
+  if (body.members.length < 2 * body.threshold - 1) bad(index, 'a quorum of fewer than 2t-1');
+}
+
 function judgeDecision(
   rounds: ReadonlyMap<string, JudgedRound>,
   round: JudgedRound,
   body: Body<'decide'>,
   windows: Set<string>,
-  threshold: number,
+  revoked: ReadonlySet<string>,
   index: number,
 ): void {
   const { record } = round;
+  const { threshold } = record.parameters;
   const last = round.closes.at(-1);
   if (last?.hash !== body.close) bad(index, 'a decision of another attempt than the last');
   const confirms = last!.cohort.map((node) => last!.confirms.get(node));
@@ -152,7 +235,9 @@ function judgeDecision(
   ) {
     bad(index, 'a decision without the first confirmation of all of U');
   }
-  if (last!.ready.size < threshold) bad(index, `a decision with ${last!.ready.size} ready members`);
+  const ready = [...last!.ready].filter((name) => !revoked.has(name)).length;
+  if (ready < threshold) bad(index, `a decision with ${ready} ready members`);
+  if (last!.cohort.some((node) => revoked.has(node))) bad(index, 'a decision over a revoked node');
   for (const { name } of record.recipients)
     if (!last!.readyRecipients.has(name)) bad(index, `a decision before ${name} was ready`);
   if (body.sumHash !== last!.sumHash) bad(index, 'a decision over another sum');

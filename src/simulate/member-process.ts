@@ -1,8 +1,13 @@
+import { DOMAIN } from '../../crypto/domain.ts';
+import { toBase64 } from '../../crypto/encoding.ts';
+import { sign } from '../../crypto/signature.ts';
 import { boxesKey } from '../../protocols/disputes.ts';
 import { type Answer, type MemberDuty, makeAnswer, memberDuties } from '../../protocols/member.ts';
+import { approvalBytes, checkChange, type QuorumChange } from '../../protocols/rules-membership.ts';
 import type { Decision, Round } from '../../protocols/transcript.ts';
 import { HolderProcess, type Seeds, wipeSeeds } from './holder-keys.ts';
 import type { Sealed } from './messages.ts';
+import { CallFailed } from './network.ts';
 import type { Services, Task } from './process.ts';
 import type { Setting } from './reader-process.ts';
 import { Witnessing } from './witness-process.ts';
@@ -15,7 +20,10 @@ interface KeptAnswer {
 /** A quorum member, which also witnesses the log. Mirrors src/party/member.ts, write by write. */
 export class MemberProcess extends HolderProcess {
   readonly #witnessing: Witnessing;
-  readonly services: Services = { addCheckpoint: (request) => this.#witnessing.addCheckpoint(request) };
+  readonly services: Services = {
+    addCheckpoint: (request) => this.#witnessing.addCheckpoint(request),
+    approve: (change) => this.approve(change),
+  };
   #done = new Set<string>();
   #opened = new Map<string, Seeds>();
 
@@ -60,6 +68,19 @@ export class MemberProcess extends HolderProcess {
       }
     }
     this.markDone(duty);
+  }
+
+  /** Its officer reads the log and signs: `veilsum quorum approve`. */
+  protected approve(change: QuorumChange): string {
+    const problem = checkChange(this.t, change);
+    if (problem !== null) throw new CallFailed(problem.rejected, problem.why);
+    return this.signChange(change);
+  }
+
+  protected signChange(change: QuorumChange): string {
+    this.setting.truth.approved(this.name, change);
+    const secret = this.founding.secret(this.name);
+    return toBase64(sign(this.primitives, secret, DOMAIN.quorumChange, approvalBytes(this.t.logId, change)));
   }
 
   protected markDone(duty: MemberDuty): void {

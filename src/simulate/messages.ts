@@ -1,3 +1,4 @@
+import type { QuorumChange } from '../../protocols/rules-membership.ts';
 import type { WitnessState } from '../../protocols/witness.ts';
 
 /** Requests and answers between parties, by method: what `proto/veilsum/v1` says, without its encoding. */
@@ -11,6 +12,7 @@ export interface Methods {
     request: { readonly oldSize: number; readonly proof: readonly Uint8Array[]; readonly note: Uint8Array };
     response: { readonly knownSize: WitnessState['size']; readonly line: string | null };
   };
+  approve: { request: QuorumChange; response: string };
   openRound: { request: { readonly task: number; readonly requestId: string }; response: string };
   putModel: { request: { readonly leaf: Uint8Array; readonly sealed: Uint8Array }; response: number };
   getModel: { request: string; response: Uint8Array };

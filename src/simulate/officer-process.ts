@@ -3,6 +3,9 @@ import { asFailure, Process, type Services, type Task } from './process.ts';
 import type { Setting } from './reader-process.ts';
 import type { Scenario } from './scenario.ts';
 
+/** No money, nothing left to sum, or a recipient that was revoked. */
+const FINAL: ReadonlySet<string> = new Set(['BUDGET_EXCEEDED', 'WINDOW_DECIDED', 'UNKNOWN_ACTOR']);
+
 /** Who asks for rounds: asks until it has an answer, the same request again while none came. Never crashes. */
 export class OfficerProcess extends Process {
   readonly services: Services = {};
@@ -34,7 +37,7 @@ export class OfficerProcess extends Process {
         break;
       } catch (error) {
         const failure: CallFailed = asFailure(error);
-        if (failure.code === 'BUDGET_EXCEEDED' || failure.code === 'WINDOW_DECIDED') break;
+        if (FINAL.has(failure.code)) break;
         // Another request took the number: this one's announcement can never stand.
         if (failure.code === 'DUPLICATE_ANNOUNCE') tries++;
         yield* this.sleep(500);

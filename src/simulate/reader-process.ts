@@ -4,7 +4,7 @@ import { isRejection } from '../../protocols/errors.ts';
 import type { Body, Kind } from '../../protocols/leaves.ts';
 import { advance, newReader, type Reader } from '../../protocols/reader.ts';
 import type { Transcript } from '../../protocols/transcript.ts';
-import type { Disk } from './disk.ts';
+import { type Disk, ROUNDS } from './disk.ts';
 import type { Founding } from './founding.ts';
 import type { Response } from './messages.ts';
 import { CallFailed } from './network.ts';
@@ -141,10 +141,18 @@ export abstract class ReaderProcess extends Process {
         if (run.note !== null) yield* this.#take(run);
       } catch (error) {
         const { code } = asFailure(error);
+        if (code === 'REVOKED') return yield* this.#leave();
         if (code !== 'DEADLINE' && code !== 'UNAVAILABLE') return this.#stop(code);
         yield* this.sleep(100);
       }
     }
+  }
+
+  /** Mirrors `wipeIfRevoked` of src/party/revoked.ts: whoever is told so never reads how its rounds end. */
+  *#leave(): Task {
+    this.#stopped = true;
+    this.say('was revoked');
+    yield* this.write(this.disk.keys(ROUNDS).map((key) => [key, null]));
   }
 
   #stop(code: string): void {

@@ -1,4 +1,5 @@
-import { type Corruption, drawCorruption } from './corruption.ts';
+import { type Change, drawChanges } from './changes.ts';
+import { type Corruption, drawCorruption, drawRecipients } from './corruption.ts';
 import type { Sizes } from './founding.ts';
 import { type Faults, NO_FAULTS } from './network.ts';
 import type { Draw } from './random.ts';
@@ -8,6 +9,7 @@ export interface Scenario {
   readonly sizes: Sizes;
   readonly faults: Faults;
   readonly corruption: Corruption;
+  readonly changes: readonly Change[];
   /** Rounds that an officer asks for: data window, and when. */
   readonly requests: readonly { readonly window: number; readonly atMs: number }[];
 }
@@ -38,7 +40,16 @@ export function drawScenario(draw: Draw): Scenario {
     window: isOneWindow ? 1 : i + 1,
     atMs: isRacing ? draw.below(2000) : i * draw.between(2000, 15_000),
   }));
-  return { sizes, faults: drawFaults(draw), corruption: drawCorruption(draw, sizes), requests };
+  const faults = drawFaults(draw);
+  const drawn = drawCorruption(draw, sizes);
+  const recipients = drawRecipients(draw.fork('recipients'), sizes);
+  const corruption = { ...drawn, recipients };
+  const changes = drawChanges(draw.fork('changes'), sizes, corruption);
+  if (recipients.size === 0) return { sizes, faults, corruption, changes, requests };
+  // Lies about an opening are for a second sum over the same window: there is room for it, and it is asked for.
+  const again = Array.from({ length: 4 }, (_, i) => ({ window: 1, atMs: i * draw.between(6000, 20_000) }));
+  const large = { ...sizes, nodes: Math.max(nodes, 5), minCohort: 2, budgetRounds: 4 };
+  return { sizes: large, faults, corruption, changes, requests: again };
 }
 
 /** One seed in six has no faults, the others have some of each kind, or much of one. */

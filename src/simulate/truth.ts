@@ -1,7 +1,13 @@
 import { bytesEqual } from '../../crypto/encoding.ts';
 import type { Opening } from '../../protocols/recipient.ts';
-import type { Decision, Round, Transcript } from '../../protocols/transcript.ts';
+import type { QuorumChange } from '../../protocols/rules-membership.ts';
+import type { Attempt, Decision, Round, Transcript } from '../../protocols/transcript.ts';
 import { windowKey } from '../../protocols/transcript.ts';
+
+/** What an approval is of, as one text. */
+export function approvalOf(member: string, { number, members, threshold }: QuorumChange): string {
+  return `${member}: ${number} ${threshold} of ${members.join()}`;
+}
 
 /** What must hold in every run. */
 export const INVARIANTS = {
@@ -22,6 +28,7 @@ export const INVARIANTS = {
   S15: 'a named liar is one',
   S16: 'a one-time key encrypts one payload and a round key serves one round, even of a machine that came back from a backup',
   S17: 'no seed of a mask or a share, no one-time key and no round key of an honest party is in a message, a leaf, an event or on a disk, but in the folder of its round',
+  S18: 'what two sums over one model and window tell together is a sum over min_cohort nodes of min_organisations, or nothing',
 } as const;
 
 export type InvariantId = keyof typeof INVARIANTS;
@@ -57,6 +64,8 @@ export class Truth {
   readonly acknowledged = new Map<number, string>();
   /** Members that answered otherwise than their boxes say, by decide leaf. */
   readonly lied = new Map<string, Set<string>>();
+  /** Approvals of the quorum's changes that were given. */
+  readonly approvals = new Set<string>();
   readonly #leaves: Uint8Array[] = [];
   readonly #answered = new Map<string, string>();
   readonly #confirmed = new Map<string, string>();
@@ -93,20 +102,25 @@ export class Truth {
     this.acknowledged.set(index, leafHash);
   }
 
-  confirmed(
-    name: string,
-    round: Round,
-    attempt: { readonly close: string; readonly number: number },
-    leaf: string,
-  ): void {
+  confirmed(name: string, round: Round, attempt: Pick<Attempt, 'close' | 'number' | 'confirms'>, leaf: string): void {
     if (round.phase !== 'confirming' && this.isFaithful(name)) {
       throw new Violation('S5', `${name} confirms a round that is ${round.phase}`);
     }
-    this.#once('S5', `${name} ${round.id} ${attempt.number}`, `${attempt.close} ${leaf}`, name, this.#confirmed);
+    const { close, number, confirms } = attempt;
+    if (confirms.has(name) && this.isHonest(name))
+      throw new Violation('S5', `${name} confirms what the log shows confirmed`);
+    this.#once('S5', `${name} ${round.id} ${number}`, close, this.isHonest(name), this.#confirmed);
+    this.#once('S5', `${name} ${close}`, leaf, this.isFaithful(name), this.#confirmed);
+  }
+
+  /** A member signs for a change of the quorum. */
+  approved(member: string, change: QuorumChange): void {
+    this.approvals.add(approvalOf(member, change));
   }
 
   answered(name: string, t: Transcript, round: Round, decision: Decision): void {
-    this.#once('S4', windowKey(t, round.record), decision.hash, name, this.#answered);
+    // Also of members that came back from a backup: they catch up with the log, which has one decision.
+    this.#once('S4', windowKey(t, round.record), decision.hash, this.isHonest(name), this.#answered);
   }
 
   /** An honest party uses a key for something. @param key - its hash */
@@ -117,10 +131,10 @@ export class Truth {
     this.#uses.set(key, forWhat);
   }
 
-  #once(id: InvariantId, slot: string, what: string, name: string, said: Map<string, string>): void {
-    if (!this.isFaithful(name)) return;
+  #once(id: InvariantId, slot: string, what: string, isAsked: boolean, said: Map<string, string>): void {
+    if (!isAsked) return;
     const before = said.get(slot);
-    if (before !== undefined && before !== what) throw new Violation(id, `${name} did so for two different ones`);
+    if (before !== undefined && before !== what) throw new Violation(id, `two different ones: ${slot}`);
     said.set(slot, what);
   }
 
