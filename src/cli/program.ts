@@ -6,6 +6,7 @@ import { benchCommand } from './bench.ts';
 import { coordinatorCommand } from './coordinator.ts';
 import { demoCommand } from './demo.ts';
 import { enrolCommand } from './enrol.ts';
+import { experimentCommand } from './experiment.ts';
 import { initCommand } from './init.ts';
 import { inviteCommand } from './invite.ts';
 import { keysCommand } from './keys.ts';
@@ -48,7 +49,7 @@ const GROUPS: readonly (readonly [string, readonly (() => Command)[]])[] = [
   ['Rounds and results:', [roundCommand, resultCommand]],
   ['Use the model:', [scoreCommand]],
   ['Verify:', [logCommand, auditCommand]],
-  ['Measure:', [benchCommand]],
+  ['Measure:', [experimentCommand, benchCommand]],
 ];
 
 /**

@@ -20,6 +20,12 @@ export interface Budget {
 }
 
 /**
+ * What experiments without privacy are charged to: so much that noise, of which the format needs a little, hides nothing and
+ * disturbs nothing. Nobody is told that it protects anything.
+ */
+export const NO_PRIVACY: Budget = { rhoNano: 4e15, epsilonMicro: 5e12, deltaExponent: 5 };
+
+/**
  * @param renyiOrder - for logs whose rounds may be over drawn records (protocols/sampled-charge.ts).
  * @throws TrainingError BAD_BUDGET unless 0 < epsilon <= 1000 in steps of 1e-6, delta is 0.1, 0.01 and so on, and the order
  *   leaves something of them.

@@ -8,7 +8,7 @@ import { type Profile, runDefaults } from '../learning/defaults.ts';
 import { designColumns } from '../learning/features.ts';
 import type { ModelSpec } from '../learning/model.ts';
 import type { FeatureSchema } from '../learning/schema.ts';
-import { budgetFor, deltaIn, epsilonOf } from './budget.ts';
+import { budgetFor, deltaIn, epsilonOf, NO_PRIVACY } from './budget.ts';
 import { TrainingError } from './errors.ts';
 import { fitNoise } from './fit-noise.ts';
 import { type LearningPlan, type RecordPlan, requireAccounted, schemaHashOf, vectorLength } from './learning-plan.ts';
@@ -30,7 +30,8 @@ export interface RoundsRequest {
   /** Nodes whose noise alone has to suffice. */
   readonly minHonest?: number;
   readonly minOrganisations?: number;
-  readonly epsilon?: number;
+  /** Null: no privacy, for experiments that compare with it. */
+  readonly epsilon?: number | null;
   readonly delta?: number;
   /** Rounds that the budget is divided among. */
   readonly rounds?: number;
@@ -134,7 +135,8 @@ export function makeTask(request: LearningRequest): MadeTask {
   const clip = request.clip ?? (unit === 'record' ? defaults.clip : NODE_CLIP);
   const { epsilon, delta, rounds } = defaults;
   const filled = { epsilon, delta, rounds, ...request };
-  return assemble(filled, plan, vectorLength(plan, micro(clip)), clip, samplingFor(filled, unit));
+  const sampling = filled.epsilon === null ? undefined : samplingFor({ ...filled, epsilon: filled.epsilon }, unit);
+  return assemble(filled, plan, vectorLength(plan, micro(clip)), clip, sampling);
 }
 
 function sensitivePlan(
@@ -168,7 +170,8 @@ function assemble(
   const { minCohort, minHonest, minOrganisations } = minimumsFor(nodes, request);
   const nodesMax = request.nodesMax ?? Math.max(16, nodes);
   const unit = plan?.unit ?? 'node';
-  const budget = budgetFor(request.epsilon, request.delta, sampling?.order);
+  const { epsilon, delta } = request;
+  const budget = epsilon === null ? NO_PRIVACY : budgetFor(epsilon, delta, sampling?.order);
   const recordsMax = plan?.unit === 'record' ? plan.recordsMax : 1;
   const clipMicro = micro(clip);
   const fitted = fitNoise(

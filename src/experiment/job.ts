@@ -1,0 +1,97 @@
+import { createKernelEngine } from '../../crypto/engine-kernel.ts';
+import { deriveParameters, ringShape } from '../../crypto/params.ts';
+import type { Task } from '../../protocols/task.ts';
+import type { RegionTables } from '../learning/datasets.ts';
+import type { Tf } from '../learning/load-tensorflow.ts';
+import type { Model } from '../learning/model.ts';
+import { decodeSafetensors, modelFromTensors } from '../learning/safetensors.ts';
+import { loadKernelModule } from '../platform/kernel.ts';
+import { nodePrimitives } from '../platform/primitives-node.ts';
+import { systemRng } from '../platform/rng.ts';
+import { MemoryFederation } from '../simulate/memory-federation.ts';
+import type { RecordStore } from '../store/port.ts';
+import { parseLearningPlan, specOf } from '../training/learning-plan.ts';
+import type { MadeTask } from '../training/make-task.ts';
+import { createModelMaker } from '../training/model-maker.ts';
+import { createNodeSource } from '../training/node-source.ts';
+
+/** Who holds the keys of a job in process. */
+export const JOB_QUORUM = { members: 5, threshold: 3 };
+
+export interface Job {
+  readonly tf: Tf;
+  /** One node each. */
+  readonly regions: readonly RegionTables[];
+  readonly made: MadeTask;
+  /** Where the optimiser's state is kept. */
+  readonly records: RecordStore;
+  /** After every round. @param model - the one that the round made. */
+  readonly onRound?: (round: number, model: Model) => void;
+}
+
+export interface JobResult {
+  readonly model: Model;
+  /** As it went out: safetensors. */
+  readonly bytes: Uint8Array;
+  /** Milliseconds of a round: training, noise, all parties' cryptography and the server's step. */
+  readonly msPerRound: number;
+}
+
+/**
+ * A whole federated job in one process: gradients by TensorFlow.js, the real quantiser, exact discrete noise, encryption, masks,
+ * quorum, log and opening, and the ledger's budget. Every opened sum is compared with the plain sum of the nodes' integers.
+ *
+ * @throws Error when a round is not released, or its sum is not exact.
+ */
+export async function runJob({ tf, regions, made, records, onRound = () => {} }: Job): Promise<JobResult> {
+  const { task, rounds } = made;
+  const federation = await federationOf(made, regions.length);
+  const sources = regions.map((tables) => createNodeSource({ tf, tables, tasks: [task] }));
+  const maker = createModelMaker({ store: { records } });
+  const spec = specOf(parseLearningPlan(task));
+  const read = (bytes: Uint8Array): Model => modelFromTensors(spec, decodeSafetensors(bytes));
+  let bytes = await maker.first(task);
+  const start = performance.now();
+  for (let number = 1; number <= rounds; number++) {
+    const updates = new Map<string, Int32Array>();
+    // The source looks at no round; the federation opens it once the updates are there.
+    for (const [i, name] of federation.nodeNames.entries()) {
+      updates.set(name, (await sources[i]!.update(task, undefined as never, bytes))!);
+    }
+    const plain = plainSum(task, updates);
+    const round = federation.runRound(number, updates);
+    const opened = federation.openings.get(round.id);
+    if (round.phase !== 'released' || opened === undefined) throw new Error(`round ${number} was not released`);
+    if (!opened.values.every((value, i) => value === plain[i])) throw new Error(`round ${number}: not the exact sum`);
+    bytes = await maker.next(task, round, bytes, opened.values);
+    federation.nextModel(round);
+    federation.blobs.clear();
+    onRound(number, read(bytes));
+  }
+  return { model: read(bytes), bytes, msPerRound: (performance.now() - start) / rounds };
+}
+
+async function federationOf({ task, budget }: MadeTask, nodes: number): Promise<MemoryFederation> {
+  const { dimension, bits, nodesMax, minCohort, minHonest } = task;
+  const request = { dimension, bits, nodesMax, minCohort, minHonest };
+  const shape = ringShape(deriveParameters({ ...request, ...JOB_QUORUM }));
+  const engine = await createKernelEngine(loadKernelModule(), shape);
+  return new MemoryFederation({
+    primitives: nodePrimitives,
+    rng: systemRng,
+    engine: () => engine,
+    nodes,
+    ...JOB_QUORUM,
+    request,
+    budgetRhoNano: budget.rhoNano,
+    budgetEpsilonMicro: budget.epsilonMicro,
+    sigma2: BigInt(task.noise.sigma2Numerator),
+    sensitivity2: BigInt(task.sensitivity2),
+  });
+}
+
+function plainSum(task: Task, updates: ReadonlyMap<string, Int32Array>): Int32Array {
+  const sum = new Int32Array(task.dimension);
+  for (const update of updates.values()) for (let i = 0; i < sum.length; i++) sum[i]! += update[i]!;
+  return sum;
+}
