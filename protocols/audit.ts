@@ -1,5 +1,5 @@
 import { openCheckpoint, type VerifiedCheckpoint } from '../crypto/checkpoint.ts';
-import { bytesEqual, toHex } from '../crypto/encoding.ts';
+import { bytesEqual, fromUtf8, toHex } from '../crypto/encoding.ts';
 import { readLogFiles } from '../crypto/log-files.ts';
 import { type Policy, parsePolicy } from '../crypto/policy.ts';
 import type { Primitives } from '../crypto/primitives.ts';
@@ -31,6 +31,8 @@ export interface Head {
   /** Hexadecimal. */
   readonly root: string;
   readonly cosigners: readonly { readonly name: string; readonly timestamp: number }[];
+  /** The signed note itself: two that contradict each other are the evidence. Text of whoever wrote the file. */
+  readonly note: string;
 }
 
 export interface AuditResult {
@@ -51,9 +53,15 @@ export interface AuditResult {
   readonly transcript: Transcript;
 }
 
-function headOf({ checkpoint, cosignatures }: VerifiedCheckpoint): Head {
+function headOf({ checkpoint, cosignatures }: VerifiedCheckpoint, note: Uint8Array): Head {
   const cosigners = cosignatures.map(({ witness, timestamp }) => ({ name: witness.name, timestamp }));
-  return { origin: checkpoint.origin, size: checkpoint.size, root: toHex(checkpoint.root), cosigners };
+  return {
+    origin: checkpoint.origin,
+    size: checkpoint.size,
+    root: toHex(checkpoint.root),
+    cosigners,
+    note: fromUtf8(note),
+  };
 }
 
 function openHead(p: Primitives, note: Uint8Array, policy: Policy): VerifiedCheckpoint | null {
@@ -203,5 +211,5 @@ export function audit(p: Primitives, input: AuditInput): AuditResult {
   if (genesis !== null && genesis.origin !== head.checkpoint.origin) {
     findings.push(finding('WRONG_ORIGIN', 0, 'genesis names another origin than the checkpoint'));
   }
-  return result(headOf(head), since === null ? null : headOf(since));
+  return result(headOf(head, input.checkpoint), since === null ? null : headOf(since, input.since!));
 }

@@ -30,6 +30,11 @@ function headLines(title: string, head: Head): string[] {
   return [`${title}: ${printable(head.origin)}, ${head.size} leaves, root ${head.root}`, ...cosigners];
 }
 
+/** A signed note as it was read, a line of it on each line. */
+function noteLines(title: string, { note }: Head): string[] {
+  return [`  ${title}`, ...note.split('\n').map((line) => `    ${printable(line)}`)];
+}
+
 function checkLines(report: Report): string[] {
   return checkRows(report).flatMap(({ check, state, sentence, why }) => [
     `  ${String(check).padStart(2)}  ${state.padEnd(18)}  ${sentence}`,
@@ -102,7 +107,7 @@ export function genesisLines({ minimums, threshold, members, cosigning, budget }
 export function reportText(report: Report): string {
   const { log, blobs } = report;
   const genesis = log.transcript.genesis;
-  const evidence = log.findings.some(({ code }) => code === 'SPLIT_VIEW');
+  const evidence = log.findings.some(({ code, index }) => code === 'SPLIT_VIEW' && index === null);
   const lines: string[] = [`verdict: ${VERDICTS[report.verdict]}`];
   if (log.head !== null) lines.push(...headLines('head', log.head));
   if (log.since !== null) lines.push(...headLines(evidence ? 'evidence, the earlier head' : 'earlier head', log.since));
@@ -120,6 +125,10 @@ export function reportText(report: Report): string {
   });
   const words = unclaimedWords(report);
   lines.push(...section('Found', findingLines(report)));
+  if (evidence && log.head !== null && log.since !== null) {
+    const title = 'Evidence: two signed heads of one log that cannot both be true';
+    lines.push(...section(title, [...noteLines('the earlier', log.since), ...noteLines("the folder's", log.head)]));
+  }
   lines.push(...section('Checks', checkLines(report)));
   lines.push(...section('Remarks, which are no violations', remarks));
   const costs = epsilons(report);

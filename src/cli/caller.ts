@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { fromBase64 } from '../../crypto/encoding.ts';
+import { fromBase64, fromUtf8 } from '../../crypto/encoding.ts';
 import type { Policy } from '../../crypto/policy.ts';
 import { isRejection } from '../../protocols/errors.ts';
 import { parseVerifiedGenesis } from '../../protocols/genesis.ts';
@@ -13,6 +13,7 @@ import { Connection } from '../grpc/connection.ts';
 import { TransportError } from '../grpc/errors.ts';
 import { LogService } from '../grpc/services.ts';
 import { LogReader } from '../party/log-reader.ts';
+import { inert } from '../platform/inert-text.ts';
 import { nodePrimitives as primitives } from '../platform/primitives-node.ts';
 import type { TlsIdentity } from '../tls/context.ts';
 import { checkInTime } from '../tls/expiry.ts';
@@ -91,6 +92,31 @@ export interface SeenLog {
   readonly size: number;
 }
 
+/** A reader for one command. Heads that contradict each other are kept in the caller's folder, and printed. */
+export function logReaderOf({
+  folder,
+  policy,
+  federation,
+  coordinator,
+}: Pick<Caller, 'folder' | 'policy' | 'federation' | 'coordinator'>): LogReader {
+  return new LogReader({
+    primitives,
+    policy,
+    genesisHash: federation.genesisHash,
+    coordinator,
+    records: null,
+    say: () => {},
+    onContradiction: async (heads) => {
+      const { keepContradiction } = await import('../party/evidence.ts');
+      const kept = await keepContradiction(folder, heads);
+      const notes = [heads.smaller, heads.larger].map((note) => inert(fromUtf8(note)));
+      process.stderr.write(
+        `veilsum: two signed heads that cannot both be true, kept in ${kept}\n${notes.join('\n')}\n`,
+      );
+    },
+  });
+}
+
 /** A reader that has caught up with the head that the coordinator shows now. Stop it afterwards. */
 export async function followFrom(caller: Caller): Promise<LogReader> {
   const { coordinator, policy, federation } = caller;
@@ -102,14 +128,7 @@ export async function followFrom(caller: Caller): Promise<LogReader> {
     throw new CliError('NO_HEAD', await whyNoHead(caller), { cause: error });
   });
   const size = Number(new TextDecoder().decode(checkpoint.subarray(0, 512)).split('\n')[1]);
-  const log = new LogReader({
-    primitives,
-    policy,
-    genesisHash: federation.genesisHash,
-    coordinator,
-    records: null,
-    say: () => {},
-  });
+  const log = logReaderOf({ folder: caller.folder, policy, federation, coordinator });
   log.start();
   try {
     await log.until((t) => t.size >= size, AbortSignal.timeout(LOG_MS));

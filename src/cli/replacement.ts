@@ -10,12 +10,11 @@ import { LogService } from '../grpc/services.ts';
 import { certify, readAuthority } from '../keys/found.ts';
 import { FOLDER } from '../keys/party-folder.ts';
 import { checkReplacement, nextKey, putInPlace, type Replacement } from '../keys/replacement.ts';
-import { LogReader } from '../party/log-reader.ts';
 import { nodePrimitives as primitives } from '../platform/primitives-node.ts';
 import { checkChain } from '../tls/chain.ts';
 import type { TlsIdentity } from '../tls/context.ts';
 import { loadTlsIdentity } from '../tls/files.ts';
-import { asking, openCaller, readLogOnce } from './caller.ts';
+import { asking, logReaderOf, openCaller, readLogOnce } from './caller.ts';
 import { CliError } from './exit.ts';
 import { genesisOf } from './federation-file.ts';
 
@@ -108,14 +107,8 @@ export async function installReplacement(
   const next = connect({ certificates, key: privateKey, authorities: federation.authority });
   const isDrawn = existsSync(join(folder, FOLDER.tls, 'next.key'));
   const present = isDrawn ? connect(await loadTlsIdentity(join(folder, FOLDER.tls))) : null;
-  const reader = new LogReader({
-    primitives,
-    policy: policyOf(primitives, genesisOf(federation)),
-    genesisHash: federation.genesisHash,
-    coordinator: next,
-    records: null,
-    say: () => {},
-  });
+  const policy = policyOf(primitives, genesisOf(federation));
+  const reader = logReaderOf({ folder, policy, federation, coordinator: next });
   try {
     await log(present === null ? [next] : [present, next], fromBase64(replacement.leaf));
     reader.start();

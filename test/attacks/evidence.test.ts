@@ -8,6 +8,8 @@ import { Frontier, leafHash, verifyConsistency } from '../../crypto/merkle.ts';
 import { parseNote } from '../../crypto/note.ts';
 import { parseWitnessRequest } from '../../crypto/witness-request.ts';
 import { policyOf } from '../../protocols/log-policy.ts';
+import { logReaderOf } from '../../src/cli/caller.ts';
+import type { Federation } from '../../src/config/federation.ts';
 import type { Connection } from '../../src/grpc/connection.ts';
 import { keepContradiction, keepOtherLeaves } from '../../src/party/evidence.ts';
 import { LogReader } from '../../src/party/log-reader.ts';
@@ -158,4 +160,27 @@ describe('two heads that every witness signed and that cannot both be true', () 
     expect([code, evidence.length]).toEqual(['SPLIT_VIEW', 1]);
     expect(provesTwoHistories(log, evidence[0]!)).toBe(true);
   });
+});
+
+it('a command prints both heads, and the folder that they are kept in', async () => {
+  const path = mkdtempSync(join(folder, 'caller-'));
+  async function* stream() {
+    yield { firstIndex: 0n, ...whole };
+    yield { firstIndex: BigInt(leaves.length), leaves: [], checkpoint: log.head(after.slice(0, leaves.length)) };
+    await new Promise(() => {});
+  }
+  const written = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  const reader = logReaderOf({
+    folder: path,
+    policy: policyOf(p, log.genesis()),
+    federation: { genesisHash: log.transcript.logId } as Federation,
+    coordinator: { stream } as unknown as Connection,
+  });
+  reader.start();
+  await expect.poll(() => (reader.failure as { code?: string } | null)?.code).toBe('SPLIT_VIEW');
+  const text = written.mock.calls.map(([chunk]) => String(chunk)).join('');
+  written.mockRestore();
+  const [kept] = readdirSync(join(path, 'evidence'));
+  expect(text).toContain(join(path, 'evidence', kept!));
+  for (const head of [log.head(), log.head(after.slice(0, leaves.length))]) expect(text).toContain(fromUtf8(head));
 });

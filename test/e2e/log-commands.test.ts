@@ -75,6 +75,8 @@ describe('veilsum log mirror', () => {
     const refused = await ends(`log mirror ${flags}`);
     behind.publish(350);
     expect(refused).toEqual([1, expect.stringContaining('veilsum: ROLLED_BACK: ')]);
+    const [kept] = readdirSync(cli.path('mirror', 'evidence'));
+    expect(refused[1]).toContain(`both heads are in mirror/evidence/${kept}`);
     expect([size(), readdirSync(cli.path('mirror', 'evidence')).length]).toEqual(['350', 1]);
     expect((await ends(`log mirror ${flags} --once --every 5`))[0]).toBe(3);
     // Leaves that are no leaves of ours: the audit reads the folder and says so.

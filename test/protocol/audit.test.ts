@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createChecksum } from '../../crypto/checksum.ts';
-import { fromHex, toHex, utf8 } from '../../crypto/encoding.ts';
+import { fromHex, fromUtf8, toHex, utf8 } from '../../crypto/encoding.ts';
 import { createKernelEngine } from '../../crypto/engine-kernel.ts';
 import { ringShape } from '../../crypto/params.ts';
 import { createSum } from '../../crypto/payload.ts';
@@ -237,7 +237,14 @@ describe('heads (P3, P4)', () => {
     await paper(log, fork);
     const split = await run({ genesis: null, since });
     expect([split.exitCode, codes(split.json)]).toEqual([1, ['SPLIT_VIEW']]);
-    for (const leaves of [log.leaves, fork]) expect(split.text).toContain(toHex(log.tree(leaves).root()));
+    for (const leaves of [log.leaves, fork]) {
+      expect(split.text).toContain(toHex(log.tree(leaves).root()));
+      // Both as they were signed: the log's line and the witnesses', as text and for machines.
+      const [signed, lines] = [fromUtf8(log.head(leaves)), split.text.split('\n').map((line) => line.trimStart())];
+      for (const line of signed.split('\n')) expect(lines).toContain(line.replace('—', '\\u{2014}'));
+      expect(JSON.stringify(split.json)).toContain(JSON.stringify(signed));
+    }
+    expect(rolled.text).not.toContain('Evidence'); // control: a shorter log contradicts nothing
     expect((await run({ genesis: null })).exitCode).toBe(0); // control: each alone is a log
   });
 
