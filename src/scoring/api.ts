@@ -82,13 +82,17 @@ export function createScoringApp(api: ScoringApi): Express {
     keyGenerator: (_request, response) => String(response.locals['seller']),
   });
 
-  // Sellers of the same territories see the same list.
+  // Sellers of the same territories see the same list; a token that was read again is a new object.
   const views = new Map<string, SellerView>();
+  const viewOfSeller = new WeakMap<Seller, SellerView>();
   const viewOf = (seller: Seller): SellerView => {
+    const known = viewOfSeller.get(seller);
+    if (known !== undefined) return known;
     const territories = territoriesOf(scores, seller);
     const key = JSON.stringify([...territories]);
     const view = views.get(key) ?? new SellerView(scores, calibration, territories);
     views.set(key, view);
+    viewOfSeller.set(seller, view);
     return view;
   };
 

@@ -33,7 +33,9 @@ export function attribution(model: Model, reference: ArrayLike<number>): Attribu
   if (spec.kind === 'logistic') {
     return (row) => {
       requireWidth(row);
-      return Float64Array.from({ length: inputs }, (_, j) => output[j]! * (row[j]! - reference[j]!));
+      const parts = new Float64Array(inputs);
+      for (let j = 0; j < inputs; j++) parts[j] = output[j]! * (row[j]! - reference[j]!);
+      return parts;
     };
   }
   const { hidden } = spec;
@@ -44,11 +46,13 @@ export function attribution(model: Model, reference: ArrayLike<number>): Attribu
     const atRow = unitInputs(weight, hidden, row);
     // v_h times the share of the line on which unit h is active.
     const active = Float64Array.from(output, (v, h) => v * activeShare(atReference[h]!, atRow[h]!));
-    return Float64Array.from({ length: inputs }, (_, j) => {
+    const parts = new Float64Array(inputs);
+    for (let j = 0; j < inputs; j++) {
       let slope = 0;
       for (let h = 0; h < hidden; h++) slope += active[h]! * weight[j * hidden + h]!;
-      return slope * (row[j]! - reference[j]!);
-    });
+      parts[j] = slope * (row[j]! - reference[j]!);
+    }
+    return parts;
   };
 }
 

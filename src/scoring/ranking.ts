@@ -25,15 +25,15 @@ export function signed(value: number): string {
 }
 
 /** Signals whose part is at least 0.005, so that it does not read as nothing. */
-export function tellingSignals(signals: readonly Signal[], most: number): Signal[] {
-  return signals.filter(({ contribution }) => Math.abs(contribution) >= 0.005).slice(0, most);
+export function tellingSignals(signals: readonly Signal[]): Signal[] {
+  return signals.filter(({ contribution }) => Math.abs(contribution) >= 0.005);
 }
 
 /** The best of a table, as rows of plain values. */
 function rankedRows({ scores, top, signals }: RankingRequest) {
   return scores.organisations.slice(0, top).map((organisation, i) => {
-    const evidence = scores.evidence(organisation);
-    return { rank: i + 1, organisation, evidence, signals: tellingSignals(evidence.signals, signals) };
+    const evidence = scores.evidence(organisation, signals);
+    return { rank: i + 1, organisation, evidence, signals: tellingSignals(evidence.signals) };
   });
 }
 

@@ -70,7 +70,8 @@ export interface Scores {
   readonly territories: ReadonlyMap<string, number>;
   /** Cells per column outside the schema's vocabulary, as encoding counted them. */
   readonly outside: ReadonlyMap<string, number>;
-  evidence(organisation: Organisation): Evidence;
+  /** @param most - signals; all of them where it is left out. */
+  evidence(organisation: Organisation, most?: number): Evidence;
 }
 
 /**
@@ -116,13 +117,13 @@ export function scoreTable(settings: ScoreSettings): Scores {
     organisations,
     territories,
     outside,
-    evidence: ({ row, territory }) => {
+    evidence: ({ row, territory }, most = Number.POSITIVE_INFINITY) => {
       const reference = references.get(territory)!;
       const part = reference.explain(x.subarray(row * width, (row + 1) * width));
       return {
         reference: reference.name,
         referenceProbability: reference.probability,
-        signals: signalsOf(parts, part, row),
+        signals: signalsOf(parts, part, row, most),
       };
     },
   };
@@ -156,19 +157,22 @@ function columnParts(schema: FeatureSchema, words: Words, table: Table): ColumnP
   }));
 }
 
-function signalsOf(columns: readonly ColumnPart[], part: Float64Array, row: number): Signal[] {
-  const named: Signal[] = [];
+/** Words are made for the strongest `most` columns only: they cost more than the numbers. */
+function signalsOf(columns: readonly ColumnPart[], part: Float64Array, row: number, most: number): Signal[] {
+  const named: { readonly column: ColumnPart; readonly contribution: number }[] = [];
   let unnamed = 0;
-  let hasUnnamed = false;
-  for (const { cells, phrase, places } of columns) {
-    const contribution = places.reduce((sum, place) => sum + part[place]!, 0);
-    if (phrase === null) {
-      unnamed += contribution;
-      hasUnnamed = true;
-    } else named.push({ text: phrase(cells[row]!), contribution });
+  for (const column of columns) {
+    let contribution = 0;
+    for (const place of column.places) contribution += part[place]!;
+    if (column.phrase === null) unnamed += contribution;
+    else named.push({ column, contribution });
   }
   named.sort((a, b) => Math.abs(b.contribution) - Math.abs(a.contribution));
-  return hasUnnamed ? [...named, { text: 'other signals, not named', contribution: unnamed }] : named;
+  const signals = named
+    .slice(0, most)
+    .map(({ column, contribution }) => ({ text: column.phrase!(column.cells[row]!), contribution }));
+  const isWhole = signals.length < most && named.length < columns.length;
+  return isWhole ? [...signals, { text: 'other signals, not named', contribution: unnamed }] : signals;
 }
 
 function readOrganisations(table: Table, columns: OrganisationColumns, logits: Float32Array): Organisation[] {

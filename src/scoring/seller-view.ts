@@ -1,7 +1,7 @@
 import type { EvidenceAnswer, OrganisationAnswer, OrganisationsAnswer } from './api-types.ts';
 import { type CalibrationBand, calibrationText } from './calibration.ts';
 import { tellingSignals } from './ranking.ts';
-import type { Organisation, Scores } from './scores.ts';
+import type { Organisation, Scores, Signal } from './scores.ts';
 import { EVERY_TERRITORY, type Seller } from './tokens.ts';
 
 /** Signals in a row of the ranking. */
@@ -19,9 +19,10 @@ export interface PageRequest {
 interface Ranked {
   readonly rank: number;
   readonly organisation: Organisation;
-  /** What a search looks in. */
-  readonly key: string;
 }
+
+/** Between two organisations in the text that is searched; no search holds it. */
+const GAP = '\n';
 
 /**
  * The ranking as one set of territories shows it. Ranks count what may be read only: a place in a longer list would
@@ -33,6 +34,10 @@ export class SellerView {
   readonly #calibration: readonly CalibrationBand[] | null;
   readonly #ranked: readonly Ranked[];
   readonly #byId: ReadonlyMap<string, Ranked>;
+  /** Names and ids of all, by rank, as one text: looking through it is one scan. */
+  readonly #text: string;
+  /** Where each begins in it, and its end. */
+  readonly #starts: Uint32Array;
 
   constructor(scores: Scores, calibration: readonly CalibrationBand[] | null, territories: ReadonlySet<string>) {
     this.#scores = scores;
@@ -40,31 +45,41 @@ export class SellerView {
     this.territories = new Map([...scores.territories].filter(([name]) => territories.has(name)));
     this.#ranked = scores.organisations
       .filter(({ territory }) => territories.has(territory))
-      .map((organisation, i) => ({
-        rank: i + 1,
-        organisation,
-        key: searchable(`${organisation.name}\n${organisation.id}`),
-      }));
+      .map((organisation, i) => ({ rank: i + 1, organisation }));
+    const keys = this.#ranked.map(({ organisation: { name, id } }) => `${searchable(name)}\t${searchable(id)}${GAP}`);
+    this.#text = keys.join('');
+    this.#starts = new Uint32Array(keys.length + 1);
+    keys.forEach((key, i) => {
+      this.#starts[i + 1] = this.#starts[i]! + key.length;
+    });
     this.#byId = new Map(this.#ranked.map((ranked) => [ranked.organisation.id, ranked]));
   }
 
   page({ search, territory, page, size }: PageRequest): OrganisationsAnswer {
-    const wanted = searchable(search);
-    const isAll = wanted === '' && territory === null;
-    const matching = isAll
-      ? this.#ranked
-      : this.#ranked.filter(
-          ({ organisation, key }) =>
-            (territory === null || organisation.territory === territory) && key.includes(wanted),
-        );
+    const found = this.#find(searchable(search));
+    const matching =
+      territory === null ? found : found.filter(({ organisation }) => organisation.territory === territory);
     return {
       matches: matching.length,
       page,
       pages: Math.max(1, Math.ceil(matching.length / size)),
       organisations: matching
         .slice((page - 1) * size, page * size)
-        .map((ranked) => this.#answer(ranked, this.#scores.evidence(ranked.organisation).signals, ROW_SIGNALS)),
+        .map((ranked) => this.#answer(ranked, this.#scores.evidence(ranked.organisation, ROW_SIGNALS).signals)),
     };
+  }
+
+  /** By rank, those whose name or id holds the text. */
+  #find(wanted: string): readonly Ranked[] {
+    if (wanted === '') return this.#ranked;
+    const found: Ranked[] = [];
+    let rank = 0;
+    for (let at = this.#text.indexOf(wanted); at >= 0; at = this.#text.indexOf(wanted, this.#starts[rank]!)) {
+      while (this.#starts[rank + 1]! <= at) rank++;
+      found.push(this.#ranked[rank]!);
+      rank++;
+    }
+    return found;
   }
 
   /** Null for what is not there and for what another territory has: the two look alike. */
@@ -73,7 +88,7 @@ export class SellerView {
     if (ranked === undefined) return null;
     const { reference, referenceProbability, signals } = this.#scores.evidence(ranked.organisation);
     return {
-      ...this.#answer(ranked, signals, signals.length),
+      ...this.#answer(ranked, signals),
       of: this.#ranked.length,
       reference,
       referenceProbability: threeDigits(referenceProbability),
@@ -81,16 +96,16 @@ export class SellerView {
     };
   }
 
-  #answer({ rank, organisation }: Ranked, signals: Parameters<typeof tellingSignals>[0], most: number) {
+  #answer({ rank, organisation }: Ranked, signals: readonly Signal[]): OrganisationAnswer {
     const { id, name, territory, probability } = organisation;
     return {
       rank,
       ...{ id, name, territory, probability: threeDigits(probability) },
-      signals: tellingSignals(signals, most).map(({ text, contribution }) => ({
+      signals: tellingSignals(signals).map(({ text, contribution }) => ({
         text,
         contribution: Math.round(100 * contribution) / 100,
       })),
-    } satisfies OrganisationAnswer;
+    };
   }
 }
 
@@ -102,7 +117,11 @@ export function territoriesOf(scores: Scores, { territories }: Pick<Seller, 'ter
 
 /** Case, accents and forms of letters do not matter in a search. */
 function searchable(text: string): string {
-  return text.normalize('NFKD').replaceAll(/\p{M}/gu, '').toLowerCase().trim();
+  return text
+    .normalize('NFKD')
+    .replaceAll(/[\p{M}\p{Cc}]/gu, '')
+    .toLowerCase()
+    .trim();
 }
 
 function threeDigits(probability: number): number {
