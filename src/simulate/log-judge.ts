@@ -101,7 +101,7 @@ export function judgeLog(
     } else if (leaf.kind === 'close') {
       const round = rounds.get(leaf.body.round);
       if (round === undefined || round.ended || round.decided) continue;
-      const close = judgeClose(round, leaf.body, hash, index);
+      const close = judgeClose(round, leaf.body, revoked, hash, index);
       if (close.cohort.some((node) => revoked.has(node))) bad(index, 'a revoked node is in U');
       const held = new Set(close.cohort.map((node) => organisations.get(node)));
       if (held.size < Math.max(genesis.minimums.organisations, round.record.minOrganisations))
@@ -151,7 +151,13 @@ function currentClose(round: JudgedRound | undefined, close: string): JudgedClos
   return last !== undefined && last.hash === close && !round!.decided && !round!.ended ? last : null;
 }
 
-function judgeClose(round: JudgedRound, body: Body<'close'>, hash: string, index: number): JudgedClose {
+function judgeClose(
+  round: JudgedRound,
+  body: Body<'close'>,
+  revoked: ReadonlySet<string>,
+  hash: string,
+  index: number,
+): JudgedClose {
   const last = round.closes.at(-1);
   if (body.attempt !== round.closes.length + 1) bad(index, 'attempts do not follow one another');
   const nodeOf = new Map([...round.uploads].map(([node, at]) => [at, node]));
@@ -159,7 +165,8 @@ function judgeClose(round: JudgedRound, body: Body<'close'>, hash: string, index
   if (new Set(cohort).size !== cohort.length) bad(index, 'a node is in U twice');
   if (last === undefined) {
     // A retry is over a half that its payload hashes determine.
-    if (round.record.retryOf === null && cohort.length !== round.uploads.size)
+    const present = [...round.uploads.keys()].filter((node) => !revoked.has(node));
+    if (round.record.retryOf === null && cohort.length !== present.length)
       bad(index, 'an upload before the close is not in U');
   } else {
     if (cohort.length >= last.cohort.length) bad(index, 'a new attempt is not smaller');
