@@ -48,7 +48,7 @@ const confirmFile = (attempt: Attempt): string => `confirm-${attempt.close}`;
 /** Sends what is small, to one aggregator after the other. */
 async function send(
   party: Party,
-  onReceipt: OnReceipt,
+  onReceipt: OnReceipt<Connection>,
   ask: (r: Connection) => Promise<{ readonly leafIndex: bigint }>,
 ): Promise<void> {
   await askReplicas(party.aggregators, async (aggregator) => {
@@ -62,7 +62,7 @@ const REFUSED = 'refused';
 /** What one process remembers of its duties; after a restart each is looked at anew. */
 interface Memory {
   readonly done: Set<string>;
-  readonly receipts: Receipts;
+  readonly receipts: Receipts<Connection>;
   readonly refusals: Refusals;
 }
 
@@ -79,7 +79,7 @@ async function act(
     party.say('receipt not borne out by the log', {
       round: duty.round.record.number,
       duty: duty.duty,
-      aggregator: untrue.aggregator,
+      aggregator: untrue.aggregator.address,
       leaf: untrue.leafIndex,
       todo: 'nothing: it is sent again, to another aggregator where there is one',
     });
@@ -95,7 +95,7 @@ async function act(
   };
   return firstPossible(duties.filter(isOpen), async (duty) => {
     const { round } = duty;
-    const keep: OnReceipt = (aggregator, leafIndex) => receipts.keep(dutyKey(duty), aggregator, leafIndex);
+    const keep: OnReceipt<Connection> = (aggregator, leafIndex) => receipts.keep(dutyKey(duty), aggregator, leafIndex);
     let refused = false;
     if (duty.duty === 'upload') refused = (await doUpload(party, log, current(), round, keep)) === REFUSED;
     else if (duty.duty === 'confirm')
@@ -130,7 +130,7 @@ async function doUpload(
   log: LogReader,
   setting: NodeSetting,
   round: Round,
-  onReceipt: OnReceipt,
+  onReceipt: OnReceipt<Connection>,
 ): Promise<Done> {
   if (!hasUpload(party.rounds, round.id)) {
     const task = setting.tasks.find((t) => taskHashOf(primitives, t) === round.record.taskHash);
@@ -168,7 +168,7 @@ async function confirm(
   setting: NodeSetting,
   round: Round,
   attempt: Attempt,
-  onReceipt: OnReceipt,
+  onReceipt: OnReceipt<Connection>,
 ): Promise<Done> {
   const name = confirmFile(attempt);
   if (!party.rounds.has(round.id, name)) {
@@ -208,7 +208,7 @@ async function reseal(
   round: Round,
   attempt: Attempt,
   holder: string,
-  onReceipt: OnReceipt,
+  onReceipt: OnReceipt<Connection>,
 ): Promise<void> {
   using secrets = readUpload(party.rounds, round.id).secrets;
   const kept = party.rounds.read(round.id, confirmFile(attempt));

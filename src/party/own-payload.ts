@@ -41,7 +41,7 @@ export async function prepareUpload(
 }
 
 /** Sends the payload and its upload leaf to one aggregator after the other, until one has both. */
-export async function sendUpload(party: Party, round: Round, onReceipt: OnReceipt): Promise<void> {
+export async function sendUpload(party: Party, round: Round, onReceipt: OnReceipt<Connection>): Promise<void> {
   const { leaf, payloadHash, secrets } = readUpload(party.rounds, round.id);
   secrets[Symbol.dispose]();
   using payload: BlobReader = await party.store.blobs.open(payloadHash);

@@ -15,6 +15,7 @@ export const AGGREGATOR_TRICKS = [
   'adds a correction twice',
   'hands out other boxes',
   'mixes up answers',
+  'acknowledges and drops',
 ] as const;
 export type AggregatorTrick = (typeof AGGREGATOR_TRICKS)[number];
 
@@ -55,6 +56,11 @@ export class CorruptAggregator extends AggregatorProcess {
 
   protected override tamperCorrections(corrections: readonly Uint8Array[]): readonly Uint8Array[] {
     return this.#does('adds a correction twice') ? [...corrections, corrections[0]!] : corrections;
+  }
+
+  override *append(leaf: Uint8Array): Task<number> {
+    if (!this.#does('acknowledges and drops')) return yield* super.append(leaf);
+    return this.world.draw.chance(0.5) ? 0 : this.t.size + 1000;
   }
 
   protected override *fetchBox(request: Request<'fetchBox'>, peer: string): Task<Uint8Array> {

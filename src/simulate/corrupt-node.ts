@@ -2,6 +2,7 @@ import { fromBase64 } from '../../crypto/encoding.ts';
 import { SecretBytes } from '../../crypto/secret.ts';
 import { sealSeeds } from '../../crypto/share-box.ts';
 import { heldBy, subsets } from '../../crypto/sharing.ts';
+import { holderOf } from '../../protocols/disputes.ts';
 import { type Confirmation, type NodeDuty, shareContext } from '../../protocols/node.ts';
 import type { Round } from '../../protocols/transcript.ts';
 import { DIMENSION } from './founding.ts';
@@ -30,14 +31,16 @@ export const SINKING: ReadonlySet<NodeTrick> = new Set([
 /** A node that does what its trick says, and everything else as it should: that harms most. */
 export class CorruptNode extends NodeProcess {
   readonly #trick: NodeTrick;
-  /** Members that get bad boxes: some of them, so that the others can be ready. */
+  /** Members and recipients that get bad boxes: some of them, so that the others can be ready. */
   readonly #victims: ReadonlySet<string>;
 
   constructor(setting: Setting, name: string, trick: NodeTrick) {
     super(setting, name);
     this.#trick = trick;
     const { draw } = setting.world;
-    this.#victims = new Set(draw.some(setting.founding.members, draw.between(1, setting.founding.members.length)));
+    const { members, recipients } = setting.founding;
+    const holders = draw.chance(0.5) ? members : [...members, ...recipients];
+    this.#victims = new Set(draw.some(holders, draw.between(1, holders.length)));
   }
 
   protected override values(round: Round): Int32Array {
@@ -86,11 +89,12 @@ export class CorruptNode extends NodeProcess {
   #badBox(round: Round, holder: string, sealed: Uint8Array): Uint8Array {
     const { rng, kit } = this.founding;
     if (this.#trick === 'seals unreadable boxes') return rng(sealed.length);
-    const index = round.record.members.findIndex(({ name }) => name === holder);
+    const to = holderOf(round.record, holder)!;
     const attempt = round.attempts.at(-1)!;
     const { members, threshold } = round.record.parameters;
-    const seeds = heldBy(subsets(members, threshold), index).map(() => new SecretBytes('other seed', rng(32)));
+    const sets = to.role === 'member' ? heldBy(subsets(members, threshold), to.index) : [0];
+    const seeds = sets.map(() => new SecretBytes('other seed', rng(32)));
     const key = fromBase64(this.t.announces.get(round.record.announce)!.roundKeys.get(holder)!.kemKey, 1216);
-    return sealSeeds(kit.primitives, rng, shareContext(attempt, this.name), { role: 'member', index }, key, seeds);
+    return sealSeeds(kit.primitives, rng, shareContext(attempt, this.name), to, key, seeds);
   }
 }

@@ -17,13 +17,15 @@ import {
 import { type RoundRecord, recordHashOf } from '../../protocols/record.ts';
 import { checkRound } from '../../protocols/site-policy.ts';
 import { type Attempt, decisionOf, isOver, newestModel, type Round } from '../../protocols/transcript.ts';
+import { Receipts } from '../party/receipts.ts';
 import { ROUNDS } from './disk.ts';
 import { DIMENSION } from './founding.ts';
 import { splitBlocks } from './memory-world.ts';
-import type { Box } from './messages.ts';
+import type { Box, Request } from './messages.ts';
 import { CallFailed } from './network.ts';
 import { accepted, type Services, type Task } from './process.ts';
 import { ReaderProcess } from './reader-process.ts';
+import type { Replica } from './replicas.ts';
 
 const CHARGES = 'charges/';
 const uploadKey = (round: string): string => `${ROUNDS}${round}/upload`;
@@ -50,10 +52,12 @@ export class NodeProcess extends ReaderProcess {
   readonly services: Services = {};
   /** Duties that this process has done: its leaf may be in the log, but not yet in a cosigned head. */
   #done = new Set<string>();
+  #receipts = new Receipts<Replica>(() => this.world.clock);
   #isFirst = true;
 
   protected override begin(): void {
     this.#done = new Set();
+    this.#receipts = new Receipts<Replica>(() => this.world.clock);
     this.#isFirst = true;
     super.begin();
   }
@@ -71,8 +75,21 @@ export class NodeProcess extends ReaderProcess {
     this.#isFirst = false;
     const duties = nodeDuties(this.t, this.name, (id) => this.holds(id));
     return yield* this.firstPossible(
-      duties.filter((duty) => !this.#done.has(dutyKey(duty))),
+      duties.filter((duty) => this.#isDue(dutyKey(duty))),
       (duty) => this.perform(duty),
+    );
+  }
+
+  #isDue(duty: string): boolean {
+    if (this.#receipts.takeFalse(duty, this.t.size) === null) return !this.#done.has(duty);
+    this.say('receipt not borne out by the log');
+    return true;
+  }
+
+  /** Sends a leaf with what belongs to it, and keeps who says that it is logged. */
+  *#send<M extends 'upload' | 'confirm' | 'reseal'>(duty: string, method: M, request: Request<M>): Task {
+    yield* this.askReplicas(this.replicas, method, request, (leafIndex, replica) =>
+      this.#receipts.keep(duty, replica, leafIndex as number),
     );
   }
 
@@ -124,7 +141,7 @@ export class NodeProcess extends ReaderProcess {
     }
     const { leaf, payloadHash } = this.disk.get<KeptUpload>(uploadKey(round.id))!;
     const payload = this.disk.get<Uint8Array>(`blobs/${payloadHash}`)!;
-    yield* this.askReplicas(this.replicas, 'upload', { leaf, payload });
+    yield* this.#send(dutyKey({ duty: 'upload', round }), 'upload', { leaf, payload });
   }
 
   *#fetchModel(modelHash: string): Task<Uint8Array> {
@@ -220,7 +237,7 @@ export class NodeProcess extends ReaderProcess {
     }
     const { leaf, correction, boxes } = this.disk.get<KeptConfirm>(key)!;
     this.setting.truth.confirmed(this.name, round, attempt, this.founding.hash(leaf));
-    yield* this.askReplicas(this.replicas, 'confirm', { leaf, correction, boxes });
+    yield* this.#send(dutyKey({ duty: 'confirm', round, attempt }), 'confirm', { leaf, correction, boxes });
   }
 
   *#reseal(round: Round, attempt: Attempt, holder: string): Task {
@@ -233,7 +250,8 @@ export class NodeProcess extends ReaderProcess {
     const again = resealFor(kit.primitives, rng, this.t, place, secrets, fresh, holder);
     const box = { holder, sealed: this.tamperReseal(again.sealed) };
     const body = { ...again.body, hash: this.founding.hash(box.sealed) };
-    yield* this.askReplicas(this.replicas, 'reseal', { leaf: this.leaf('reseal', body), box });
+    const duty = dutyKey({ duty: 'reseal', round, attempt, holder });
+    yield* this.#send(duty, 'reseal', { leaf: this.leaf('reseal', body), box });
   }
 
   /** Blobs that are neither the payload of a round under way nor the newest model. */

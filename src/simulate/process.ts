@@ -304,13 +304,13 @@ export abstract class Process {
     replicas: readonly Replica[],
     method: M,
     request: Request<M>,
-    check: (answer: Response<M>) => void = () => {},
+    check: (answer: Response<M>, replica: Replica) => void = () => {},
   ): Task<Response<M>> {
     const asker = this;
     const asking = turnAsking<Replica, Response<M>>(replicas, FAILURES, REPLICA_MS);
     const { answer } = yield* this.answered(asking, function* (replica, ms) {
       const given = yield* asker.call(replica.name, method, request, ms);
-      check(given);
+      check(given, replica);
       return given;
     });
     return answer;
