@@ -1,4 +1,4 @@
-import { parseCsvText, readTableFile, type Table } from '../learning/table.ts';
+import { parseCsvText, readTableFile } from '../learning/table.ts';
 import { decodeText, type Encoding } from './encoding.ts';
 import type { RowSource } from './port.ts';
 
@@ -8,6 +8,9 @@ export interface CsvSettings {
   readonly delimiter?: string | undefined;
   readonly encoding: Encoding;
 }
+
+/** Rows that are handed on at a time. */
+const BATCH_ROWS = 10_000;
 
 /**
  * A CSV file with a header line (RFC 4180), `.gz` unpacked in memory.
@@ -20,12 +23,12 @@ export function csvSource(name: string, { path, delimiter, encoding }: CsvSettin
     batches: async function* () {
       const text = decodeText(name, readTableFile(path), encoding);
       const table = parseCsvText(name, text, delimiter);
-      yield { columns: [...table.columns.keys()], rows: rowsOf(table) };
+      const all = [...table.columns.values()];
+      const columns = [...table.columns.keys()];
+      for (let at = 0; at === 0 || at < table.rowCount; at += BATCH_ROWS) {
+        const length = Math.min(BATCH_ROWS, table.rowCount - at);
+        yield { columns, rows: Array.from({ length }, (_, row) => all.map((cells) => cells[at + row]!)) };
+      }
     },
   };
-}
-
-function rowsOf({ columns, rowCount }: Table): string[][] {
-  const all = [...columns.values()];
-  return Array.from({ length: rowCount }, (_, row) => all.map((cells) => cells[row]!));
 }
