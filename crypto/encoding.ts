@@ -116,6 +116,8 @@ export function parseCanonical(bytes: Uint8Array, maxBytes: number): Json {
 }
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+const HEX_VALUE = new Int8Array(128).fill(-1);
+for (let i = 0; i < 16; i++) HEX_VALUE['0123456789abcdef'.charCodeAt(i)] = i;
 
 /** Lower-case hexadecimal. */
 export function toHex(bytes: Uint8Array): string {
@@ -126,10 +128,15 @@ export function toHex(bytes: Uint8Array): string {
 
 /** @throws CryptoError BAD_ENCODING unless lower-case digits, an even number, and `expectedBytes` long where given. */
 export function fromHex(text: string, expectedBytes?: number): Uint8Array {
-  if (text.length % 2 !== 0 || !/^[0-9a-f]*$/.test(text)) throw bad('not lower-case hexadecimal');
+  if (text.length % 2 !== 0) throw bad('not lower-case hexadecimal');
   const bytes = new Uint8Array(text.length / 2);
   if (expectedBytes !== undefined && bytes.length !== expectedBytes) throw bad('hexadecimal of another length');
-  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
+  for (let i = 0; i < bytes.length; i++) {
+    const high = HEX_VALUE[text.charCodeAt(2 * i)] ?? -1;
+    const low = HEX_VALUE[text.charCodeAt(2 * i + 1)] ?? -1;
+    if (high < 0 || low < 0) throw bad('not lower-case hexadecimal');
+    bytes[i] = (high << 4) | low;
+  }
   return bytes;
 }
 

@@ -21,6 +21,24 @@ function prefixOf(label: string): Uint8Array {
   return prefix;
 }
 
+/** Where public messages are put together to be verified, one at a time: a new buffer for each is a tenth of reading a log. */
+const joined = new Uint8Array(1 << 17);
+
+/** `label || 0x00 || parts`, valid until the next call. */
+function joinedPublic(label: string, parts: readonly Uint8Array[]): Uint8Array {
+  const prefix = prefixOf(label);
+  let at = prefix.length;
+  for (const part of parts) at += part.length;
+  if (at > joined.length) return labelled(label, ...parts);
+  joined.set(prefix);
+  at = prefix.length;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined.subarray(0, at);
+}
+
 /**
  * Ed25519 signature (RFC 8032) over `label || 0x00 || bytes`: 64 bytes. Deterministic.
  *
@@ -45,7 +63,7 @@ export function verify(
   signature: Uint8Array,
 ): boolean {
   const parts = bytes instanceof Uint8Array ? [bytes] : bytes;
-  return p.ed25519Verify(publicKey, labelled(label, ...parts), signature);
+  return p.ed25519Verify(publicKey, joinedPublic(label, parts), signature);
 }
 
 /**

@@ -3,7 +3,10 @@ import { integerFrom, textOf } from './exact.ts';
 
 /** Field shapes that several leaves share. All strict: one spelling each, bounded in length. */
 
-const HASH = /^[0-9a-f]{64}$/;
+/** As many characters of a class, written out: counting them takes half as long again. */
+const times = (one: string, count: number): string => (count > 128 ? `${one}{${count}}` : one.repeat(count));
+
+const HASH = new RegExp(`^${times('[0-9a-f]', 64)}$`);
 const NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /** A party's name: unique in a log, never reused. Printable and safe in terminals, paths and HTML. */
@@ -27,7 +30,7 @@ function base64Field(bytes: number): z.ZodString {
 function base64Form(bytes: number): RegExp {
   const digits = Math.ceil((bytes * 4) / 3);
   const padding = '='.repeat(Math.ceil(bytes / 3) * 4 - digits);
-  return new RegExp(`^[A-Za-z0-9+/]{${digits - 1}}${LAST_DIGIT[bytes % 3]}${padding}$`);
+  return new RegExp(`^${times('[A-Za-z0-9+/]', digits - 1)}${LAST_DIGIT[bytes % 3]}${padding}$`);
 }
 
 /** Ed25519 or X25519 public key. */

@@ -16,7 +16,7 @@ import {
   tlsKeyRule,
 } from './rules-register.ts';
 import { closeRule, openRule, uploadRule } from './rules-round.ts';
-import { findParty, type Transcript } from './transcript.ts';
+import { findParty, type Party, type Transcript } from './transcript.ts';
 import { isKind, type SignedLeaf, type Verified, verifyLeaf } from './verified.ts';
 
 /**
@@ -48,8 +48,15 @@ function keyOf(t: Transcript, leaf: AnyLeaf): Uint8Array | Rejection {
   const party = findParty(t, leaf.actor);
   if (party === null) return reject('UNKNOWN_ACTOR', 'the actor is not enrolled');
   if (party.revoked) return reject('REVOKED', 'the actor was revoked');
-  return fromBase64(party.key, 32);
+  const known = keyBytes.get(party);
+  if (known !== undefined) return known;
+  const key = fromBase64(party.key, 32);
+  keyBytes.set(party, key);
+  return key;
 }
+
+/** Decoded keys of parties: each signs many leaves. A party is never changed in place. */
+const keyBytes = new WeakMap<Party, Uint8Array>();
 
 /** Checks form and signature of a leaf against the state it would be appended to. */
 export function verifyNext(

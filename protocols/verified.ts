@@ -1,11 +1,19 @@
 import { DOMAIN } from '../crypto/domain.ts';
-import { canonicalBytes, fromBase64, type Json, parseCanonical, toBase64, toHex } from '../crypto/encoding.ts';
+import {
+  canonicalBytes,
+  fromBase64,
+  fromUtf8,
+  type Json,
+  parseCanonical,
+  toBase64,
+  toHex,
+} from '../crypto/encoding.ts';
 import { leafHash } from '../crypto/merkle.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import type { SecretBytes } from '../crypto/secret.ts';
 import { sign, verify } from '../crypto/signature.ts';
 import { isRejection, ProtocolError, type Rejection, reject } from './errors.ts';
-import { type AnyLeaf, type Body, type Kind, type Leaf, MAX_LEAF_BYTES, parseShape } from './leaves.ts';
+import { type AnyLeaf, type Body, COMMON_LEAF, type Kind, type Leaf, MAX_LEAF_BYTES, parseShape } from './leaves.ts';
 
 declare const verifiedBrand: unique symbol;
 
@@ -48,6 +56,8 @@ export function decodeLeaf(bytes: Uint8Array): AnyLeaf | Rejection {
   if (bytes.length > MAX_LEAF_BYTES) return reject('TOO_LARGE', 'a leaf is at most 65,535 bytes');
   let json: Json;
   try {
+    const text = fromUtf8(bytes);
+    if (COMMON_LEAF.test(text)) return JSON.parse(text) as AnyLeaf;
     json = parseCanonical(bytes, MAX_LEAF_BYTES);
   } catch {
     return reject('MALFORMED', 'not canonical JSON (RFC 8785)');

@@ -62,9 +62,20 @@ export function isPrimeOrderKey(publicKey: Uint8Array): boolean {
 const CACHED_KEYS = 4096;
 const checked = new Map<string, KeyObject | null>();
 
+/** Verdicts by the buffer that a caller holds on to, with what it held then. */
+const held = new WeakMap<Uint8Array, { readonly bytes: Uint8Array; readonly key: KeyObject | null }>();
+
 /** OpenSSL's key for a public key that `isPrimeOrderKey` accepts, else null. Verdicts are kept, bounded in number. */
 export function checkedEd25519Key(publicKey: Uint8Array): KeyObject | null {
+  const last = held.get(publicKey);
+  if (last !== undefined && bytesEqual(last.bytes, publicKey)) return last.key;
   if (publicKey.length !== 32) return null;
+  const key = keyByContent(publicKey);
+  held.set(publicKey, { bytes: publicKey.slice(), key });
+  return key;
+}
+
+function keyByContent(publicKey: Uint8Array): KeyObject | null {
   const name = Buffer.from(publicKey.buffer, publicKey.byteOffset, 32).toString('latin1');
   const known = checked.get(name);
   if (known !== undefined) return known;

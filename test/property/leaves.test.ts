@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DOMAIN } from '../../crypto/domain.ts';
-import { canonicalBytes, fromUtf8, type Json, toBase64, utf8 } from '../../crypto/encoding.ts';
+import { canonicalBytes, fromUtf8, type Json, parseCanonical, toBase64, utf8 } from '../../crypto/encoding.ts';
 import { sign, verify } from '../../crypto/signature.ts';
 import { isRejection } from '../../protocols/errors.ts';
-import { KINDS, type Kind } from '../../protocols/leaves.ts';
+import { COMMON_LEAF, KINDS, type Kind, parseShape } from '../../protocols/leaves.ts';
 import { decodeLeaf, verifyLeaf } from '../../protocols/verified.ts';
 import { PaperLog, p } from '../reference/paper-log.ts';
 
@@ -69,6 +69,43 @@ describe('form (P22)', () => {
     ];
     for (const spelling of spellings) expect([spelling.slice(0, 20), codeOf(utf8(spelling))]).not.toContain('decoded');
     expect(codeOf(utf8(text))).toBe('decoded');
+  });
+
+  it.each(['upload', 'confirm'] as const)('%s: the pattern of its text says what parsing it says', (kind) => {
+    const original = parse(leaves.get(kind)!);
+    const values: unknown[] = [
+      0,
+      1,
+      -1,
+      2 ** 30,
+      2 ** 30 + 1,
+      2 ** 53 - 1,
+      null,
+      '',
+      'a',
+      'A',
+      '\u00e9',
+      '"',
+      [],
+      {},
+      true,
+    ];
+    for (const path of paths(original)) {
+      const there = at(original, path);
+      const texts = typeof there === 'string' ? [`${there}a`, there.slice(1), there.toUpperCase(), `${there}\n`] : [];
+      const lists = Array.isArray(there) ? [there.slice(1), [...there, ...there], Array(265).fill(there[0])] : [];
+      for (const value of [...values, ...texts, ...lists, there]) {
+        const changed = structuredClone(original);
+        Object.assign(at(changed, path.slice(0, -1)) as object, { [path.at(-1)!]: value });
+        const bytes = canonicalBytes(changed);
+        const accepted = parseShape(parseCanonical(bytes, 65_535)).ok;
+        // Other kinds are for the parser.
+        const isKind = changed.kind === kind;
+        expect([path, value, COMMON_LEAF.test(fromUtf8(bytes))]).toEqual([path, value, accepted && isKind]);
+      }
+    }
+    expect(COMMON_LEAF.test(`${fromUtf8(leaves.get(kind)!)}\n`)).toBe(false);
+    expect(COMMON_LEAF.test(JSON.stringify(Object.fromEntries(Object.entries(original).reverse())))).toBe(false);
   });
 
   it('arbitrary JSON and arbitrary bytes never throw, and are no leaf', () => {
@@ -136,6 +173,15 @@ function* objects(value: unknown, prefix: (string | number)[] = []): Generator<(
   for (const [key, child] of Object.entries(value)) {
     if (Array.isArray(value) && Number(key) > 0) return;
     yield* objects(child, [...prefix, key]);
+  }
+}
+
+/** Every field and item, at any depth. */
+function* paths(value: unknown, prefix: (string | number)[] = []): Generator<(string | number)[]> {
+  if (typeof value !== 'object' || value === null) return;
+  for (const [key, child] of Object.entries(value)) {
+    yield [...prefix, key];
+    yield* paths(child, [...prefix, key]);
   }
 }
 
