@@ -7,6 +7,7 @@ import { parseCheckpoint } from '../crypto/checkpoint.ts';
 import { parseNote } from '../crypto/note.ts';
 import { parseTilePath } from '../crypto/tiles.ts';
 import { audit } from '../protocols/audit.ts';
+import { temporaryBins } from '../src/audit/temporary-bins.ts';
 import { folderReader } from '../src/log/log-folder.ts';
 import { nodePrimitives } from '../src/platform/primitives-node.ts';
 import type { Shared } from './bare-verify.ts';
@@ -90,7 +91,7 @@ function reading(path: string): Uint8Array | undefined {
 }
 
 const started = clock();
-const input = { policyFile, checkpoint, readFile: reading, genesisPin: null, since: null };
+const input = { policyFile, checkpoint, readFile: reading, genesisPin: null, since: null, newBins: temporaryBins };
 const { verdict } = audit(nodePrimitives, input);
 const auditSeconds = clock() - started - pauseSeconds;
 void worker.terminate();

@@ -5,7 +5,7 @@ import type { Primitives } from './primitives.ts';
 
 /** Hashes in a full tile, entries in a full bundle (C2SP tlog-tiles: subtrees of height 8). */
 export const TILE_WIDTH = 256;
-const TILE_HEIGHT = 8;
+export const TILE_HEIGHT = 8;
 /** Tree sizes are safe integers, so levels above 6 never occur; the format itself allows 63. */
 const MAX_LEVEL = 63;
 /** Longest entry a bundle can hold: its length is a big-endian u16. */

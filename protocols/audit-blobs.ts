@@ -2,7 +2,9 @@ import { createChecksum } from '../crypto/checksum.ts';
 import { fromHex, toHex } from '../crypto/encoding.ts';
 import { CryptoError } from '../crypto/errors.ts';
 import { blockBytes, createSum, type PayloadContext } from '../crypto/payload.ts';
+import type { Primitives } from '../crypto/primitives.ts';
 import { addCorrections, checkCorrection } from './aggregator.ts';
+import { type AuditInput, type AuditResult, auditing } from './audit.ts';
 import { decisionOf } from './audit-rounds.ts';
 import { type Finding, finding } from './findings.ts';
 import type { RoundRecord } from './record.ts';
@@ -10,7 +12,7 @@ import type { Attempt, Round, Transcript, Upload } from './transcript.ts';
 
 /** One stored blob, open for reading. */
 export interface AuditBlob extends Disposable {
-  /** SHA-256 of its bytes as they are now, hexadecimal. Computed when it was opened: its name is only a claim. */
+  /** SHA-256 of its bytes as they are now, hexadecimal, computed when it is asked for: its name is only a claim. */
   readonly sha256: string;
   readonly lengthBytes: number;
   read(at: number, bytes: number): Uint8Array;
@@ -227,35 +229,65 @@ class RoundCheck {
   }
 }
 
+/** One round's blobs. */
+interface Checked {
+  readonly findings: readonly Finding[];
+  readonly blobs: RoundBlobs;
+}
+
 /**
  * Check 15: with the blobs, every hash is computed again, the payloads of every closed set are added up again, and the
  * checksums and corrections with them. What is not there is counted as not recomputed; that is no finding and no "ok".
- *
- * @param t - of an audit of the same log.
- * @param contextOf - an engine for a record's ring.
  */
-export async function auditBlobs(
-  t: Transcript,
-  blobs: AuditBlobs,
-  contextOf: (record: RoundRecord) => Promise<PayloadContext>,
-): Promise<BlobAudit> {
-  const findings: Finding[] = [];
-  const rounds: RoundBlobs[] = [];
-  for (const round of t.rounds.values()) {
-    const check = new RoundCheck(round, blobs, await contextOf(round.record));
+export class BlobAuditor {
+  readonly #blobs: AuditBlobs;
+  readonly #contextOf: (record: RoundRecord) => Promise<PayloadContext>;
+  readonly #checked = new Map<string, Checked>();
+
+  /** @param contextOf - an engine for a record's ring. */
+  constructor(blobs: AuditBlobs, contextOf: (record: RoundRecord) => Promise<PayloadContext>) {
+    this.#blobs = blobs;
+    this.#contextOf = contextOf;
+  }
+
+  /** Reads the blobs of one round. A round that is seen again is seen anew. */
+  async see(round: Round): Promise<void> {
+    const check = new RoundCheck(round, this.#blobs, await this.#contextOf(round.record));
     const whole = check.run();
-    findings.push(...check.findings);
     const wrong = check.findings.some(({ code }) => code !== 'BLOB_CORRUPT');
     const { number, task } = round.record;
     const said = whole ? 'recomputed' : wrong ? 'different' : 'not recomputed';
-    const sum = decisionOf(round) === null ? null : said;
-    rounds.push({ number, task, round: round.id, tallies: check.tallies, sum });
+    const sum: RoundBlobs['sum'] = decisionOf(round) === null ? null : said;
+    const blobs = { number, task, round: round.id, tallies: check.tallies, sum };
+    this.#checked.set(round.id, { findings: check.findings, blobs });
   }
-  let recomputed = 0;
-  for (const { number, sealedHash } of t.models) {
-    using blob = blobs.open(sealedHash);
-    if (blob?.sha256 === sealedHash) recomputed++;
-    else if (blob !== null) findings.push(finding('BLOB_CORRUPT', null, `the sealed model ${number} has another hash`));
+
+  /** @param t - of the audit that gave the rounds. @returns what was seen of its rounds, and of its sealed models. */
+  finish(t: Transcript): BlobAudit {
+    const checked = [...t.rounds.keys()].flatMap((id) => this.#checked.get(id) ?? []);
+    const findings = checked.flatMap((round) => round.findings);
+    let recomputed = 0;
+    for (const { number, sealedHash } of t.models) {
+      using blob = this.#blobs.open(sealedHash);
+      if (blob?.sha256 === sealedHash) recomputed++;
+      else if (blob !== null) {
+        findings.push(finding('BLOB_CORRUPT', null, `the sealed model ${number} has another hash`));
+      }
+    }
+    return { findings, rounds: checked.map(({ blobs }) => blobs), models: { named: t.models.length, recomputed } };
   }
-  return { findings, rounds, models: { named: t.models.length, recomputed } };
+}
+
+/** Audits a log and its blobs in one reading, round by round: what is kept of a round that has ended is what is said of it. */
+export async function auditWithBlobs(
+  p: Primitives,
+  input: AuditInput,
+  auditor: BlobAuditor,
+): Promise<{ readonly log: AuditResult; readonly blobs: BlobAudit }> {
+  const rounds = auditing(p, input);
+  for (;;) {
+    const step = rounds.next();
+    if (step.done === true) return { log: step.value, blobs: auditor.finish(step.value.transcript) };
+    await auditor.see(step.value);
+  }
 }

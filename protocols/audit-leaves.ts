@@ -4,9 +4,13 @@ import type { Head } from './audit.ts';
 import { factsOf, type Remark, type RoundFacts } from './audit-rounds.ts';
 import { type Finding, finding } from './findings.ts';
 import { dropDetail, emptyTranscript } from './patch.ts';
+import type { Reading } from './repeats.ts';
 import { takeLeaf } from './rules.ts';
-import type { Round } from './transcript.ts';
+import type { Round, Transcript } from './transcript.ts';
 import type { SignedLeaf, Verified } from './verified.ts';
+
+/** The tree's root at a size that was read already; null where it cannot be told, which is a finding elsewhere. */
+export type RootAt = (size: number) => Uint8Array | null;
 
 /** Clocks decide nothing. Differences above this are worth a line, in ms. */
 const SKEW_MS = 60_000;
@@ -46,32 +50,34 @@ export class LeafReader {
   readonly findings: Finding[] = [];
   readonly remarks: Remark[] = [];
   readonly clocks = new Clocks();
-  transcript = emptyTranscript();
+  transcript: Transcript;
   leaves = 0;
   readonly #p: Primitives;
   readonly #pin: string | null;
-  readonly #keepRounds: boolean;
   /** Of ended rounds whose detail was dropped. */
   readonly #facts = new Map<string, RoundFacts>();
   /** The tree's root at sizes that nodes said they had seen: nodes of one round mostly saw the same. */
   readonly #seen = new Map<number, string>();
 
-  constructor(p: Primitives, pin: string | null, keepRounds: boolean) {
+  constructor(p: Primitives, pin: string | null, reading: Reading) {
     this.#p = p;
     this.#pin = pin;
-    this.#keepRounds = keepRounds;
+    this.transcript = emptyTranscript((name) => reading.newSet(name));
   }
 
   readonly facts = (round: Round): RoundFacts => this.#facts.get(round.id) ?? factsOf(round);
 
-  /** @param hash - the leaf's RFC 6962 hash. */
-  take(bytes: Uint8Array, index: number, rootAt: (size: number) => Uint8Array, hash: Uint8Array): void {
+  /**
+   * @param hash - the leaf's RFC 6962 hash.
+   * @returns a round that it ended, which is to be dropped.
+   */
+  take(bytes: Uint8Array, index: number, rootAt: RootAt, hash: Uint8Array): Round | undefined {
     // What follows a bad leaf would be judged against a state that the log itself contradicts.
-    if (this.leaves < index) return;
+    if (this.leaves < index) return undefined;
     const taken = takeLeaf(this.#p, this.transcript, bytes, hash);
     if (taken.outcome === 'refused') {
       this.findings.push(finding(taken.rejection.rejected, index, taken.rejection.why));
-      return;
+      return undefined;
     }
     this.leaves++;
     if (taken.outcome === 'void') {
@@ -85,30 +91,39 @@ export class LeafReader {
     }
     const { leaf } = taken.signed;
     if (leaf.kind === 'upload') this.#checkSeen(leaf.body.seen, index, rootAt);
-    if (this.#keepRounds || taken.outcome === 'void') return;
-    if (leaf.kind === 'abort') this.#end(leaf.body.round);
-    else if (leaf.kind === 'release') this.#end(this.transcript.roundOfDecide.get(leaf.body.decide)!);
+    if (taken.outcome === 'void') return undefined;
+    const { rounds, roundOfDecide } = this.transcript;
+    // An abort may also withdraw an announcement. Of a second release nothing is left to say: the first one ended it.
+    const id = leaf.kind === 'abort' ? leaf.body.round : leaf.kind === 'release' && roundOfDecide.get(leaf.body.decide);
+    return id && !this.#facts.has(id) ? rounds.get(id) : undefined;
   }
 
-  /** Nothing but its facts is needed of a round that has ended: memory does not grow with the rounds of a log. */
-  #end(id: string): void {
-    const round = this.transcript.rounds.get(id);
-    if (round === undefined) return; // an abort that withdraws an announcement
-    if (!this.#facts.has(id)) this.#facts.set(id, factsOf(round));
-    dropDetail(this.transcript, id);
+  /** Nothing but its facts is needed of a round that has ended: memory does not grow with what is in the rounds of a log. */
+  drop(round: Round): void {
+    this.#facts.set(round.id, factsOf(round));
+    dropDetail(this.transcript, round.id);
+  }
+
+  /** Rounds that have no end so far. */
+  running(): Round[] {
+    return [...this.transcript.rounds.values()].filter(({ id }) => !this.#facts.has(id));
   }
 
   /** Check 6: a node signs the head it last saw. Another root there is a fork that a node was shown. */
-  #checkSeen(seen: { size: number; root: string }, index: number, rootAt: (size: number) => Uint8Array): void {
-    if (seen.size > index || this.#rootAt(seen.size, rootAt) !== seen.root) {
+  #checkSeen(seen: { size: number; root: string }, index: number, rootAt: RootAt): void {
+    const root = seen.size > index ? undefined : this.#rootAt(seen.size, rootAt);
+    if (root !== null && root !== seen.root) {
       this.findings.push(finding('SPLIT_VIEW', index, 'the node that signed this upload had seen another head'));
     }
   }
 
-  #rootAt(size: number, rootAt: (size: number) => Uint8Array): string {
-    const known = this.#seen.get(size) ?? toHex(rootAt(size));
+  #rootAt(size: number, rootAt: RootAt): string | null {
+    const known = this.#seen.get(size);
+    if (known !== undefined) return known;
+    const root = rootAt(size);
+    if (root === null) return null;
     if (this.#seen.size >= SEEN_ROOTS) this.#seen.clear();
-    this.#seen.set(size, known);
-    return known;
+    this.#seen.set(size, toHex(root));
+    return toHex(root);
   }
 }

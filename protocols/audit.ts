@@ -1,27 +1,28 @@
 import { openCheckpoint, type VerifiedCheckpoint } from '../crypto/checkpoint.ts';
 import { bytesEqual, fromUtf8, toHex } from '../crypto/encoding.ts';
-import { readLogFiles } from '../crypto/log-files.ts';
+import { type FileReader, LogWalk } from '../crypto/log-files.ts';
 import { type Policy, parsePolicy } from '../crypto/policy.ts';
 import type { Primitives } from '../crypto/primitives.ts';
-import { LeafReader } from './audit-leaves.ts';
+import { LeafReader, type RootAt } from './audit-leaves.ts';
 import { leastGenesisWitnesses, namesLogKey, witnessKeysOf } from './audit-policy.ts';
 import { type Remark, type RoundSummary, remarkRounds, summarise } from './audit-rounds.ts';
 import { CHECKS } from './checks.ts';
 import { type Finding, finding } from './findings.ts';
-import type { Transcript } from './transcript.ts';
+import { type Bins, memoryBins, type Reading, readings } from './repeats.ts';
+import type { Round, Transcript } from './transcript.ts';
 
 /** What an auditor has: files, a policy, perhaps a pin and an earlier head. No network, no trust in anybody's word. */
 export interface AuditInput {
   readonly policyFile: Uint8Array;
   readonly checkpoint: Uint8Array;
-  /** Bytes of a file of the log by its C2SP tlog-tiles path. */
-  readonly readFile: (path: string) => Uint8Array | undefined;
+  /** Bytes of a file of the log by its C2SP tlog-tiles path. Some are asked for more than once. */
+  readonly readFile: FileReader;
   /** The genesis hash the auditor was given by other means; null: the minimums are the log's own. */
   readonly genesisPin: string | null;
   /** A checkpoint the auditor saw earlier; null for none. */
   readonly since: Uint8Array | null;
-  /** Keeps uploads, confirmations and answers of ended rounds in the transcript, which audit-blobs.ts reads. Costs memory. */
-  readonly keepRounds?: boolean;
+  /** Where to put aside what may not occur twice; left out: memory, 8 bytes for each. */
+  readonly newBins?: () => Bins;
 }
 
 /** A log's head as evidence: what it claims, for printing next to another one. */
@@ -77,7 +78,7 @@ function checkSince(
   since: VerifiedCheckpoint,
   head: VerifiedCheckpoint,
   leaves: number,
-  rootAt: (size: number) => Uint8Array,
+  rootAt: RootAt,
 ): Finding | null {
   const { origin, size, root } = since.checkpoint;
   if (origin !== head.checkpoint.origin) return finding('WRONG_ORIGIN', null, 'the earlier head is of another log');
@@ -85,7 +86,8 @@ function checkSince(
     return finding('ROLLED_BACK', null, 'the log is shorter than the head seen before');
   }
   if (size > leaves) return null; // files are missing: said elsewhere
-  return bytesEqual(rootAt(size), root)
+  const own = rootAt(size);
+  return own === null || bytesEqual(own, root)
     ? null
     : finding('SPLIT_VIEW', null, 'the log does not extend the head seen before');
 }
@@ -135,81 +137,124 @@ function notChecked(input: AuditInput): AuditResult['notChecked'] {
 
 /**
  * Audits a log's files. Pure and offline; reads every byte of every file of the head's tree, bundle by bundle. What it
- * keeps: 64 bytes per leaf for the tree, about 40 for every hash and key that may not occur twice, running rounds.
+ * keeps: the tree's edge, running rounds, and what the report says of every round.
  *
  * @returns `verified` when nothing was found, `violation` when something was, `undecided` when files are missing.
  */
 export function audit(p: Primitives, input: AuditInput): AuditResult {
-  const reader = new LeafReader(p, input.genesisPin, input.keepRounds === true);
-  const findings: Finding[] = [];
-  const result = (head: Head | null, since: Head | null): AuditResult => {
-    const { transcript, leaves } = reader;
-    const all = [...findings, ...reader.findings];
-    const onlyMissing = all.length > 0 && all.every(({ code }) => code === 'FILE_MISSING');
-    const remarks = [...reader.remarks, ...remarkRounds(transcript, reader.facts)];
-    if (head !== null) remarks.push(...reader.clocks.remarks(head));
-    if (head !== null && since !== null) remarks.push(...remarkTimes(since, head));
-    return {
-      verdict: all.length === 0 ? 'verified' : onlyMissing ? 'undecided' : 'violation',
-      head,
-      since,
-      genesisPinned: input.genesisPin === transcript.logId,
-      leaves,
-      findings: all,
-      remarks,
-      rounds: summarise(transcript, reader.facts),
-      notChecked: notChecked(input),
-      transcript,
-    };
-  };
+  const rounds = auditing(p, input);
+  for (;;) {
+    const step = rounds.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/**
+ * The same, round by round.
+ *
+ * @returns every round with all its leaves as soon as it has ended, then those without an end. The log may be read a second
+ * time, and then all rounds come again: the last word about each counts, if the result has the round at all.
+ */
+export function* auditing(p: Primitives, input: AuditInput): Generator<Round, AuditResult> {
   let policy: Policy;
   try {
     policy = parsePolicy(p, input.policyFile);
   } catch {
-    findings.push(finding('POLICY_INVALID', null, 'the policy file is not a C2SP tlog-policy'));
-    return result(null, null);
+    const why = 'the policy file is not a C2SP tlog-policy';
+    return unread(p, input, finding('POLICY_INVALID', null, why));
   }
   const head = openHead(p, input.checkpoint, policy);
   if (head === null) {
-    findings.push(
-      finding(
-        'BAD_CHECKPOINT',
-        null,
-        'the checkpoint is not signed by a log of the policy: is it the policy of this log?',
-      ),
-    );
-    return result(null, null);
+    const why = 'the checkpoint is not signed by a log of the policy: is it the policy of this log?';
+    return unread(p, input, finding('BAD_CHECKPOINT', null, why));
   }
+  const all = readings(head.checkpoint.root, input.newBins ?? memoryBins);
+  for (;;) {
+    const { value: reading } = all.next();
+    const result = yield* readOnce(p, input, { policy, head, reading });
+    if (reading.isExact()) return result;
+  }
+}
+
+/** What there is to say when no leaf can be read. */
+function unread(p: Primitives, input: AuditInput, problem: Finding): AuditResult {
+  const { value: reading } = readings(new Uint8Array(8), memoryBins).next();
+  return resultOf(input, new LeafReader(p, input.genesisPin, reading), [problem], null, null);
+}
+
+interface Opened {
+  readonly policy: Policy;
+  readonly head: VerifiedCheckpoint;
+  readonly reading: Reading;
+}
+
+function* readOnce(p: Primitives, input: AuditInput, { policy, head, reading }: Opened): Generator<Round, AuditResult> {
+  const findings: Finding[] = [];
   if (!head.quorum) findings.push(finding('NOT_COSIGNED', null, 'fewer witnesses than the policy asks for'));
   const { size, root } = head.checkpoint;
   if (size === 0) findings.push(finding('GENESIS_NOT_FIRST', null, 'the log is empty'));
-  const files = readLogFiles(p, size, input.readFile, (...entry) => reader.take(...entry));
-  for (const { path, reason } of files.findings) {
+  const reader = new LeafReader(p, input.genesisPin, reading);
+  const walk = new LogWalk(p, size, input.readFile);
+  const rootAt: RootAt = (leaves) => walk.rootAt(leaves);
+  for (const { first, entries, hashes } of walk.bundles()) {
+    for (const [i, entry] of entries.entries()) {
+      const ended = reader.take(entry, first + i, rootAt, hashes[i]!);
+      if (ended === undefined) continue;
+      yield ended;
+      reader.drop(ended);
+    }
+  }
+  yield* reader.running();
+  const since = input.since === null ? null : openHead(p, input.since, policy);
+  const ofSince: Finding[] = [];
+  const complete = walk.findings.every(({ path }) => !path.startsWith('tile/entries/'));
+  if (input.since !== null && since === null) {
+    const why = 'the earlier checkpoint is not signed by a log of the policy: is it the policy of this log?';
+    ofSince.push(finding('BAD_CHECKPOINT', null, why));
+  }
+  if (since !== null) {
+    const problem = checkSince(since, head, complete ? size : 0, rootAt);
+    if (problem !== null) ofSince.push(problem);
+  }
+  for (const { path, reason } of walk.findings) {
     const code = reason === 'MISSING' ? 'FILE_MISSING' : reason === 'MALFORMED' ? 'FILE_MALFORMED' : 'TILE_MISMATCH';
     findings.push(finding(code, null, path));
   }
-  const complete = files.findings.every(({ path }) => !path.startsWith('tile/entries/'));
-  if (complete && !bytesEqual(files.root, root)) {
+  if (complete && !bytesEqual(walk.root, root)) {
     findings.push(finding('ROOT_MISMATCH', null, 'the entries do not give the root of the checkpoint'));
   }
-  const since = input.since === null ? null : openHead(p, input.since, policy);
-  if (input.since !== null && since === null) {
-    findings.push(
-      finding(
-        'BAD_CHECKPOINT',
-        null,
-        'the earlier checkpoint is not signed by a log of the policy: is it the policy of this log?',
-      ),
-    );
-  }
-  if (since !== null) {
-    const problem = checkSince(since, head, complete ? size : 0, files.rootAt);
-    if (problem !== null) findings.push(problem);
-  }
-  findings.push(...checkPolicy(policy, reader.transcript));
+  findings.push(...ofSince, ...checkPolicy(policy, reader.transcript));
   const { genesis } = reader.transcript;
   if (genesis !== null && genesis.origin !== head.checkpoint.origin) {
     findings.push(finding('WRONG_ORIGIN', 0, 'genesis names another origin than the checkpoint'));
   }
-  return result(headOf(head, input.checkpoint), since === null ? null : headOf(since, input.since!));
+  return resultOf(input, reader, findings, headOf(head, input.checkpoint), since === null ? null : headOf(since, input.since!));
+}
+
+/** @param findings - of files and heads; those of leaves come after them. */
+function resultOf(
+  input: AuditInput,
+  reader: LeafReader,
+  findings: readonly Finding[],
+  head: Head | null,
+  since: Head | null,
+): AuditResult {
+  const { transcript, leaves } = reader;
+  const all = [...findings, ...reader.findings];
+  const onlyMissing = all.length > 0 && all.every(({ code }) => code === 'FILE_MISSING');
+  const remarks = [...reader.remarks, ...remarkRounds(transcript, reader.facts)];
+  if (head !== null) remarks.push(...reader.clocks.remarks(head));
+  if (head !== null && since !== null) remarks.push(...remarkTimes(since, head));
+  return {
+    verdict: all.length === 0 ? 'verified' : onlyMissing ? 'undecided' : 'violation',
+    head,
+    since,
+    genesisPinned: input.genesisPin === transcript.logId,
+    leaves,
+    findings: all,
+    remarks,
+    rounds: summarise(transcript, reader.facts),
+    notChecked: notChecked(input),
+    transcript,
+  };
 }

@@ -1,5 +1,6 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { utf8 } from '../crypto/encoding.ts';
+import type { SeenSet } from './transcript.ts';
 
 /** Bytes of every value kept. */
 const BYTES = 32;
@@ -89,7 +90,7 @@ function hashOf(value: Uint32Array): number {
  * Law: as a `Set<string>`. Two spellings of the same bytes (hexadecimal and base64) are two values; longer texts are kept
  * as their SHA-256, the one place where a collision of SHA-256 would count.
  */
-export class DigestSet {
+export class DigestSet implements SeenSet {
   readonly #hex = new Table();
   readonly #base64 = new Table();
   readonly #long = new Table();
@@ -107,11 +108,10 @@ export class DigestSet {
     return table === null ? this.#others.has(text) : table.has(this.#value);
   }
 
-  add(text: string): this {
+  add(text: string): void {
     const table = this.#read(text);
     if (table === null) this.#others.add(text);
     else table.add(this.#value);
-    return this;
   }
 
   /** Decodes a text into `#value`. @returns the table of its spelling, null for a short text of another. */

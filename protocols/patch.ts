@@ -2,7 +2,7 @@ import { DigestSet } from './digest-set.ts';
 import type { Body } from './leaves.ts';
 import { newLedger } from './ledger.ts';
 import { isFailed, setOf } from './retry.ts';
-import type { Announce, Decision, ModelEntry, Party, Round, Seen, Transcript, Upload } from './transcript.ts';
+import type { Announce, Decision, ModelEntry, Party, Round, Seen, SeenSet, Transcript, Upload } from './transcript.ts';
 import { NO_LOG } from './verified.ts';
 
 /** What one counted leaf changes. Rules return it; `applyPatch` alone writes, so a rejected leaf cannot have changed anything. */
@@ -22,17 +22,21 @@ export interface Patch {
   readonly ledger?: Transcript['ledger'];
 }
 
-/** The state before the first leaf. */
-export function emptyTranscript(): Transcript {
+/**
+ * The state before the first leaf.
+ *
+ * @param newSet - makes what holds the values that may not occur twice.
+ */
+export function emptyTranscript(newSet: (name: string) => SeenSet = () => new DigestSet()): Transcript {
   return {
     genesis: null,
     logId: NO_LOG,
     size: 0,
     quorum: { number: 0, members: [], threshold: 0 },
     parties: new Map(),
-    keys: new DigestSet(),
-    nonces: new DigestSet(),
-    leaves: new DigestSet(),
+    keys: newSet('keys'),
+    nonces: newSet('nonces'),
+    leaves: newSet('leaves'),
     announces: new Map(),
     rounds: new Map(),
     roundOfClose: new Map(),
@@ -123,6 +127,6 @@ type Writable<T> =
       : T extends readonly (infer V)[]
         ? V[]
         : T extends Seen
-          ? DigestSet
+          ? SeenSet
           : T;
 type Mutable = { -readonly [K in keyof Transcript]: Writable<Transcript[K]> };

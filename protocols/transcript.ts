@@ -1,4 +1,3 @@
-import type { DigestSet } from './digest-set.ts';
 import type { Body, Role } from './leaves.ts';
 import type { Ledger } from './ledger.ts';
 import type { RoundRecord } from './record.ts';
@@ -34,7 +33,15 @@ export interface Transcript {
 }
 
 /** What may not occur a second time in a log. */
-export type Seen = Pick<DigestSet, 'has' | 'size'>;
+export interface Seen {
+  has(value: string): boolean;
+  readonly size: number;
+}
+
+/** The same as whoever takes leaves in holds it. Law: as a `Set<string>`. */
+export interface SeenSet extends Seen {
+  add(value: string): void;
+}
 
 export interface Party {
   readonly name: string;

@@ -28,17 +28,12 @@ export function readSmall(file: File | undefined): Uint8Array | undefined {
   return file === undefined || file.size > MAX_FILE_BYTES ? undefined : read(file);
 }
 
-/** Blobs by their names, which are hashes. Each is hashed once per audit, by parts. */
+/** Blobs by their names, which are hashes. They are hashed by parts. */
 export function chosenBlobs(files: ReadonlyMap<string, File>, onOpen: () => void): AuditBlobs {
-  const hashes = new Map<string, string>();
-  const hashOf = (name: string, file: File): string => {
-    const known = hashes.get(name);
-    if (known !== undefined) return known;
+  const hashOf = (file: File): string => {
     const hash = sha256.create();
     for (let at = 0; at < file.size; at += CHUNK_BYTES) hash.update(read(file.slice(at, at + CHUNK_BYTES)));
-    const digest = toHex(hash.digest());
-    hashes.set(name, digest);
-    return digest;
+    return toHex(hash.digest());
   };
   return {
     open(name): AuditBlob | null {
@@ -46,7 +41,9 @@ export function chosenBlobs(files: ReadonlyMap<string, File>, onOpen: () => void
       if (file === undefined) return null;
       onOpen();
       return {
-        sha256: hashOf(name, file),
+        get sha256() {
+          return hashOf(file);
+        },
         lengthBytes: file.size,
         read: (at, bytes) => read(file.slice(at, at + bytes)),
         [Symbol.dispose]: () => {},

@@ -5,8 +5,8 @@ import { createKernelEngine } from '../../crypto/engine-kernel.ts';
 import { ringShape } from '../../crypto/params.ts';
 import { noblePrimitives } from '../../crypto/primitives-noble.ts';
 import { parseTilePath, TILE_WIDTH } from '../../crypto/tiles.ts';
-import { type AuditResult, audit } from '../../protocols/audit.ts';
-import { auditBlobs, type BlobAudit } from '../../protocols/audit-blobs.ts';
+import { type AuditInput, audit } from '../../protocols/audit.ts';
+import { auditWithBlobs, BlobAuditor } from '../../protocols/audit-blobs.ts';
 import { recordHashOf } from '../../protocols/record.ts';
 import { reportOf } from '../audit/report.ts';
 import { chosenBlobs, readSmall } from './files.ts';
@@ -36,7 +36,7 @@ function leavesIn(log: ReadonlyMap<string, File>): number {
   return ends.reduce((most, end) => Math.max(most, end), 1);
 }
 
-function auditLog({ log, policy, since, genesis, blobs }: Request): AuditResult | string {
+function inputOf({ log, policy, since, genesis }: Request): AuditInput | string {
   const checkpoint = readSmall(log.get('checkpoint'));
   if (checkpoint === undefined) return 'the folder holds no checkpoint';
   const policyFile = readSmall(policy);
@@ -46,26 +46,19 @@ function auditLog({ log, policy, since, genesis, blobs }: Request): AuditResult 
   const leaves = leavesIn(log);
   const readFile = (path: string): Uint8Array | undefined => {
     const ref = parseTilePath(path);
-    const at = ref?.kind === 'entries' ? ref.index * TILE_WIDTH : leaves;
-    progress(`Leaf ${at} of ${leaves}`, at / leaves);
+    const at = (ref?.index ?? 0) * TILE_WIDTH;
+    if (ref?.kind === 'entries') progress(`Leaf ${at} of ${leaves}`, at / leaves);
     return readSmall(log.get(path));
   };
-  return audit(noblePrimitives, {
-    policyFile,
-    checkpoint,
-    readFile,
-    genesisPin: genesis,
-    since: earlier,
-    keepRounds: blobs !== null,
-  });
+  return { policyFile, checkpoint, readFile, genesisPin: genesis, since: earlier };
 }
 
-async function recompute(log: AuditResult, files: ReadonlyMap<string, File>, kernel: string): Promise<BlobAudit> {
+function blobAuditor(files: ReadonlyMap<string, File>, kernel: string): BlobAuditor {
   const module = new WebAssembly.Module(fromBase64(kernel) as Uint8Array<ArrayBuffer>);
   let opened = 0;
   const blobs = chosenBlobs(files, () => progress(`Adding up payloads: ${++opened} blobs read`, null));
   const engines = new Map<string, RingEngine>();
-  return auditBlobs(log.transcript, blobs, async (record) => {
+  return new BlobAuditor(blobs, async (record) => {
     const { parameters } = record;
     const shape = JSON.stringify(ringShape(parameters));
     const engine = engines.get(shape) ?? (await createKernelEngine(module, ringShape(parameters)));
@@ -75,9 +68,12 @@ async function recompute(log: AuditResult, files: ReadonlyMap<string, File>, ker
 }
 
 async function run(request: Request): Promise<Answer> {
-  const log = auditLog(request);
-  if (typeof log === 'string') return { kind: 'failed', message: log };
-  const blobs = request.blobs === null ? null : await recompute(log, request.blobs, request.kernel);
+  const input = inputOf(request);
+  if (typeof input === 'string') return { kind: 'failed', message: input };
+  if (request.blobs === null) {
+    return { kind: 'report', report: pageReport(reportOf(audit(noblePrimitives, input), null)) };
+  }
+  const { log, blobs } = await auditWithBlobs(noblePrimitives, input, blobAuditor(request.blobs, request.kernel));
   return { kind: 'report', report: pageReport(reportOf(log, blobs)) };
 }
 

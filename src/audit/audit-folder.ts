@@ -1,13 +1,15 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type AuditResult, audit } from '../../protocols/audit.ts';
-import { auditBlobs, type BlobAudit } from '../../protocols/audit-blobs.ts';
+import { type AuditInput, audit } from '../../protocols/audit.ts';
+import { auditWithBlobs, BlobAuditor } from '../../protocols/audit-blobs.ts';
+import type { Bins } from '../../protocols/repeats.ts';
 import { folderReader } from '../log/log-folder.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import { reportText } from './audit-text.ts';
 import { blobFolder } from './blob-folder.ts';
 import { printable } from './printable.ts';
-import { reportJson, reportOf } from './report.ts';
+import { type Report, reportJson, reportOf } from './report.ts';
+import { temporaryBins } from './temporary-bins.ts';
 
 /** What `veilsum audit` is given. Paths. */
 export interface AuditRequest {
@@ -67,20 +69,16 @@ export async function auditFolder(request: AuditRequest): Promise<AuditOutcome> 
     const text = 'verdict: cannot decide (the folder holds no checkpoint)\n';
     return { exitCode: 2, text, json: { verdict: 'undecided', message: 'no checkpoint' } };
   }
-  const log = audit(nodePrimitives, {
-    policyFile,
-    checkpoint,
-    readFile,
-    genesisPin: genesis,
-    since,
-    keepRounds: blobsPath !== null,
-  });
-  const blobs = blobsPath === null ? null : await recompute(log, blobsPath);
-  const report = reportOf(log, blobs);
+  using files = new DisposableStack();
+  const newBins = (): Bins => files.use(temporaryBins());
+  const report = await reportWith({ policyFile, checkpoint, readFile, genesisPin: genesis, since, newBins }, blobsPath);
   return { exitCode: EXIT_CODE[report.verdict], text: reportText(report), json: reportJson(report) };
 }
 
-async function recompute(log: AuditResult, folder: string): Promise<BlobAudit> {
+async function reportWith(input: AuditInput, blobsPath: string | null): Promise<Report> {
+  if (blobsPath === null) return reportOf(audit(nodePrimitives, input), null);
   const { payloadContext } = await import('../party/engines.ts');
-  return auditBlobs(log.transcript, blobFolder(folder), (record) => payloadContext(record, 'auto'));
+  const auditor = new BlobAuditor(blobFolder(blobsPath), (record) => payloadContext(record, 'auto'));
+  const { log, blobs } = await auditWithBlobs(nodePrimitives, input, auditor);
+  return reportOf(log, blobs);
 }

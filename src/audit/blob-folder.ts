@@ -31,20 +31,15 @@ function openFile(path: string): number | null {
  * A folder of blobs that a stranger gave, one file per blob, named by its SHA-256 in lower-case hexadecimal. Regular files
  * only, no symlinks; a name is only ever a hash from the log, so no path leads out of the folder.
  *
- * Each blob is hashed once per audit, by parts; a file that changes afterwards shows in the sums.
+ * A blob is hashed by parts; a file that changes afterwards shows in the sums.
  */
 export function blobFolder(folder: string): AuditBlobs {
-  const hashes = new Map<string, string>();
-  const hashOf = (name: string, descriptor: number, lengthBytes: number): string => {
-    const known = hashes.get(name);
-    if (known !== undefined) return known;
+  const hashOf = (descriptor: number, lengthBytes: number): string => {
     const hash = createHash('sha256');
     for (let at = 0; at < lengthBytes; at += CHUNK_BYTES) {
       hash.update(readFully(descriptor, at, Math.min(CHUNK_BYTES, lengthBytes - at)));
     }
-    const digest = hash.digest('hex');
-    hashes.set(name, digest);
-    return digest;
+    return hash.digest('hex');
   };
   return {
     open(name): AuditBlob | null {
@@ -53,7 +48,9 @@ export function blobFolder(folder: string): AuditBlobs {
       if (descriptor === null) return null;
       const lengthBytes = fstatSync(descriptor).size;
       return {
-        sha256: hashOf(name, descriptor, lengthBytes),
+        get sha256() {
+          return hashOf(descriptor, lengthBytes);
+        },
         lengthBytes,
         read: (at, bytes) => readFully(descriptor, at, bytes),
         [Symbol.dispose]: () => closeSync(descriptor),

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { afterAll, describe, expect, it } from 'vitest';
 import { cosign, openCheckpoint } from '../../crypto/checkpoint.ts';
 import { utf8 } from '../../crypto/encoding.ts';
-import { readLogFiles } from '../../crypto/log-files.ts';
+import { readLogFiles } from '../reference/log-files.ts';
 import { inclusionProof, leafHash, verifyConsistency, verifyInclusion } from '../../crypto/merkle.ts';
 import { tilePath, tilesOf } from '../../crypto/tiles.ts';
 import { exportLog, folderReader } from '../../src/log/log-folder.ts';
@@ -219,7 +219,7 @@ describe('exported folder', () => {
       const read = folderReader(folder);
       const { checkpoint, quorum } = openCheckpoint(p, read('checkpoint')!, policy);
       expect([checkpoint.size, quorum]).toEqual([size, true]);
-      const files = readLogFiles(p, size, read);
+      const files = readLogFiles(size, read);
       expect(files.findings).toEqual([]);
       expect(files.root).toEqual(checkpoint.root);
       expect(files.entries).toHaveLength(size);
@@ -251,7 +251,7 @@ describe('exported folder', () => {
       );
       const read = folderReader(folder);
       const { size, root } = openCheckpoint(p, read('checkpoint')!, policy).checkpoint;
-      const files = readLogFiles(p, size, read);
+      const files = readLogFiles(size, read);
       expect([size, files.findings, files.root]).toEqual([done ? 700 : 300, [], root]);
       if (done) break;
     }

@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import { addSignatures, cosign, openCheckpoint, parseCheckpoint, signCheckpoint } from '../../crypto/checkpoint.ts';
 import { concat, toHex, utf8 } from '../../crypto/encoding.ts';
 import { HashTree } from '../../crypto/hash-tree.ts';
-import { readLogFiles } from '../../crypto/log-files.ts';
 import {
   consistencyProof,
   emptyRoot,
@@ -28,6 +27,7 @@ import {
   tilesOf,
 } from '../../crypto/tiles.ts';
 import { nodePrimitives as p } from '../../src/platform/primitives-node.ts';
+import { readLogFiles } from '../reference/log-files.ts';
 
 /** MTH of RFC 6962 section 2.1, word for word: the slow model. */
 function modelRoot(entries: readonly Uint8Array[]): Uint8Array {
@@ -184,15 +184,15 @@ describe('tiles', () => {
       const entries = entriesUpTo(size).slice(ref.index * 256, ref.index * 256 + ref.width);
       files.set(tilePath(ref), ref.kind === 'entries' ? bundleBytes(entries) : tileBytes(tree.read, ref));
     }
-    const clean = readLogFiles(p, size, (path) => files.get(path));
+    const clean = readLogFiles(size, (path) => files.get(path));
     expect(clean).toMatchObject({ entries: entriesUpTo(size), root: tree.root(), findings: [] });
     for (const [path, bytes] of files) {
-      const missing = readLogFiles(p, size, (asked) => (asked === path ? undefined : files.get(asked)));
+      const missing = readLogFiles(size, (asked) => (asked === path ? undefined : files.get(asked)));
       expect(missing.findings).toContainEqual({ path, reason: 'MISSING' });
       // Every byte of the partial files; of the two full ones each 101st (coprime to 32 and to the entries' lengths).
       for (let at = 0; at < bytes.length; at += bytes.length > 2000 ? 101 : 1) {
         const changed = flip(bytes, at, at % 8);
-        const { findings } = readLogFiles(p, size, (asked) => (asked === path ? changed : files.get(asked)));
+        const { findings } = readLogFiles(size, (asked) => (asked === path ? changed : files.get(asked)));
         expect(findings.length, `${path} byte ${at}`).toBeGreaterThan(0);
       }
     }

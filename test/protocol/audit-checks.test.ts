@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { toBase64 } from '../../crypto/encoding.ts';
 import { type AuditInput, audit } from '../../protocols/audit.ts';
 import { CHECKS, checksTable } from '../../protocols/checks.ts';
@@ -118,6 +118,23 @@ describe('remarks, which are no violations', () => {
   });
 });
 
+/** Weakened: an auditor that drops nothing. */
+const dropping = vi.hoisted(() => ({ isOn: true }));
+vi.mock('../../protocols/patch.ts', async (original) => {
+  const real = await original<typeof import('../../protocols/patch.ts')>();
+  const dropDetail: typeof real.dropDetail = (...args) => (dropping.isOn ? real.dropDetail(...args) : undefined);
+  return { ...real, dropDetail };
+});
+
+function keepingRounds<T>(work: () => T): T {
+  dropping.isOn = false;
+  try {
+    return work();
+  } finally {
+    dropping.isOn = true;
+  }
+}
+
 describe('an audit that drops what ended rounds no longer need', () => {
   const view = (result: ReturnType<typeof audit>) => {
     const { transcript: _, ...rest } = result;
@@ -129,7 +146,7 @@ describe('an audit that drops what ended rounds no longer need', () => {
       const { log, forged } = make();
       const leaves = [...log.leaves, forged];
       const given = { files: filesOf(leaves), checkpoint: log.head(leaves) };
-      const [dropped, kept] = [auditOf(log, given), auditOf(log, { ...given, keepRounds: true })];
+      const [dropped, kept] = [auditOf(log, given), keepingRounds(() => auditOf(log, given))];
       expect([what, view(dropped)]).toEqual([what, view(kept)]);
     }
   });
@@ -159,7 +176,7 @@ describe('an audit that drops what ended rounds no longer need', () => {
     const outcomes = late.map((leaf) => {
       const leaves = [...log.leaves, leaf];
       const given = { files: filesOf(leaves), checkpoint: log.head(leaves) };
-      const [dropped, kept] = [auditOf(log, given), auditOf(log, { ...given, keepRounds: true })];
+      const [dropped, kept] = [auditOf(log, given), keepingRounds(() => auditOf(log, given))];
       expect(view(dropped)).toEqual(view(kept));
       return [...found(dropped), ...remarked(dropped)].join();
     });

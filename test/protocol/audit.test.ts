@@ -11,7 +11,7 @@ import { createSum } from '../../crypto/payload.ts';
 import { packResidues } from '../../crypto/residues.ts';
 import { addCorrections } from '../../protocols/aggregator.ts';
 import { audit } from '../../protocols/audit.ts';
-import { auditBlobs } from '../../protocols/audit-blobs.ts';
+import { BlobAuditor } from '../../protocols/audit-blobs.ts';
 import { recordHashOf } from '../../protocols/record.ts';
 import { type AuditRequest, auditFolder } from '../../src/audit/audit-folder.ts';
 import { printable } from '../../src/audit/printable.ts';
@@ -157,7 +157,9 @@ async function recomputed(lie: (what: 'sum' | 'checksum' | 'corrections', value:
       return { sha256: toHex(p.sha256(bytes)), lengthBytes: bytes.length, read, [Symbol.dispose]: () => {} };
     },
   };
-  const audited = await auditBlobs(log.transcript, blobs, async () => context);
+  const auditor = new BlobAuditor(blobs, async () => context);
+  await auditor.see(log.round);
+  const audited = auditor.finish(log.transcript);
   return { log, audited, summary: [audited.rounds[0]!.sum, ...audited.findings.map(({ code }) => code)] };
 }
 

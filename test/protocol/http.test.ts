@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cosign, openCheckpoint } from '../../crypto/checkpoint.ts';
 import { utf8 } from '../../crypto/encoding.ts';
-import { readLogFiles } from '../../crypto/log-files.ts';
+import { readLogFiles } from '../reference/log-files.ts';
 import { tilePath, tilesOf } from '../../crypto/tiles.ts';
 import type { HttpOptions } from '../../src/http/app.ts';
 import { escapeHtml, html } from '../../src/http/html.ts';
@@ -90,7 +90,7 @@ describe('log files over HTTP', () => {
       expect(tile.headers.get('cache-control')).toContain('immutable');
       files.set(tilePath(ref), new Uint8Array(await tile.arrayBuffer()));
     }
-    const read = readLogFiles(p, SIZE, (path) => files.get(path));
+    const read = readLogFiles(SIZE, (path) => files.get(path));
     expect(read.findings).toEqual([]);
     expect(read.root).toEqual(opened.checkpoint.root);
   });

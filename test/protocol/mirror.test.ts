@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { openCheckpoint } from '../../crypto/checkpoint.ts';
-import { readLogFiles } from '../../crypto/log-files.ts';
+import { readLogFiles } from '../reference/log-files.ts';
 import { verifyConsistency } from '../../crypto/merkle.ts';
 import { makeSigner } from '../../crypto/note.ts';
 import { formatPolicy } from '../../crypto/policy.ts';
@@ -40,7 +40,7 @@ function sizeOf(folder: string): number | null {
   const note = read('checkpoint');
   if (note === undefined) return null;
   const { checkpoint, quorum } = openCheckpoint(p, note, policy);
-  const files = readLogFiles(p, checkpoint.size, read);
+  const files = readLogFiles(checkpoint.size, read);
   expect([quorum, files.findings, files.root]).toEqual([true, [], checkpoint.root]);
   return checkpoint.size;
 }

@@ -1,6 +1,5 @@
 import { bytesEqual, fromUtf8, u64be, utf8 } from '../../../crypto/encoding.ts';
 import { HashTree } from '../../../crypto/hash-tree.ts';
-import { readLogFiles } from '../../../crypto/log-files.ts';
 import {
   consistencyProof,
   Frontier,
@@ -20,6 +19,7 @@ import {
 } from '../../../crypto/tiles.ts';
 import { encodeParts } from '../../../src/party/parts.ts';
 import { nodePrimitives as p } from '../../../src/platform/primitives-node.ts';
+import { readLogFiles } from '../../reference/log-files.ts';
 import { chanceOf } from '../random.ts';
 import { law, partsOf, type Target } from '../target.ts';
 
@@ -180,7 +180,7 @@ export const trees: readonly Target[] = [
       }
       const honest = filesOf(20);
       const same = [...files].every(([path, bytes]) => bytesEqual(bytes, honest.get(path)!));
-      const { findings, root } = readLogFiles(p, 20, (path) => files.get(path));
+      const { findings, root } = readLogFiles(20, (path) => files.get(path));
       const clean = findings.length === 0 && bytesEqual(root, tree.root(20));
       law(clean === same, 'every change of a file is a finding or another root');
       return clean;
