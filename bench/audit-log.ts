@@ -195,7 +195,7 @@ class BenchLog {
     const cohortHash = cohortHashOf(p, cohort);
     const close = this.post('coordinator', 'close', { round: id, attempt: 1, uploads, cohortHash, sumHash });
     for (const { node } of cohort) this.#confirm(this.#round, node);
-    for (const member of this.members) this.post(member, 'ready', { close });
+    for (const holder of [...this.members, 'recipient']) this.post(holder, 'ready', { close });
     const { confirms } = this.#round.attempts.at(-1)!;
     const decide = this.post('coordinator', 'decide', {
       round: id,

@@ -6,7 +6,6 @@ import { createInterface } from 'node:readline';
 import { afterAll, describe, expect, it } from 'vitest';
 import { cosign, openCheckpoint } from '../../crypto/checkpoint.ts';
 import { utf8 } from '../../crypto/encoding.ts';
-import { readLogFiles } from '../reference/log-files.ts';
 import { inclusionProof, leafHash, verifyConsistency, verifyInclusion } from '../../crypto/merkle.ts';
 import { tilePath, tilesOf } from '../../crypto/tiles.ts';
 import { exportLog, folderReader } from '../../src/log/log-folder.ts';
@@ -14,6 +13,7 @@ import type { LogStore } from '../../src/log/log-store.ts';
 import { nodePrimitives as p } from '../../src/platform/primitives-node.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { RecordStore, Store } from '../../src/store/port.ts';
+import { readLogFiles } from '../reference/log-files.ts';
 import { openLog, policy, witnesses } from './log-fixture.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'veilsum-log-'));

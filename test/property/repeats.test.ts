@@ -78,8 +78,20 @@ describe('what occurs twice in a log', () => {
     expect(firstRepeat([step('a'), step('a')], (name) => reading.newSet(name))).toBe(-1);
   });
 
-  it('is found among many, on disk as in memory; different values have different fingerprints', () => {
-    const many = Array.from({ length: 100_000 }, (_, i): Step => {
+  it('is found also when what was put aside comes back as something else', () => {
+    const steps = ['a', 'b', 'a'].map((value): Step => ({ values: [value], set: 'nonces', isVoid: false }));
+    const doubled = (): Bins => ({
+      append: () => {},
+      read: () => {
+        const random = systemRng(8);
+        return new Uint8Array([...random, ...random]);
+      },
+    });
+    expect(read(steps, doubled)).toEqual({ answer: 2, times: 5 });
+  });
+
+  it('is found among many, put aside on disk; different values have different fingerprints', () => {
+    const many = Array.from({ length: 80_000 }, (_, i): Step => {
       const value = i % 2 === 0 ? toHex(systemRng(32)) : toBase64(systemRng(32));
       return { values: [value], set: 'nonces', isVoid: false };
     });
@@ -90,7 +102,6 @@ describe('what occurs twice in a log', () => {
     const bins = [first, second, third];
     expect(read(many, () => bins.shift()!)).toEqual({ answer: -1, times: 1 });
     expect(read(again, () => bins.shift()!)).toEqual({ answer: many.length, times: 2 });
-    expect(read(again, memoryBins)).toEqual({ answer: many.length, times: 2 });
   });
 });
 

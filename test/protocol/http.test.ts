@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cosign, openCheckpoint } from '../../crypto/checkpoint.ts';
 import { utf8 } from '../../crypto/encoding.ts';
-import { readLogFiles } from '../reference/log-files.ts';
 import { tilePath, tilesOf } from '../../crypto/tiles.ts';
 import type { HttpOptions } from '../../src/http/app.ts';
 import { escapeHtml, html } from '../../src/http/html.ts';
@@ -18,6 +17,7 @@ import { StoreError } from '../../src/store/errors.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/port.ts';
 import { openLog, policy, witnesses } from '../faults/log-fixture.ts';
+import { readLogFiles } from '../reference/log-files.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'veilsum-http-'));
 const SIZE = 300;

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { openCheckpoint } from '../../crypto/checkpoint.ts';
-import { readLogFiles } from '../reference/log-files.ts';
 import { verifyConsistency } from '../../crypto/merkle.ts';
 import { makeSigner } from '../../crypto/note.ts';
 import { formatPolicy } from '../../crypto/policy.ts';
@@ -16,6 +15,7 @@ import { logSource } from '../../src/log/log-source.ts';
 import { Mirror, type MirrorOptions } from '../../src/log/mirror.ts';
 import { nodePrimitives as p } from '../../src/platform/primitives-node.ts';
 import { policy, witnesses } from '../faults/log-fixture.ts';
+import { readLogFiles } from '../reference/log-files.ts';
 import { serveFiles, TileLog } from '../reference/tile-log.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'veilsum-mirror-'));
