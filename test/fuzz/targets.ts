@@ -16,6 +16,7 @@ const GROUPS: Readonly<Record<string, () => Promise<readonly Target[]>>> = {
   people: async () => (await import('./targets/people.ts')).people,
   stores: async () => (await import('./targets/stores.ts')).stores,
   web: async () => (await import('./targets/web.ts')).web,
+  witnessServer: async () => (await import('./targets/witness-server.ts')).witnessServer,
 };
 
 export const groupNames = Object.keys(GROUPS);
