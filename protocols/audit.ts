@@ -228,7 +228,13 @@ function* readOnce(p: Primitives, input: AuditInput, { policy, head, reading }: 
   if (genesis !== null && genesis.origin !== head.checkpoint.origin) {
     findings.push(finding('WRONG_ORIGIN', 0, 'genesis names another origin than the checkpoint'));
   }
-  return resultOf(input, reader, findings, headOf(head, input.checkpoint), since === null ? null : headOf(since, input.since!));
+  return resultOf(
+    input,
+    reader,
+    findings,
+    headOf(head, input.checkpoint),
+    since === null ? null : headOf(since, input.since!),
+  );
 }
 
 /** @param findings - of files and heads; those of leaves come after them. */
