@@ -44,7 +44,7 @@ export class MemoryHolders {
     for (const confirm of attempt.confirms.values()) {
       const box = world.blobs.get(boxHashFor(attempt, confirm, name)) ?? null;
       const found = checkBox(world.setting.primitives, roundKey, round, attempt, confirm, name, box);
-      const checked = world.tamper('check', name, found);
+      const { checked } = world.tamper('check', name, { confirm, checked: found });
       if ('seeds' in checked) seeds.set(confirm.node, checked.seeds);
       else world.post(name, 'complaint', checked);
     }
@@ -88,6 +88,8 @@ export class MemoryHolders {
     }
     if (duty.duty !== 'open') return false;
     const { round, decision } = duty;
+    const seeds = this.#openBoxes(name, round, decision.attempt);
+    if (seeds === null) return world.post(name, 'abort', { round: round.id, reason: 'BOX_UNREADABLE' }) !== null;
     // All that will answer have: an opening that fails is final, so it is not tried before.
     const context = world.context(round.record, name);
     const sum = new Map(splitBlocks(context, world.blobs.get(decision.body.sumHash)!));
@@ -98,7 +100,7 @@ export class MemoryHolders {
       recipient: name,
       roundKey: this.#roundKeys.get(`${name} ${round.record.announce}`)!,
       correctionSum: world.blobs.get(decision.body.correctionSumHash)!,
-      seeds: this.#openBoxes(name, round, decision.attempt)!,
+      seeds,
       answers: new Map(
         [...decision.answers].map(([member, { body }]) => [
           member,

@@ -3,9 +3,8 @@ import type { RingEngine } from '../../crypto/engine.ts';
 import * as retry from '../../protocols/retry.ts';
 import { cohortHashOf, nextCohort } from '../../protocols/rules-round.ts';
 import type { Round, Upload } from '../../protocols/transcript.ts';
-import { nodePrimitives } from '../../src/platform/primitives-node.ts';
 import { MemoryFederation } from '../../src/simulate/memory-federation.ts';
-import { memorySetting, REQUEST, smallEngine } from '../reference/memory-round.ts';
+import { countingRng, memorySetting, REQUEST, smallEngine } from '../reference/memory-round.ts';
 import { PaperLog, p } from '../reference/paper-log.ts';
 
 vi.mock('../../protocols/retry.ts', async (original) => ({ ...(await original<typeof retry>()) }));
@@ -20,15 +19,6 @@ beforeAll(async () => {
 afterEach(() => {
   vi.restoreAllMocks();
 });
-
-/** The same bytes at every run: which halves are drawn is then known. */
-function countingRng(seed: string): (length: number) => Uint8Array {
-  let calls = 0;
-  return (length) => {
-    const key = nodePrimitives.sha256(new TextEncoder().encode(`${seed} ${calls++}`));
-    return nodePrimitives.aes256Ctr(key, length);
-  };
-}
 
 function sabotaged(saboteur: string): MemoryFederation {
   const federation = new MemoryFederation(

@@ -31,6 +31,15 @@ export function memorySetting(engine: RingEngine, over: Partial<MemorySetting> =
   };
 }
 
+/** The same bytes at every run: which halves are drawn is then known. */
+export function countingRng(seed: string): (length: number) => Uint8Array {
+  let calls = 0;
+  return (length) => {
+    const key = nodePrimitives.sha256(new TextEncoder().encode(`${seed} ${calls++}`));
+    return nodePrimitives.aes256Ctr(key, length);
+  };
+}
+
 /** Updates that tell their node: value j of node i. */
 export function updatesOf(names: readonly string[], dimension = REQUEST.dimension): Map<string, Int32Array> {
   return new Map(
