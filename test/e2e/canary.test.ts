@@ -40,6 +40,7 @@ const SCHEMA = parseSchema({
     { kind: 'number', column: 'errors', mean: 0.5, scale: 0.3, limit: 4, missing: 0 },
     { kind: 'number', column: 'products', mean: 1, scale: 1, limit: 4 },
     { kind: 'number', column: 'calls', transform: 'log1p', mean: 3, scale: 2, limit: 4 },
+    { kind: 'text', column: 'said', buckets: 8, words: [1, 2], seed: 'canary' },
   ],
 });
 
@@ -80,7 +81,7 @@ function numericCanary(name: string): string {
 function writeRegion(node: string): string {
   const folder = join(data, node);
   mkdirSync(folder);
-  const accounts = ['id,at,trade,seats,won,note'];
+  const accounts = ['id,at,trade,seats,said,won,note'];
   const usage = ['account,time,product,status,calls,note'];
   for (let index = 0; index < 60; index++) {
     const marked = index % 30 === 0;
@@ -88,7 +89,8 @@ function writeRegion(node: string): string {
     const trade = marked ? canary(`${node}: a level in no vocabulary`) : ['retail', 'energy'][index % 2]!;
     const note = marked ? canary(`${node}: a column that nothing reads`) : '';
     const seats = marked ? numericCanary(`${node}: a number`) : String(20 + index);
-    accounts.push([id, '2026-03-01', trade, seats, index % 3 === 0 ? 'yes' : 'no', note].join(','));
+    const said = marked ? `they said ${canary(`${node}: a transcript`)} twice` : 'send the quote';
+    accounts.push([id, '2026-03-01', trade, seats, said, index % 3 === 0 ? 'yes' : 'no', note].join(','));
     for (let event = 0; event < 1 + (index % 3); event++) {
       const product = marked ? canary(`${node}: a product`) : 'base';
       const calls = marked ? numericCanary(`${node}: a volume`) : String(event * 10);

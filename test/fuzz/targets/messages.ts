@@ -3,6 +3,7 @@ import { join as joinPath } from 'node:path';
 import * as aggregation from '../../../proto/gen/veilsum/v1/aggregation.ts';
 import * as enrolment from '../../../proto/gen/veilsum/v1/enrolment.ts';
 import * as log from '../../../proto/gen/veilsum/v1/log.ts';
+import * as matching from '../../../proto/gen/veilsum/v1/matching.ts';
 import * as model from '../../../proto/gen/veilsum/v1/model.ts';
 import * as party from '../../../proto/gen/veilsum/v1/party.ts';
 import * as quorum from '../../../proto/gen/veilsum/v1/quorum.ts';
@@ -66,7 +67,18 @@ interface Codec {
 }
 
 /** Every message type of the generated code. */
-const CODECS: Codec[] = Object.values({ aggregation, enrolment, log, model, party, quorum, result, round, witness })
+const CODECS: Codec[] = Object.values({
+  aggregation,
+  enrolment,
+  log,
+  matching,
+  model,
+  party,
+  quorum,
+  result,
+  round,
+  witness,
+})
   .flatMap((module) => Object.entries(module as Record<string, unknown>))
   .filter(([name, value]) => TYPES.has(name) && typeof (value as { decode?: unknown }).decode === 'function')
   .map(([name, value]) => ({ name, ...(value as Omit<Codec, 'name'>) }))
