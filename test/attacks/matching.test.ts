@@ -1,3 +1,4 @@
+import { ristretto255 } from '@noble/curves/ed25519.js';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { addEvaluations, evaluateBlinded, holderPublicKey } from '../../crypto/oprf.ts';
 import { SecretBytes } from '../../crypto/secret.ts';
@@ -24,6 +25,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
+const { Point } = ristretto255;
 const LIST = ['Acme', 'Initech', 'Globex', 'Umbrella', 'Hooli'];
 /** What an attacker guesses from: public company registers hold every name there is. */
 const REGISTER = ['Soylent', 'Hooli', 'Vandelay', 'Acme', 'Wonka'];
@@ -156,6 +158,52 @@ describe('a holder that lies', () => {
     const links = made.links('site').map((link) => (link.name === 'member-2' ? swapped(link) : link));
     const fooled = await new Site('site').join(made, setting, LIST, links);
     expect([...fooled.values()].filter((key) => [...honest.values()].includes(key))).toEqual([]);
+    await made[Symbol.asyncDispose]();
+  });
+
+  it('that chose its key last, to cancel the others, cannot evaluate with it', async () => {
+    const { made, setting } = await lab(1000);
+    // x G less the others' keys: the sum of all keys is then x, which it knows. It does not know its own.
+    const x = 0x1234_5678_9abc_def1n;
+    const others = setting.keySet.holders.slice(0, 2).map(({ publicKey }) => Point.fromHex(publicKey));
+    const rogue = others.reduce((left, key) => left.subtract(key), Point.BASE.multiply(x)).toBytes();
+    const stated = await Promise.all([
+      made.stated('member-1'),
+      made.stated('member-2'),
+      made.stated('member-3', rogue),
+    ]);
+    const poisoned: Join = { ...setting, keySet: makeKeySet(p, made.genesis, LOG, stated) };
+    const times = (element: Uint8Array, scalar: bigint) => Point.fromBytes(element).multiply(scalar);
+    // Its answer: x B less what the others answer, whom it asks through a node that it is in league with.
+    const answering: HolderLink = {
+      name: 'member-3',
+      evaluate: async (_key, blinded) => {
+        const asked = await Promise.all(
+          made
+            .links('league')
+            .slice(0, 2)
+            .map((link, i) => link.evaluate(others[i]!.toBytes(), blinded)),
+        );
+        const elements = blinded.map((element, i) =>
+          asked.reduce((left, a) => left.subtract(Point.fromBytes(a.elements[i]!)), times(element, x)).toBytes(),
+        );
+        return { elements, proof: asked[0]!.proof };
+      },
+    };
+    const join = () => new Site('victim').join(made, poisoned, LIST, [...made.links('victim').slice(0, 2), answering]);
+    await expect(join()).rejects.toThrow(/^member-3 answered with another key/);
+    // Control: without the proof the victim's keys would be a function that this holder alone can compute.
+    weakened.proofs = true;
+    const victim = new Set((await join()).values());
+    const alone = [1n, 2n, x - 3n].map((share, i): HolderLink => {
+      const evaluate: HolderLink['evaluate'] = async (_key, blinded) => ({
+        elements: blinded.map((element) => times(element, share).toBytes()),
+        proof: new Uint8Array(64),
+      });
+      return { name: `member-${i + 1}`, evaluate };
+    });
+    const tried = await new Site('league').join(made, poisoned, REGISTER, alone);
+    expect([...tried].filter(([, key]) => victim.has(key)).map(([name]) => name)).toEqual(['Hooli', 'Acme']);
     await made[Symbol.asyncDispose]();
   });
 

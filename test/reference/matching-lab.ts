@@ -57,8 +57,9 @@ export class MatchingLab implements AsyncDisposable {
     return { members } as unknown as Parameters<typeof makeKeySet>[1];
   }
 
-  async stated(name: string): Promise<Holder> {
-    const publicKey = await this.holders.get(name)!.publicKey();
+  /** What a holder states about its key. @param publicKey - what it says instead of the truth. */
+  async stated(name: string, publicKey?: Uint8Array): Promise<Holder> {
+    publicKey ??= await this.holders.get(name)!.publicKey();
     const signature = signHolderKey(primitives, this.#identities.get(name)!, LOG, name, publicKey);
     return { name, publicKey: toHex(publicKey), signature: toHex(signature) };
   }
