@@ -118,18 +118,25 @@ function measureOf(feature: EventColumn, table: Table): Measure {
 function matcher(table: Table, where: Readonly<Record<string, readonly string[]>>): (row: number) => boolean {
   const conditions = Object.entries(where).map(([name, values]) => {
     const wanted = new Set(values.map(normaliseCell));
-    return { cells: column(table, name), wanted };
+    return { cells: normalised(column(table, name)), wanted };
   });
-  return (row) => conditions.every(({ cells, wanted }) => wanted.has(normaliseCell(cells[row]!)));
+  return (row) => conditions.every(({ cells, wanted }) => wanted.has(cells[row]!));
 }
 
 /** An event's cell, normalised; none where it is blank. */
 function cellsOf(table: Table, name: string): (event: Event) => string[] {
-  const cells = column(table, name);
-  return ({ row }) => {
-    const value = normaliseCell(cells[row]!);
-    return value === '' ? [] : [value];
-  };
+  const cells = normalised(column(table, name));
+  return ({ row }) => (cells[row] === '' ? [] : [cells[row]!]);
+}
+
+/** A million events have few values: each is normalised once. */
+function normalised(cells: readonly string[]): string[] {
+  const known = new Map<string, string>();
+  return cells.map((cell) => {
+    const value = known.get(cell) ?? normaliseCell(cell);
+    known.set(cell, value);
+    return value;
+  });
 }
 
 /** The sum of a column over events, blank cells as 0; their number where no column is named. */
