@@ -1,5 +1,6 @@
 import { addressField, splitAddress } from '../config/federation.ts';
-import { readCertificate, serveScores } from '../scoring/serve.ts';
+import { readCertificate, requireSafeListen, serveScores } from '../scoring/serve.ts';
+import { readSellers } from '../scoring/tokens.ts';
 import { usageError } from './exit.ts';
 import { grouped, print } from './output.ts';
 import { runUntilSignal } from './run-until-signal.ts';
@@ -24,6 +25,11 @@ export async function startScores(flags: ServeFlags): Promise<void> {
   if (!address.success) throw usageError('--listen (VEILSUM_LISTEN): must be host:port, the port at most 65535');
   if ((tlsCert === undefined) !== (tlsKey === undefined)) throw usageError('--tls-cert and --tls-key go together');
   if (!(Number.isInteger(requests) && requests >= 1)) throw usageError('--requests: must be a whole number from 1 on');
+  // What can be wrong without a look at the table is said before it is read.
+  const certificate = tlsCert === undefined || tlsKey === undefined ? null : readCertificate(tlsCert, tlsKey);
+  const at = { ...splitAddress(address.data), certificate, behindProxy: flags.behindProxy === true };
+  requireSafeListen(at);
+  readSellers(tokens);
   await runUntilSignal(
     async () => {
       const { scores, calibration, table, words, modelHash, schema } = await scoreOf(flags, print);
@@ -36,9 +42,7 @@ export async function startScores(flags: ServeFlags): Promise<void> {
         tokensFile: tokens,
         accessLogFile: flags.accessLog ?? null,
         requestsPerMinute: requests,
-        behindProxy: flags.behindProxy === true,
-        certificate: tlsCert === undefined || tlsKey === undefined ? null : readCertificate(tlsCert, tlsKey),
-        ...splitAddress(address.data),
+        ...at,
       });
     },
     ({ address: url, organisations }) => `scores of ${grouped(organisations)} organisations at ${url}`,

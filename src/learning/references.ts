@@ -45,7 +45,7 @@ export function trainReferences(
 }
 
 /** Full-batch gradient descent with the server's step. @throws LearningError NOT_FINITE when it diverges. */
-function trainPlain(
+export function trainPlain(
   tf: Tf,
   spec: ModelSpec,
   train: DesignMatrix,

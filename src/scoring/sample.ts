@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { writeDurably } from '../config/files.ts';
-import { encodeRegion, loadDataset } from '../learning/datasets.ts';
+import { encodeRegion, loadDataset, poolRows } from '../learning/datasets.ts';
 import { runDefaults } from '../learning/defaults.ts';
 import { designColumns } from '../learning/features.ts';
 import type { Tf } from '../learning/load-tensorflow.ts';
 import type { Model, ModelSpec } from '../learning/model.ts';
 import { seededRandom } from '../learning/random.ts';
-import { trainReferences } from '../learning/references.ts';
+import { trainPlain } from '../learning/references.ts';
 import { encodeSafetensors, modelTensors } from '../learning/safetensors.ts';
 import { syntheticRegions } from '../learning/synthetic.ts';
 import { column, formatCsv, makeTable, type Table } from '../learning/table.ts';
@@ -56,12 +56,9 @@ export function sampleModel(tf: Tf, kind: ModelSpec['kind'] = 'logistic'): Model
   const defaults = runDefaults('synthetic', 'demo', kind);
   const inputs = designColumns(schema).length;
   const spec: ModelSpec = kind === 'mlp' ? { kind, inputs, hidden: defaults.hidden } : { kind, inputs };
-  return trainReferences(
-    tf,
-    spec,
-    regions.map((region) => encodeRegion(region, schema)),
-    defaults,
-  ).central.model;
+  const parts = regions.map((region) => encodeRegion(region, schema));
+  const [train, heldOut] = [poolRows(parts.map((part) => part.train)), poolRows(parts.map((part) => part.heldOut))];
+  return trainPlain(tf, spec, train, heldOut, defaults).model;
 }
 
 /** Writes what `veilsum score` can be tried on: organisations, rows with known outcome, a model. @returns their paths. */

@@ -35,12 +35,8 @@ export interface RunningScores extends Running {
  *   ConfigError of the tokens file; the system's error when the address cannot be had.
  */
 export async function serveScores(settings: ServeSettings): Promise<RunningScores> {
-  const { scores, host, certificate, behindProxy, tokensFile } = settings;
-  if (certificate === null && !behindProxy && !isLoopback(host))
-    throw new ScoringError(
-      'INSECURE_LISTEN',
-      `${host} is not this machine alone, and tokens must not cross a network in the clear: give --tls-cert and --tls-key, or --behind-proxy where TLS ends in front of it`,
-    );
+  const { scores, host, certificate, tokensFile } = settings;
+  requireSafeListen(settings);
   const say = sayTo('scores', (line) => process.stderr.write(line));
   const tokens = watchTokens(tokensFile, Date.now, (fault) => {
     if (fault !== null) say('tokens unusable', { error: fault.message, refused: 'everybody' });
@@ -106,7 +102,16 @@ function openAccessLog(path: string | null): { readonly write: AccessLog; close(
   };
 }
 
-export function isLoopback(host: string): boolean {
+/** @throws ScoringError INSECURE_LISTEN where tokens would cross a network in the clear. */
+export function requireSafeListen(at: Pick<ServeSettings, 'host' | 'certificate' | 'behindProxy'>): void {
+  if (at.certificate !== null || at.behindProxy || isLoopback(at.host)) return;
+  throw new ScoringError(
+    'INSECURE_LISTEN',
+    `${at.host} is not this machine alone, and tokens must not cross a network in the clear: give --tls-cert and --tls-key, or --behind-proxy where TLS ends in front of it`,
+  );
+}
+
+function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }
 
