@@ -32,7 +32,10 @@ function datasetsOf(names: readonly string[]): readonly DatasetName[] {
 export function experimentCommand(): Command {
   return new Command('experiment')
     .description('federated against regional and centralised models on tables, at several epsilons: a report to read')
-    .argument('<dataset...>', `${DATASETS.join(', ')}; or all. All but synthetic are read from the folder VEILSUM_DATA`)
+    .argument(
+      '<dataset...>',
+      `${DATASETS.join(', ')}; or all. All but synthetic and conversations are read from the folder VEILSUM_DATA`,
+    )
     .addOption(new Option('--model <kind>', 'what is trained').choices(['logistic', 'mlp', 'both']).default('logistic'))
     .option(
       '--epsilon <list>',
