@@ -9,6 +9,7 @@ const GROUPS: Readonly<Record<string, () => Promise<readonly Target[]>>> = {
   leaves: async () => (await import('./targets/leaves.ts')).leaves,
   tasks: async () => (await import('./targets/tasks.ts')).tasks,
   audits: async () => (await import('./targets/audits.ts')).audits,
+  auditsOfBlobs: async () => (await import('./targets/audit-blobs.ts')).auditsOfBlobs,
   boxes: async () => (await import('./targets/boxes.ts')).boxes,
   payloads: async () => (await import('./targets/payloads.ts')).payloads,
   messages: async () => (await import('./targets/messages.ts')).messages,
