@@ -33,8 +33,8 @@ export interface Patience {
   /** How long an announcement may wait for its keys before it is withdrawn. */
   readonly announceMs: number;
   readonly readyMs: number;
-  /** How long a recipient may take to open its boxes and say so, after the last confirmation. */
-  readonly recipientMs: number;
+  /** How long t members and every recipient may take to open their boxes and say so, after the last confirmation. */
+  readonly holderMs: number;
   readonly answerMs: number;
 }
 
@@ -98,7 +98,11 @@ function confirmingDuty(
   // A second box that its member has not judged yet: giving up now would end a round that can go on without the node.
   const isJudging = ready < threshold && [...attempt.complaints.values()].some((by) => hasOpenBox(attempt, by));
   if (isJudging && !late(patience, lastConfirm.hash, 4 * patience.readyMs)) return null;
-  if (ready < threshold) return closeOrAbort(t, round);
+  if (ready < threshold) {
+    // Without a node to leave out, members are only slow: closing again would ask the same of them.
+    const isSlow = nextCohort(t, round).length >= attempt.cohort.length;
+    return isSlow && !late(patience, lastConfirm.hash, patience.holderMs) ? null : closeOrAbort(t, round);
+  }
   return areRecipientsReady ? { duty: 'decide', round } : endUnready(round, patience, lastConfirm.hash);
 }
 
@@ -116,7 +120,7 @@ function endUnready(
   // A node has as long to seal again as a member has to judge a second box. Whoever seals badly is named in one round.
   const isHopeless = areComplaintsSettled(record, attempt) || late(patience, lastConfirm, 4 * patience.readyMs);
   if (disputes.length > 0 && isHopeless) return { duty: 'abort', round, reason: 'BOX_DISPUTED' };
-  const isLate = late(patience, lastConfirm, patience.recipientMs);
+  const isLate = late(patience, lastConfirm, patience.holderMs);
   return isLate ? { duty: 'abort', round, reason: 'RECIPIENT_NOT_READY' } : null;
 }
 

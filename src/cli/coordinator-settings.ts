@@ -12,19 +12,19 @@ export const coordinatorSettings = z.strictObject({
   export: z.string().min(1).optional(),
   roundKeyWait: waitField,
   readyWait: waitField,
-  recipientWait: waitField,
+  holderWait: waitField,
   answerWait: waitField,
 });
 
 export function coordinatorOptions(settings: z.infer<typeof coordinatorSettings>): CoordinatorOptions {
-  const { listen, http, export: exportFolder, roundKeyWait, readyWait, recipientWait, answerWait } = settings;
+  const { listen, http, export: exportFolder, roundKeyWait, readyWait, holderWait, answerWait } = settings;
   return {
     ...(listen === undefined ? {} : { listen }),
     ...(http === undefined ? {} : { http: splitAddress(http) }),
     ...(exportFolder === undefined ? {} : { exportFolder }),
     ...(roundKeyWait === undefined ? {} : { roundKeyMs: roundKeyWait }),
     ...(readyWait === undefined ? {} : { readyMs: readyWait }),
-    ...(recipientWait === undefined ? {} : { recipientMs: recipientWait }),
+    ...(holderWait === undefined ? {} : { holderMs: holderWait }),
     ...(answerWait === undefined ? {} : { answerMs: answerWait }),
   };
 }

@@ -31,6 +31,13 @@ export function coordinatorCommand(): Command {
     )
     .addOption(
       numberOption(
+        '--holder-wait <ms>',
+        'how long t members and every recipient may take to check their boxes before the round ends uncharged; default 60000',
+        'VEILSUM_HOLDER_WAIT',
+      ),
+    )
+    .addOption(
+      numberOption(
         '--answer-wait <ms>',
         'how long t answers are waited for before the round is aborted; default 60000',
         'VEILSUM_ANSWER_WAIT',

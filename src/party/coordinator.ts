@@ -29,8 +29,8 @@ export interface CoordinatorOptions {
   /** How long a round may stay announced without being opened before it is withdrawn, in ms. */
   readonly announceMs?: number;
   readonly readyMs?: number;
-  /** How long a recipient may take to open its boxes, in ms. Without it nothing is decided. */
-  readonly recipientMs?: number;
+  /** How long t members and every recipient may take to open their boxes, in ms. Without them nothing is decided. */
+  readonly holderMs?: number;
   readonly answerMs?: number;
   /** Where the log's tiles, health and the page of rounds are served over HTTP; left out, they are not. */
   readonly http?: { readonly host: string; readonly port: number };
@@ -199,7 +199,7 @@ export async function runCoordinator(folder: string, options: CoordinatorOptions
       roundKeyMs: options.roundKeyMs ?? 10_000,
       announceMs: options.announceMs ?? Math.max(60_000, 2 * (options.roundKeyMs ?? 0)),
       readyMs: options.readyMs ?? 3_000,
-      recipientMs: options.recipientMs ?? 60_000,
+      holderMs: options.holderMs ?? 60_000,
       answerMs: options.answerMs ?? 60_000,
     };
     return firstPossible(coordinatorDuties(keeper.transcript, patience), (duty) => doOrAbort(party, keeper, duty));

@@ -47,7 +47,7 @@ export class CoordinatorProcess extends LogProcess {
       roundKeyMs: 10_000,
       announceMs: 60_000,
       readyMs: 3_000,
-      recipientMs: 60_000,
+      holderMs: 60_000,
       answerMs: 60_000,
     };
     return yield* this.firstPossible(coordinatorDuties(this.transcript, patience), (duty) =>

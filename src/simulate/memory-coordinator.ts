@@ -39,7 +39,7 @@ export function actCoordinator(world: MemoryWorld): boolean {
     roundKeyMs: 500,
     announceMs: 10_000,
     readyMs: 500,
-    recipientMs: 3000,
+    holderMs: 3000,
     answerMs: 5000,
   };
   const [duty] = coordinatorDuties(world.log.transcript, patience);

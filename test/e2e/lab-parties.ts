@@ -22,7 +22,7 @@ export interface PartySetting {
   readonly policy: SitePolicy;
   readonly coordinator?: Pick<
     CoordinatorOptions,
-    'roundKeyMs' | 'announceMs' | 'readyMs' | 'recipientMs' | 'answerMs' | 'http'
+    'roundKeyMs' | 'announceMs' | 'readyMs' | 'holderMs' | 'answerMs' | 'http'
   >;
 }
 

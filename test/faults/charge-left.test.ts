@@ -25,7 +25,7 @@ vi.mock('../../src/store/open-store.ts', async (importOriginal) => {
 let lab: FederationLab;
 
 beforeAll(async () => {
-  lab = await FederationLab.start({ nodes: ['one', 'two', 'three'] });
+  lab = await FederationLab.start({ nodes: ['one', 'two', 'three'], coordinator: { holderMs: 2500 } });
 });
 afterAll(() => lab[Symbol.asyncDispose]());
 

@@ -42,7 +42,7 @@ let number = 0;
 
 beforeAll(async () => {
   const task = { uploadMs: 120_000, confirmMs: 120_000 };
-  lab = await FederationLab.start({ nodes, task, coordinator: { recipientMs: 120_000 } });
+  lab = await FederationLab.start({ nodes, task, coordinator: { holderMs: 120_000 } });
 }, 60_000);
 
 afterAll(() => lab[Symbol.asyncDispose](), 60_000);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { remarkRounds } from '../../protocols/audit-rounds.ts';
 import { coordinatorDuties, type Patience } from '../../protocols/coordinator.ts';
 import { disputesOf } from '../../protocols/disputes.ts';
 import { nodeDuties } from '../../protocols/node.ts';
@@ -37,7 +38,7 @@ function insisted(log: PaperLog, by: string, about: readonly string[]): PaperLog
 
 /** What the coordinator does after so many ms without a leaf. */
 function dutyAfter(log: PaperLog, now: number): string {
-  const waits = { roundKeyMs: 1e9, announceMs: 1e9, readyMs: 100, recipientMs: 1000, answerMs: 1e9 };
+  const waits = { roundKeyMs: 1e9, announceMs: 1e9, readyMs: 100, holderMs: 1000, answerMs: 1e9 };
   const patience: Patience = { now, since: () => 0, ...waits };
   const [duty] = coordinatorDuties(log.transcript, patience);
   return duty === undefined ? 'waits' : duty.duty === 'abort' ? duty.reason : duty.duty;
@@ -113,6 +114,24 @@ describe('a recipient', () => {
     insisted(log, 'recipient-1', ['node-1', 'node-3']);
     expect(names(log)).toEqual(log.nodes);
     expect(log.offer(log.leaf('coordinator', 'close', log.close()))).toBe('BAD_COHORT'); // nor is there another attempt
+  });
+});
+
+describe('the audit', () => {
+  const said = (log: PaperLog): string[] =>
+    remarkRounds(log.transcript)
+      .filter(({ code }) => code === 'BOX_REFUSED')
+      .map(({ text }) => text);
+
+  it('BOX_REFUSED: names node and holder of every box that stayed unusable, when the round has ended', () => {
+    const log = insisted(complained(['recipient-1'], ['node-2', 'node-4']), 'recipient-1', ['node-2']);
+    expect(said(log)).toEqual([]); // there may still come a better one
+    log.post('coordinator', 'abort', { round: log.round.id, reason: 'BOX_DISPUTED' });
+    expect(said(log)).toEqual([
+      expect.stringMatching(/recipient-1 could not use the box of node-2, nor the second box/),
+      expect.stringMatching(/recipient-1 could not use the box of node-4, and it sealed no second one/),
+    ]);
+    expect(said(PaperLog.founded().until('release'))).toEqual([]);
   });
 });
 

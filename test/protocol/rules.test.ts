@@ -232,7 +232,7 @@ describe('money and ends', () => {
         roundKeyMs: 1e9,
         announceMs: 1e9,
         readyMs: 1e9,
-        recipientMs: 1e9,
+        holderMs: 1e9,
         answerMs: 1e9,
       };
       expect(coordinatorDuties(log.transcript, patience)).toMatchObject([{ duty: 'abort', reason: 'REVOKED' }]);
@@ -326,7 +326,7 @@ it('the coordinator waits for no node that the round’s model is not sealed to'
     roundKeyMs: 1e9,
     announceMs: 1e9,
     readyMs: 1e9,
-    recipientMs: 1e9,
+    holderMs: 1e9,
     answerMs: 1e9,
   };
   expect(coordinatorDuties(log.transcript, patience)).toMatchObject([{ duty: 'close' }]);

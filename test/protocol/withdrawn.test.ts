@@ -21,7 +21,7 @@ const patience = {
   roundKeyMs: 10,
   announceMs: 50,
   readyMs: 1e9,
-  recipientMs: 1e9,
+  holderMs: 1e9,
   answerMs: 1e9,
 };
 const keeps = (): boolean => true;
