@@ -139,7 +139,7 @@ export async function runPlainAggregator(folder: string, stateFolder: string, ke
     uploadStatus: unused,
     confirm: unused,
     reseal: unused,
-    fetchBox: unused,
+    fetchBoxes: unused,
     fetchMaskSum: unused,
     fetchCorrection: unused,
   });

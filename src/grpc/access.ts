@@ -27,7 +27,7 @@ export const ACCESS = {
   '/veilsum.v1.AggregationService/Upload': ['node'],
   '/veilsum.v1.AggregationService/Confirm': ['node'],
   '/veilsum.v1.AggregationService/Reseal': ['node'],
-  '/veilsum.v1.AggregationService/FetchBox': ['member', 'recipient'],
+  '/veilsum.v1.AggregationService/FetchBoxes': ['member', 'recipient'],
   '/veilsum.v1.AggregationService/Sum': ['coordinator'],
   '/veilsum.v1.AggregationService/FetchSum': ['recipient'],
   '/veilsum.v1.AggregationService/FetchMaskSum': ['coordinator', 'recipient'],

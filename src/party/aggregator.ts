@@ -22,6 +22,11 @@ import type { Running } from './running.ts';
 /** How long a call may wait for this replica's log to catch up with the caller's, in ms: less than a caller waits. */
 const CATCH_UP_MS = 3000;
 
+/** Boxes and answers go out in messages of about this many bytes. */
+const ANSWER_BYTES = 1 << 20;
+/** Most nodes of a round. */
+const MOST_NODES = 1024;
+
 const hashOf = (bytes: Uint8Array): string => toHex(primitives.sha256(bytes));
 
 function refuse(rejection: Rejection): never {
@@ -59,6 +64,18 @@ function judgeFirst(log: LogReader, signed: Verified<SignedLeaf>): void {
   if (log.transcript.leaves.has(signed.hash)) return;
   const verdict = judge(primitives, log.transcript, signed);
   if (isRejection(verdict)) refuse(verdict);
+}
+
+/** What a holder's boxes of an attempt hash to, newest sealing; null while the log does not show one of the confirmations. */
+function boxHashesOf(t: Transcript, close: string, nodes: readonly string[], holder: string): string[] | null {
+  const attempt = findAttempt(t, close)?.attempt;
+  const hashes = nodes.map((node) => {
+    const confirm = attempt?.confirms.get(node);
+    if (confirm === undefined) return undefined;
+    const resealed = attempt!.complaints.get(confirm.hash)?.get(holder)?.resealed;
+    return resealed ?? confirm.body.boxes.find((box) => box.holder === holder)?.hash;
+  });
+  return hashes.every((hash) => hash !== undefined) ? hashes : null;
 }
 
 /** A blob; null where it was lost or is rotten. */
@@ -122,16 +139,19 @@ function aggregation(party: Party, log: LogReader) {
       await store.blobs.put([box.sealed]);
       return { leafIndex: BigInt(await party.append(leaf)) };
     },
-    fetchBox: async ({ closeHash, node, holder }, { peer }) => {
-      if (holder !== peer.name) throw new ProtocolError('WRONG_ROLE', 'a holder fetches its own box only');
-      const hash = await until(log, 'UNKNOWN_CONFIRM', (t) => {
-        const found = findAttempt(t, toHex(closeHash));
-        const confirm = found?.attempt.confirms.get(node);
-        if (found === null || confirm === undefined) return null;
-        const resealed = found.attempt.complaints.get(confirm.hash)?.get(holder)?.resealed;
-        return resealed ?? confirm.body.boxes.find((box) => box.holder === holder)?.hash;
-      });
-      return { sealed: await store.blobs.get(hash) };
+    fetchBoxes: async ({ closeHash, nodes, holder }, { peer }) => {
+      if (holder !== peer.name) throw new ProtocolError('WRONG_ROLE', 'a holder fetches its own boxes only');
+      if (nodes.length === 0 || nodes.length > MOST_NODES)
+        throw new ProtocolError('MALFORMED', 'boxes of 1 to 1,024 nodes are asked for at once');
+      const hashes = await until(log, 'UNKNOWN_CONFIRM', (t) => boxHashesOf(t, toHex(closeHash), nodes, holder));
+      const boxes: { node: string; sealed: Uint8Array }[] = [];
+      for (let i = 0, bytes = 0; i < nodes.length && bytes < ANSWER_BYTES; i++) {
+        const sealed = await getOrNull(store, hashes[i]!);
+        if (sealed === null) continue; // another replica may have it
+        boxes.push({ node: nodes[i]!, sealed });
+        bytes += sealed.length;
+      }
+      return { boxes };
     },
     sum: async ({ roundId, payloadHashes }) => {
       const round = await until(log, 'UNKNOWN_ROUND', (t) => t.rounds.get(toHex(roundId)));
@@ -190,7 +210,7 @@ function quorum(party: Party, log: LogReader) {
         const sealed = await getOrNull(store, body.sealed.find((box) => box.recipient === recipient)!.hash);
         if (sealed === null) continue; // the others may be enough
         bytes += sealed.length;
-        if (answers.length > 0 && bytes > 1 << 20) {
+        if (answers.length > 0 && bytes > ANSWER_BYTES) {
           more = true;
           break;
         }

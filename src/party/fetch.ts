@@ -82,23 +82,69 @@ export function isWithoutBytes(error: unknown): boolean {
 /** What a replica's failures say, here: the transport's errors, and this side's over an answer. */
 export const REPLICA_FAILURES: Failures = { isReplicas, isDown, isWithoutBytes, mayPass };
 
-/** A holder's box of one node, checked against the hash that the log has; null where no replica has it. */
-export async function fetchBox(
+/** A holder's boxes as one replica gives them, by node; each checked against the hash that the log has. */
+async function takeBoxes(
+  replica: Connection,
+  attempt: Attempt,
+  confirms: readonly Confirm[],
+  holder: string,
+): Promise<Map<string, Uint8Array>> {
+  const nodes = confirms.map(({ node }) => node);
+  const request = { closeHash: fromHex(attempt.close, 32), nodes, holder };
+  const { boxes } = await replica.callOnce(AggregationService.fetchBoxes, request, REPLICA_MS);
+  const sealed = new Map(boxes.map((box) => [box.node, box.sealed]));
+  const isLogged = (confirm: Confirm): boolean => {
+    const box = sealed.get(confirm.node);
+    return box !== undefined && toHex(primitives.sha256(box)) === boxHashFor(attempt, confirm, holder);
+  };
+  const good = confirms.filter(isLogged).map(({ node }) => [node, sealed.get(node)!] as const);
+  if (good.length === 0) throw new ProtocolError('PAYLOAD_HASH', 'not the boxes that the log names');
+  return new Map(good);
+}
+
+/** One box, from whichever replica has it; null where none has. */
+async function fetchBox(
   replicas: readonly Connection[],
   attempt: Attempt,
   confirm: Confirm,
   holder: string,
 ): Promise<Uint8Array | null> {
-  const hash = boxHashFor(attempt, confirm, holder);
-  const request = { closeHash: fromHex(attempt.close, 32), node: confirm.node, holder };
   try {
-    return await askReplicas(replicas, async (replica) => {
-      const { sealed } = await replica.callOnce(AggregationService.fetchBox, request, REPLICA_MS);
-      if (toHex(primitives.sha256(sealed)) === hash) return sealed;
-      throw new ProtocolError('PAYLOAD_HASH', 'not the box that the log names');
-    });
+    const found = await askReplicas(replicas, (replica) => takeBoxes(replica, attempt, [confirm], holder));
+    return found.get(confirm.node)!;
   } catch (error) {
     if (isWithoutBytes(error) || (error instanceof TransportError && error.status === 'NOT_FOUND')) return null;
     throw error;
   }
+}
+
+/**
+ * A holder's boxes of an attempt, by node: one question for all of them as long as it brings some, then one for each that is still
+ * missing, to every replica.
+ *
+ * @returns null for a box that no replica has. @throws what stood in the way of a replica that is down and may have one.
+ */
+export async function fetchBoxes(
+  replicas: readonly Connection[],
+  attempt: Attempt,
+  confirms: readonly Confirm[],
+  holder: string,
+): Promise<ReadonlyMap<string, Uint8Array | null>> {
+  const found = new Map<string, Uint8Array | null>();
+  const missing = (): Confirm[] => confirms.filter(({ node }) => !found.has(node));
+  for (let before = -1; before < found.size && missing().length > 1; ) {
+    before = found.size;
+    const some = await askReplicas(replicas, (replica) => takeBoxes(replica, attempt, missing(), holder)).catch(
+      (error: unknown) => {
+        if (isReplicas(error)) return new Map<string, Uint8Array>();
+        throw error;
+      },
+    );
+    for (const [node, sealed] of some) found.set(node, sealed);
+  }
+  const rest = missing().map(async (confirm) => {
+    found.set(confirm.node, await fetchBox(replicas, attempt, confirm, holder));
+  });
+  await Promise.all(rest);
+  return found;
 }

@@ -4,7 +4,7 @@ import { SecretBytes, wipe } from '../../crypto/secret.ts';
 import { checkBox } from '../../protocols/boxes.ts';
 import type { Body } from '../../protocols/leaves.ts';
 import type { Attempt, Round } from '../../protocols/transcript.ts';
-import { fetchBox } from './fetch.ts';
+import { fetchBoxes } from './fetch.ts';
 import { decodeParts, encodeParts } from './parts.ts';
 import { type Party, primitives, rng } from './party.ts';
 
@@ -45,9 +45,10 @@ export async function checkBoxes(party: Party, round: Round, attempt: Attempt): 
   const seeds: Seeds = new Map();
   const complaints: Body<'complaint'>[] = [];
   const confirms = [...attempt.confirms.values()];
-  const boxes = await Promise.all(confirms.map((confirm) => fetchBox(party.aggregators, attempt, confirm, party.name)));
-  for (const [i, confirm] of confirms.entries()) {
-    const checked = checkBox(primitives, roundKey, round, attempt, confirm, party.name, boxes[i]!);
+  const boxes = await fetchBoxes(party.aggregators, attempt, confirms, party.name);
+  for (const confirm of confirms) {
+    const box = boxes.get(confirm.node) ?? null;
+    const checked = checkBox(primitives, roundKey, round, attempt, confirm, party.name, box);
     if ('seeds' in checked) seeds.set(confirm.node, checked.seeds);
     else {
       party.say('box refused', { node: confirm.node, code: checked.code });

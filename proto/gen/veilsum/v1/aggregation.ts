@@ -111,18 +111,26 @@ export interface ResealResponse {
   leafIndex: bigint;
 }
 
-/** Which box. */
-export interface FetchBoxRequest {
-  /** Hash of the close leaf that the node confirmed, 32 bytes. */
+/** Which boxes. */
+export interface FetchBoxesRequest {
+  /** Hash of the close leaf that the nodes confirmed, 32 bytes. */
   closeHash: Uint8Array;
-  /** The node that sealed the box, at most 63 characters. */
-  node: string;
-  /** The holder it was sealed to: the caller itself, at most 63 characters. */
+  /** The nodes that sealed the boxes, 1 to 1,024, each at most 63 characters. */
+  nodes: string[];
+  /** The holder they were sealed to: the caller itself, at most 63 characters. */
   holder: string;
 }
 
-/** The box, newest sealing. */
-export interface FetchBoxResponse {
+/** Boxes, as many as fit into one message; the caller asks again for the others. */
+export interface FetchBoxesResponse {
+  /** At most 1 MiB together, or one. */
+  boxes: NodeBox[];
+}
+
+/** A node's box, newest sealing. */
+export interface NodeBox {
+  /** The node that sealed it, at most 63 characters. */
+  node: string;
   /** As in `SealedBox`, at most 16,384 bytes. Its hash is in the confirm or reseal leaf. */
   sealed: Uint8Array;
 }
@@ -825,17 +833,17 @@ export const ResealResponse: MessageFns<ResealResponse> = {
   },
 };
 
-function createBaseFetchBoxRequest(): FetchBoxRequest {
-  return { closeHash: new Uint8Array(0), node: "", holder: "" };
+function createBaseFetchBoxesRequest(): FetchBoxesRequest {
+  return { closeHash: new Uint8Array(0), nodes: [], holder: "" };
 }
 
-export const FetchBoxRequest: MessageFns<FetchBoxRequest> = {
-  encode(message: FetchBoxRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+export const FetchBoxesRequest: MessageFns<FetchBoxesRequest> = {
+  encode(message: FetchBoxesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.closeHash.length !== 0) {
       writer.uint32(10).bytes(message.closeHash);
     }
-    if (message.node !== "") {
-      writer.uint32(18).string(message.node);
+    for (const v of message.nodes) {
+      writer.uint32(18).string(v!);
     }
     if (message.holder !== "") {
       writer.uint32(26).string(message.holder);
@@ -843,7 +851,7 @@ export const FetchBoxRequest: MessageFns<FetchBoxRequest> = {
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): FetchBoxRequest {
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchBoxesRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -852,7 +860,7 @@ export const FetchBoxRequest: MessageFns<FetchBoxRequest> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseFetchBoxRequest();
+      const message = createBaseFetchBoxesRequest();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -869,7 +877,7 @@ export const FetchBoxRequest: MessageFns<FetchBoxRequest> = {
               break;
             }
 
-            message.node = reader.string();
+            message.nodes.push(reader.string());
             continue;
           }
           case 3: {
@@ -893,19 +901,19 @@ export const FetchBoxRequest: MessageFns<FetchBoxRequest> = {
   },
 };
 
-function createBaseFetchBoxResponse(): FetchBoxResponse {
-  return { sealed: new Uint8Array(0) };
+function createBaseFetchBoxesResponse(): FetchBoxesResponse {
+  return { boxes: [] };
 }
 
-export const FetchBoxResponse: MessageFns<FetchBoxResponse> = {
-  encode(message: FetchBoxResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.sealed.length !== 0) {
-      writer.uint32(10).bytes(message.sealed);
+export const FetchBoxesResponse: MessageFns<FetchBoxesResponse> = {
+  encode(message: FetchBoxesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.boxes) {
+      NodeBox.encode(v!, writer.uint32(10).fork()).join();
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): FetchBoxResponse {
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchBoxesResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -914,12 +922,69 @@ export const FetchBoxResponse: MessageFns<FetchBoxResponse> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseFetchBoxResponse();
+      const message = createBaseFetchBoxesResponse();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
           case 1: {
             if (tag !== 10) {
+              break;
+            }
+
+            message.boxes.push(NodeBox.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseNodeBox(): NodeBox {
+  return { node: "", sealed: new Uint8Array(0) };
+}
+
+export const NodeBox: MessageFns<NodeBox> = {
+  encode(message: NodeBox, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.sealed.length !== 0) {
+      writer.uint32(18).bytes(message.sealed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeBox {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeBox();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
               break;
             }
 
@@ -1435,15 +1500,15 @@ export const AggregationServiceService = {
     responseSerialize: (value: ResealResponse): Buffer => Buffer.from(ResealResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ResealResponse => ResealResponse.decode(value),
   },
-  /** The box that a node sealed to the calling member or recipient. */
-  fetchBox: {
-    path: "/veilsum.v1.AggregationService/FetchBox" as const,
+  /** The boxes that nodes sealed to the calling member or recipient: those of them that are here. */
+  fetchBoxes: {
+    path: "/veilsum.v1.AggregationService/FetchBoxes" as const,
     requestStream: false as const,
     responseStream: false as const,
-    requestSerialize: (value: FetchBoxRequest): Buffer => Buffer.from(FetchBoxRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): FetchBoxRequest => FetchBoxRequest.decode(value),
-    responseSerialize: (value: FetchBoxResponse): Buffer => Buffer.from(FetchBoxResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): FetchBoxResponse => FetchBoxResponse.decode(value),
+    requestSerialize: (value: FetchBoxesRequest): Buffer => Buffer.from(FetchBoxesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FetchBoxesRequest => FetchBoxesRequest.decode(value),
+    responseSerialize: (value: FetchBoxesResponse): Buffer => Buffer.from(FetchBoxesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): FetchBoxesResponse => FetchBoxesResponse.decode(value),
   },
   /** Adds up the payloads of a set of uploads and keeps the sum. */
   sum: {
@@ -1503,8 +1568,8 @@ export interface AggregationServiceServer extends UntypedServiceImplementation {
   confirm: handleUnaryCall<ConfirmRequest, ConfirmResponse>;
   /** One box sealed again after a complaint. */
   reseal: handleUnaryCall<ResealRequest, ResealResponse>;
-  /** The box that a node sealed to the calling member or recipient. */
-  fetchBox: handleUnaryCall<FetchBoxRequest, FetchBoxResponse>;
+  /** The boxes that nodes sealed to the calling member or recipient: those of them that are here. */
+  fetchBoxes: handleUnaryCall<FetchBoxesRequest, FetchBoxesResponse>;
   /** Adds up the payloads of a set of uploads and keeps the sum. */
   sum: handleUnaryCall<SumRequest, SumResponse>;
   /** The summed payload, in chunks. */
