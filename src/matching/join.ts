@@ -31,10 +31,15 @@ export interface Join {
   readonly purpose: string;
 }
 
-/** Begins every key of a join, 8 hex digits: keys of different key sets, rules, kinds or purposes are told apart. */
-export function joinId(p: Primitives, { keySet, kind, purpose }: Join): string {
+/** 32 bytes that every key of a join depends on: another key set, kind, purpose or version of the rules is another join. */
+function joinHash(p: Primitives, { keySet, kind, purpose }: Join): Uint8Array {
   const parts = [keySetId(p, keySet), u64be(CANONICAL_VERSION), utf8(kind), utf8(purpose)];
-  return toHex(hashWithLabel(p, DOMAIN.matchingJoin, ...parts).subarray(0, 4));
+  return hashWithLabel(p, DOMAIN.matchingJoin, ...parts);
+}
+
+/** Begins every key of a join, 8 hex digits, so that keys of two joins are told apart at sight. Nothing rests on it. */
+export function joinId(p: Primitives, join: Join): string {
+  return toHex(joinHash(p, join).subarray(0, 4));
 }
 
 /** A join key as text: the join, a hyphen, 128 bits of the name's. */
@@ -70,6 +75,7 @@ export async function joinKeys(
   onNames: (done: number) => void = () => {},
 ): Promise<Map<string, string>> {
   const id = joinId(p, join);
+  const info = concat(labelBytes(DOMAIN.matchingToken), new Uint8Array(1), joinHash(p, join));
   const asked = [...new Set(canonicals)]
     .map((canonical): Asked => {
       const input = inputOf(join.kind, canonical);
@@ -88,7 +94,7 @@ export async function joinKeys(
     );
     for (const [i, { canonical, input, blind }] of batch.entries()) {
       const output = finalizeInput(input, blind, sums[i]!);
-      const token = p.hmacSha256(output, concat(labelBytes(DOMAIN.matchingToken), new Uint8Array(1), utf8(id)));
+      const token = p.hmacSha256(output, info);
       keys.set(canonical, `${id}-${toHex(token.subarray(0, 16))}`);
       wipe(output);
       wipe(blind);
