@@ -1,6 +1,7 @@
 import { disputes } from '../crypto/share-claims.ts';
 import { subsets } from '../crypto/sharing.ts';
 import type { RemarkCode } from './checks.ts';
+import { type Dispute, disputesOf } from './disputes.ts';
 import { shareClaims } from './share-agreement.ts';
 import { type Decision, isRunning, isWithdrawn, type Round, type Transcript } from './transcript.ts';
 
@@ -52,6 +53,8 @@ export interface RoundFacts {
   /** Leaf index of the decision. */
   readonly decided: number | null;
   readonly disputes: ReturnType<typeof shareDisputes> | null;
+  /** Boxes of its attempts that their holders could not use. */
+  readonly boxes: readonly Dispute[];
 }
 
 export function factsOf(round: Round): RoundFacts {
@@ -62,6 +65,7 @@ export function factsOf(round: Round): RoundFacts {
     attempts: round.attempts.length,
     decided: decision?.index ?? null,
     disputes: decision === null ? null : shareDisputes(round, decision),
+    boxes: isRunning(round) ? [] : round.attempts.flatMap(disputesOf),
   };
 }
 
@@ -108,7 +112,7 @@ export interface Remark {
   readonly text: string;
 }
 
-/** Checks 11, 16 and 21: what rounds show that is no violation. */
+/** Checks 11, 13, 16 and 21: what rounds show that is no violation. */
 export function remarkRounds(t: Transcript, facts: (round: Round) => RoundFacts = factsOf): Remark[] {
   const remarks: Remark[] = [];
   for (const announce of t.announces.values()) {
@@ -127,7 +131,12 @@ export function remarkRounds(t: Transcript, facts: (round: Round) => RoundFacts 
       const text = `round ${number} of ${task} lets nodes keep their plain updates in a private folder (check-sums)`;
       remarks.push({ code: 'PLAIN_UPDATES_KEPT', index, text });
     }
-    const { decided, disputes: differ } = facts(round);
+    const { decided, disputes: differ, boxes } = facts(round);
+    for (const { node, holder, final } of boxes) {
+      const outcome = final ? 'nor the second box that it sealed' : 'and it sealed no second one';
+      const text = `round ${number} of ${task}: ${holder} could not use the box of ${node}, ${outcome}; one of the two is at fault`;
+      remarks.push({ code: 'BOX_REFUSED', index, text });
+    }
     if (differ !== null && differ.sets > 0) {
       const text = `round ${number} of ${task}: ${differ.members.join(', ')} logged different hashes for ${differ.sets} shares`;
       remarks.push({ code: 'SHARES_DIFFER', index: decided, text });

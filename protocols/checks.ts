@@ -19,6 +19,7 @@ export type RemarkCode =
   | 'CLOCK_SKEW'
   | 'NO_END'
   | 'SHARES_DIFFER'
+  | 'BOX_REFUSED'
   | 'PLAIN_UPDATES_KEPT';
 export type FindingCode = RejectionCode | FileCode | BlobCode;
 
@@ -156,7 +157,8 @@ export const CHECKS: readonly Check[] = [
   },
   {
     id: 13,
-    sentence: 'Confirmations name the close and cover all of U; the first decision is the only one.',
+    sentence:
+      'Confirmations name the close and cover all of U; the first decision is the only one. Boxes that their holders could not use are reported.',
     codes: [
       'NOT_IN_COHORT',
       'NOT_CONFIRMED',
@@ -166,7 +168,8 @@ export const CHECKS: readonly Check[] = [
       'ALREADY_DECIDED',
       'WINDOW_DECIDED',
     ],
-    tests: ['attacks/p02-transcript-changes'],
+    remarks: ['BOX_REFUSED'],
+    tests: ['attacks/p02-transcript-changes', 'protocol/recipient-boxes'],
   },
   {
     id: 14,

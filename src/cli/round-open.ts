@@ -98,8 +98,9 @@ async function waitForEnd(log: LogReader, id: string, print: Print): Promise<Rou
 function phaseLine(round: Round): string {
   if (round.phase === 'uploading') return `open: ${round.uploads.size} uploads`;
   if (round.phase === 'confirming') {
-    const { number, cohort, confirms, ready } = round.attempt;
-    return `attempt ${number}: ${confirms.size} of ${cohort.length} nodes confirmed, ${ready.size} members ready`;
+    const { number, cohort, confirms, ready, readyRecipients } = round.attempt;
+    const holders = `${ready.size} members and ${readyRecipients.size} of ${round.record.recipients.length} recipients ready`;
+    return `attempt ${number}: ${confirms.size} of ${cohort.length} nodes confirmed, ${holders}`;
   }
   if (round.phase === 'decided') return `decided: ${round.decision.answers.size} answers`;
   return round.phase;

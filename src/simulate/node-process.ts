@@ -21,31 +21,12 @@ import { Receipts } from '../party/receipts.ts';
 import { ROUNDS } from './disk.ts';
 import { DIMENSION } from './founding.ts';
 import { splitBlocks } from './memory-world.ts';
-import type { Box, Request } from './messages.ts';
+import type { Request } from './messages.ts';
 import { CallFailed } from './network.ts';
+import { CHARGES, confirmKey, type KeptConfirm, type KeptUpload, uploadKey } from './node-disk.ts';
 import { accepted, type Services, type Task } from './process.ts';
 import { ReaderProcess } from './reader-process.ts';
 import type { Replica } from './replicas.ts';
-
-const CHARGES = 'charges/';
-const uploadKey = (round: string): string => `${ROUNDS}${round}/upload`;
-const confirmKey = (round: string, close: string): string => `${ROUNDS}${round}/confirm-${close}`;
-
-/** What `writeUpload` of src/party/node.ts keeps in one file. */
-interface KeptUpload {
-  readonly leaf: Uint8Array;
-  readonly payloadHash: string;
-  readonly key: Int16Array;
-  readonly updateHash: Uint8Array;
-  readonly maskSecret: Uint8Array;
-}
-
-interface KeptConfirm {
-  readonly seed: Uint8Array;
-  readonly leaf: Uint8Array;
-  readonly correction: Uint8Array;
-  readonly boxes: readonly Box[];
-}
 
 /** A site's node, whose update is one-hot: 1 at its own coordinate. Mirrors src/party/node.ts, write by write. */
 export class NodeProcess extends ReaderProcess {

@@ -11,7 +11,7 @@ const nodes = ['one', 'two', 'slow'];
 let lab: FederationLab;
 
 beforeAll(async () => {
-  lab = await FederationLab.start({ nodes, absent: ['slow'] });
+  lab = await FederationLab.start({ nodes, absent: ['slow'], coordinator: { readyMs: 15_000 } });
 }, 60_000);
 
 afterAll(() => lab[Symbol.asyncDispose](), 60_000);
