@@ -85,9 +85,8 @@ export class FounderProcess extends ReaderProcess {
   *#force(proposal: QuorumChange, { members, threshold }: { members: readonly string[]; threshold: number }): Task {
     const approvals = yield* this.#approvals(proposal, members, threshold);
     const fewer = approvals.slice(0, threshold - 1);
-    const forged = members.slice(threshold - 1, threshold).map((member) => {
-      return { member, signature: toBase64(this.founding.rng(64)) };
-    });
+    const silent = members.filter((name) => !approvals.some(({ member }) => member === name));
+    const forged = silent.slice(0, 1).map((member) => ({ member, signature: toBase64(this.founding.rng(64)) }));
     for (const attempt of [fewer, [...fewer, ...forged], [...fewer, ...fewer.slice(0, 1)], approvals]) {
       try {
         yield* this.append(this.leaf('quorum', { ...proposal, approvals: attempt }));

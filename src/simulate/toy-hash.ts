@@ -7,6 +7,8 @@ export class ToyHash {
   #low: number;
   #high: number;
   #length = 0;
+  #lastLow = 0;
+  #lastHigh = 0;
 
   constructor(key: number) {
     this.#low = key | 0;
@@ -39,13 +41,15 @@ export class ToyHash {
 
   /** The 64 bits as a Map key: 53 of them are plenty. */
   number(): number {
-    const [low, high] = this.#finish();
-    return (high & 0x1fffff) * 2 ** 32 + low;
+    this.#finish();
+    return (this.#lastHigh & 0x1fffff) * 2 ** 32 + this.#lastLow;
   }
 
   /** `length` bytes that depend on all 64 bits. */
   bytes(length: number): Uint8Array {
-    let [low, high] = this.#finish();
+    this.#finish();
+    let low = this.#lastLow;
+    let high = this.#lastHigh;
     const words = new Uint32Array(Math.ceil(length / 4));
     for (let i = 0; i < words.length; i++) {
       low = Math.imul(low ^ (low >>> 15), 0x2c1b3c6d) + 0x9e3779b9;
@@ -55,12 +59,13 @@ export class ToyHash {
     return new Uint8Array(words.buffer, 0, length);
   }
 
-  #finish(): [number, number] {
+  #finish(): void {
     let low = this.#low ^ this.#length;
     let high = this.#high;
     low = Math.imul(low ^ (low >>> 16), 0x85ebca6b);
     high = Math.imul((high + low) ^ (high >>> 13), 0xc2b2ae35);
     low = Math.imul(low ^ (high >>> 16), 0x7feb352d);
-    return [(low ^ (low >>> 15)) >>> 0, (high ^ (high >>> 16)) >>> 0];
+    this.#lastLow = (low ^ (low >>> 15)) >>> 0;
+    this.#lastHigh = (high ^ (high >>> 16)) >>> 0;
   }
 }
