@@ -163,10 +163,21 @@ export function fromBase64(text: string, expectedBytes?: number): Uint8Array {
   const digits = text.length - padding;
   const bytes = new Uint8Array(Math.floor((digits * 3) / 4));
   if (expectedBytes !== undefined && bytes.length !== expectedBytes) throw bad('base64 of another length');
+  let at = 0;
+  let i = 0;
+  for (; i + 4 <= digits; i += 4) {
+    const [a, b, c, d] = [text.charCodeAt(i), text.charCodeAt(i + 1), text.charCodeAt(i + 2), text.charCodeAt(i + 3)];
+    if ((a | b | c | d) >= 128) throw bad('not base64');
+    const [e, f, g, h] = [BASE64_VALUE[a]!, BASE64_VALUE[b]!, BASE64_VALUE[c]!, BASE64_VALUE[d]!];
+    if ((e | f | g | h) < 0) throw bad('not base64');
+    bytes[at++] = (e << 2) | (f >> 4);
+    bytes[at++] = ((f << 4) | (g >> 2)) & 255;
+    bytes[at++] = ((g << 6) | h) & 255;
+  }
+  // The last group, where it is padded.
   let held = 0;
   let heldBits = 0;
-  let at = 0;
-  for (let i = 0; i < digits; i++) {
+  for (; i < digits; i++) {
     const code = text.charCodeAt(i);
     const value = code < 128 ? BASE64_VALUE[code]! : -1;
     if (value < 0) throw bad('not base64');

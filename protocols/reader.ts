@@ -56,12 +56,13 @@ export function advance(
   if (checkpoint.size !== taken + leaves.length)
     return reject('BAD_CHECKPOINT', 'leaves and head are of different sizes');
   const frontier = Frontier.restore(p, reader.frontier.snapshot());
-  for (const bytes of leaves) frontier.append(leafHash(p, bytes));
+  const hashes = leaves.map((bytes) => leafHash(p, bytes));
+  for (const hash of hashes) frontier.append(hash);
   if (!bytesEqual(frontier.root(), checkpoint.root))
     return reject('SPLIT_VIEW', 'the head is not over the leaves seen');
   let { transcript } = reader;
-  for (const bytes of leaves) {
-    const next = takeLeaf(p, transcript, bytes);
+  for (const [i, bytes] of leaves.entries()) {
+    const next = takeLeaf(p, transcript, bytes, hashes[i]!);
     if (next.outcome === 'refused') return next.rejection;
     transcript = next.next;
   }
