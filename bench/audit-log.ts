@@ -25,6 +25,7 @@ import type { Round } from '../protocols/transcript.ts';
 import { makeLeaf, NO_LOG } from '../protocols/verified.ts';
 import { nodePrimitives as p } from '../src/platform/primitives-node.ts';
 import { systemRng as rng } from '../src/platform/rng.ts';
+import { benchTask } from './bench-task.ts';
 
 const ORIGIN = 'bench.veilsum.example/log';
 const MEMBERS = 5;
@@ -34,23 +35,16 @@ const sets = subsets(MEMBERS, THRESHOLD);
 
 const REQUEST = { dimension: 10_000, bits: 16, nodesMax: 128, minCohort: 10, minHonest: 5 };
 const TASK: Task = {
-  version: 1,
+  ...benchTask(REQUEST.dimension),
+  ...REQUEST,
   task: 'lead-scoring',
   window: '2026-Q4',
-  unit: 'record',
-  recipients: ['recipient'],
-  ...REQUEST,
-  minOrganisations: 2,
   noise: { sigma2Numerator: '4000000', sigma2Denominator: '1' },
   sensitivity2: '100',
-  clipMicro: 1_000_000,
   scale: 10,
-  maxAttempts: 4,
   maxLeaves: 10_000,
   uploadMs: 1000,
   confirmMs: 1000,
-  checkSums: false,
-  learning: null,
 };
 
 /** The writer's own signatures are not verified while they are made: the audit does that. */

@@ -9,6 +9,7 @@ import { foundLocally, type LocalFederation, type LocalParty } from '../src/demo
 import { Connection } from '../src/grpc/connection.ts';
 import { RoundService } from '../src/grpc/services.ts';
 import { loadTlsIdentity } from '../src/tls/files.ts';
+import { benchTask } from './bench-task.ts';
 import { digestOf, type PartyNews, type PartyOrder, type SeenLeaf, updateOf } from './round-party.ts';
 import type { BenchRow } from './row.ts';
 
@@ -19,32 +20,6 @@ const THRESHOLD = 3;
 const ROUNDS = 7;
 const WARM = 2;
 type Mode = PartyOrder['mode'];
-
-function taskOf(dimension: number): Task {
-  return {
-    version: 1,
-    task: 'bench',
-    window: 'bench',
-    unit: 'record',
-    recipients: ['recipient'],
-    dimension,
-    bits: 16,
-    nodesMax: 128,
-    minCohort: 3,
-    minHonest: 2,
-    minOrganisations: 2,
-    noise: { sigma2Numerator: '10000', sigma2Denominator: '1' },
-    sensitivity2: '1',
-    clipMicro: 1_000_000,
-    scale: 1,
-    maxAttempts: 4,
-    maxLeaves: 1000,
-    uploadMs: 60_000,
-    confirmMs: 60_000,
-    checkSums: false,
-    learning: null,
-  };
-}
 
 function parties(): LocalParty[] {
   const party = (name: string, role: LocalParty['role'], organisation: string): LocalParty => ({
@@ -94,7 +69,7 @@ class Federation {
     const { address, tlsKeySha256 } = local.federation.coordinator;
     const tls = await loadTlsIdentity(join(folder, 'founders', 'officer'));
     const officer = new Connection({ address, tls, expected: { pins: [tlsKeySha256], role: 'coordinator' } });
-    const federation = new Federation(mode, local, taskOf(dimension), officer);
+    const federation = new Federation(mode, local, benchTask(dimension), officer);
     mkdirSync(join(folder, 'orders'), { recursive: true });
     const keepers = local.cards.filter(({ role }) => role === 'member' || role === 'witness');
     const others = local.cards.filter(({ role }) => role !== 'member' && role !== 'witness');

@@ -181,7 +181,6 @@ const bodies = {
 
 export type Kind = keyof typeof bodies;
 export type Body<K extends Kind> = z.infer<(typeof bodies)[K]>;
-export const KINDS = Object.keys(bodies) as Kind[];
 
 /** A leaf as it stands in the log. `time` is what the actor's clock said, in ms since 1970: informative, decides nothing. */
 export interface Leaf<K extends Kind = Kind> {

@@ -14,21 +14,6 @@ vi.mock('../../protocols/site-policy.ts', async (importOriginal) => {
   return { ...original, checkCohort };
 });
 
-function policyOf(log: PaperLog, over: Partial<SitePolicy> = {}): SitePolicy {
-  return {
-    genesis: log.transcript.logId,
-    tasks: ['lead-scoring'],
-    recipients: ['recipient-1'],
-    minCohort: 2,
-    minOrganisations: 2,
-    minHonest: 2,
-    largestSharePercent: 60,
-    budgetRhoNano: 1_000_000_000,
-    allowCheckSums: false,
-    ...over,
-  };
-}
-
 /** What a node does when it is asked to confirm the newest set. */
 function confirmation(log: PaperLog, node: string, over: Partial<SitePolicy> = {}): Confirmation | Rejection {
   const { round, attempt } = log;
@@ -42,7 +27,7 @@ function confirmation(log: PaperLog, node: string, over: Partial<SitePolicy> = {
   using fresh = new SecretBytes('attempt seed', systemRng(32));
   const place = { round, attempt, node };
   const checksum = new Uint32Array(6 * primes.length);
-  return makeConfirmation(p, systemRng, log.transcript, policyOf(log, over), place, secrets, fresh, checksum);
+  return makeConfirmation(p, systemRng, log.transcript, log.sitePolicy(over), place, secrets, fresh, checksum);
 }
 
 const codeOf = (made: Confirmation | Rejection): string => ('rejected' in made ? made.rejected : 'confirmed');
@@ -64,7 +49,7 @@ describe('P13: a node confirms only the logged, cosigned set that holds its uplo
     weak.cohort = false;
     log.post('root', 'revoke', { name: 'node-4', reason: 'gone' });
     expect(codeOf(confirmation(log, 'node-1'))).toBe('REVOKED');
-    expect(checkCohort(policyOf(log), log.transcript, log.round.record, log.attempt, 'node-1')?.rejected).toBe(
+    expect(checkCohort(log.sitePolicy(), log.transcript, log.round.record, log.attempt, 'node-1')?.rejected).toBe(
       'REVOKED',
     );
   });

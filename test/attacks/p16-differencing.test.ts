@@ -5,7 +5,7 @@ import { nextCohort } from '../../protocols/rules-round.ts';
 import { checkCohort, checkRound, type SitePolicy } from '../../protocols/site-policy.ts';
 import { taskHashOf } from '../../protocols/task.ts';
 import { systemRng } from '../../src/platform/rng.ts';
-import { BASE_TASK } from '../e2e/federation-lab.ts';
+import { BASE_TASK } from '../reference/base-task.ts';
 import { contextOf, kernelOf, parametersOf, valuesOf } from '../reference/engines.ts';
 import { PaperLog, p } from '../reference/paper-log.ts';
 import { QuorumLab } from '../reference/quorum-lab.ts';
@@ -40,21 +40,6 @@ function uploaded(log: PaperLog, record: RoundRecord, nodes: readonly string[]):
 }
 
 const closed = (log: PaperLog): string => log.offer(log.leaf('coordinator', 'close', log.close()));
-
-function policyOf(log: PaperLog, over: Partial<SitePolicy> = {}): SitePolicy {
-  return {
-    genesis: log.transcript.logId,
-    tasks: ['lead-scoring'],
-    recipients: ['recipient-1'],
-    minCohort: 2,
-    minOrganisations: 2,
-    minHonest: 2,
-    largestSharePercent: 50,
-    budgetRhoNano: 1_000_000_000,
-    allowCheckSums: false,
-    ...over,
-  };
-}
 
 describe('P16: small cohorts are refused', () => {
   it('a set of min_cohort - 1 is not closed over, nor decided after nodes were revoked', () => {
@@ -91,8 +76,13 @@ describe('P16: small cohorts are refused', () => {
     log.post('other', 'upload', log.upload('other'));
     expect(closed(log)).toBe('counted');
     const verdict = (over: Partial<SitePolicy>) =>
-      checkCohort(policyOf(log, over), log.transcript, log.round.record, log.attempt, 'node-1')?.rejected ??
-      'confirmed';
+      checkCohort(
+        log.sitePolicy({ largestSharePercent: 50, ...over }),
+        log.transcript,
+        log.round.record,
+        log.attempt,
+        'node-1',
+      )?.rejected ?? 'confirmed';
     expect(verdict({})).toBe('POLICY_REFUSES');
     expect(verdict({ largestSharePercent: 100, minOrganisations: 4 })).toBe('TOO_FEW_ORGS');
     expect(verdict({ largestSharePercent: 100, minCohort: 7 })).toBe('COHORT_TOO_SMALL');
@@ -103,7 +93,13 @@ describe('P16: small cohorts are refused', () => {
     const log = PaperLog.founded().until('open');
     const { record } = log.round;
     const verdict = (over: Partial<SitePolicy>, charged = 0) =>
-      checkRound(policyOf(log, { minOrganisations: 1, ...over }), log.transcript, record, 'node-1', charged)?.rejected;
+      checkRound(
+        log.sitePolicy({ largestSharePercent: 50, minOrganisations: 1, ...over }),
+        log.transcript,
+        record,
+        'node-1',
+        charged,
+      )?.rejected;
     for (const over of [
       { minCohort: 3 },
       { minOrganisations: 2 },

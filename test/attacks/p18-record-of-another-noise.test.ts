@@ -3,8 +3,9 @@ import { chargeOf, type RoundRecord } from '../../protocols/record.ts';
 import { type Task, taskHashOf } from '../../protocols/task.ts';
 import { fitsTask } from '../../protocols/task-fit.ts';
 import { primitives } from '../../src/party/party.ts';
-import { BASE_TASK, FederationLab } from '../e2e/federation-lab.ts';
+import { FederationLab } from '../e2e/federation-lab.ts';
 import { plainSum } from '../e2e/lab-parties.ts';
+import { BASE_TASK } from '../reference/base-task.ts';
 
 // P18 The coordinator writes records that name the sites' task by its true hash, and another noise, price or window.
 

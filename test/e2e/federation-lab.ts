@@ -22,6 +22,7 @@ import { nodePrimitives as primitives } from '../../src/platform/primitives-node
 import type { TlsIdentity } from '../../src/tls/context.ts';
 import { loadTlsIdentity } from '../../src/tls/files.ts';
 import type { TlsRole } from '../../src/tls/identity.ts';
+import { BASE_TASK } from '../reference/base-task.ts';
 import { type PartySetting, runParty } from './lab-parties.ts';
 
 export interface LabRequest {
@@ -42,30 +43,6 @@ export interface Child {
   /** The signal that ended it. */
   readonly ended: Promise<string | null>;
 }
-
-export const BASE_TASK: Task = {
-  version: 1,
-  task: 'lab',
-  window: 'w1',
-  unit: 'record',
-  recipients: ['owner'],
-  dimension: 300,
-  bits: 16,
-  nodesMax: 16,
-  minCohort: 2,
-  minHonest: 2,
-  minOrganisations: 2,
-  noise: { sigma2Numerator: '10000', sigma2Denominator: '1' },
-  sensitivity2: '100',
-  clipMicro: 1_000_000,
-  scale: 10,
-  maxAttempts: 4,
-  maxLeaves: 1000,
-  uploadMs: 40_000,
-  confirmMs: 40_000,
-  checkSums: false,
-  learning: null,
-};
 
 /**
  * A whole small federation over real gRPC and mutual TLS on loopback: founded, enrolled, running in this process, any

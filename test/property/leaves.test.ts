@@ -4,9 +4,33 @@ import { DOMAIN } from '../../crypto/domain.ts';
 import { canonicalBytes, fromUtf8, type Json, parseCanonical, toBase64, utf8 } from '../../crypto/encoding.ts';
 import { sign, verify } from '../../crypto/signature.ts';
 import { isRejection } from '../../protocols/errors.ts';
-import { COMMON_LEAF, KINDS, type Kind, parseShape } from '../../protocols/leaves.ts';
+import { COMMON_LEAF, type Kind, parseShape } from '../../protocols/leaves.ts';
 import { decodeLeaf, verifyLeaf } from '../../protocols/verified.ts';
 import { PaperLog, p } from '../reference/paper-log.ts';
+
+/** A kind that is missing here does not compile. */
+const EVERY: Readonly<Record<Kind, true>> = {
+  genesis: true,
+  enrol: true,
+  revoke: true,
+  'tls-key': true,
+  quorum: true,
+  announce: true,
+  'round-key': true,
+  model: true,
+  open: true,
+  upload: true,
+  close: true,
+  confirm: true,
+  ready: true,
+  complaint: true,
+  reseal: true,
+  decide: true,
+  answer: true,
+  release: true,
+  abort: true,
+};
+const KINDS = Object.keys(EVERY) as Kind[];
 
 /** One leaf of every kind, as honest parties write it. */
 const leaves = new Map<Kind, Uint8Array>(

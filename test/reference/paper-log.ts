@@ -18,6 +18,7 @@ import { takeLeaf } from '../../protocols/rules.ts';
 import { approvalBytes, type QuorumChange } from '../../protocols/rules-membership.ts';
 import { logIdOf, possessionBytes } from '../../protocols/rules-register.ts';
 import { cohortHashOf, nextCohort } from '../../protocols/rules-round.ts';
+import type { SitePolicy } from '../../protocols/site-policy.ts';
 import type { Attempt, Round, Transcript } from '../../protocols/transcript.ts';
 import { NO_LOG } from '../../protocols/verified.ts';
 import { nodePrimitives } from '../../src/platform/primitives-node.ts';
@@ -105,6 +106,22 @@ export class PaperLog {
     log.open(log.announced(2), { window: 'another' });
     log.post('coordinator', 'abort', { round: log.round.id, reason: 'OPERATOR' });
     return log;
+  }
+
+  /** What a site of this log allows. */
+  sitePolicy(over: Partial<SitePolicy> = {}): SitePolicy {
+    return {
+      genesis: this.transcript.logId,
+      tasks: ['lead-scoring'],
+      recipients: ['recipient-1'],
+      minCohort: 2,
+      minOrganisations: 2,
+      minHonest: 2,
+      largestSharePercent: 60,
+      budgetRhoNano: 1_000_000_000,
+      allowCheckSums: false,
+      ...over,
+    };
   }
 
   names(role: string, count: number): string[] {

@@ -130,18 +130,12 @@ export const leaves: readonly Target[] = [
       const parsed = recordField.safeParse(parseCanonical(input, 65_535));
       if (!parsed.success) return false;
       roundIdOf(p, parsed.data);
-      const policy = {
-        genesis: golden.transcript.logId,
-        tasks: ['lead-scoring'],
-        recipients: ['recipient-1'],
-        minCohort: 2,
+      const policy = golden.sitePolicy({
         minOrganisations: 1,
-        minHonest: 2,
         largestSharePercent: 100,
-        budgetRhoNano: 1_000_000_000,
         allowCheckSums: true,
-        quorumChanges: 'accept' as const,
-      };
+        quorumChanges: 'accept',
+      });
       return checkRound(policy, golden.transcript, parsed.data, 'node-1', 0) === null;
     },
   },

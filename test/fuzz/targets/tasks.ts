@@ -4,30 +4,12 @@ import { chargeOfTask, type Task, taskHashOf } from '../../../protocols/task.ts'
 import { parseTask } from '../../../src/party/round-desk.ts';
 import { nodePrimitives as p } from '../../../src/platform/primitives-node.ts';
 import { parseLearningPlan } from '../../../src/training/learning-plan.ts';
+import { BASE_TASK } from '../../reference/base-task.ts';
 import { law, type Target } from '../target.ts';
 
 function taskSample(): Task {
   return {
-    version: 1,
-    task: 'lead-scoring',
-    window: '2026-Q4',
-    unit: 'record',
-    recipients: ['recipient-1'],
-    dimension: 300,
-    bits: 16,
-    nodesMax: 16,
-    minCohort: 2,
-    minHonest: 2,
-    minOrganisations: 1,
-    noise: { sigma2Numerator: '10000', sigma2Denominator: '1' },
-    sensitivity2: '100',
-    clipMicro: 1_000_000,
-    scale: 10,
-    maxAttempts: 4,
-    maxLeaves: 10_000,
-    uploadMs: 1000,
-    confirmMs: 1000,
-    checkSums: false,
+    ...BASE_TASK,
     learning: {
       version: 1,
       unit: 'record',
