@@ -81,7 +81,7 @@ describe('P13: a node confirms only the logged, cosigned set that holds its uplo
     expect(log.offer(log.leaf('coordinator', 'close', shown))).toBe('BAD_COHORT');
     expect(log.offer(log.leaf('coordinator', 'close', { ...honest, cohortHash: '7'.repeat(64) }))).toBe('BAD_COHORT');
     expect(log.offer(log.leaf('coordinator', 'close', honest))).toBe('counted'); // control
-    // Two sets shown to two nodes under forged heads: masks do not cancel, see p07b-whole-quorum and members.
+    // Two sets shown to two nodes under forged heads: masks do not cancel, see p07b-whole-quorum and p13-shown-another-set.
     expect(log.offer(log.leaf('node-1', 'confirm', { ...log.confirm('node-1'), close: '7'.repeat(64) }))).toBe(
       'UNKNOWN_CLOSE',
     );
