@@ -5,6 +5,8 @@ import { type FeatureSchema, levelName, normaliseCell } from '../learning/schema
 import { ScoringError } from './errors.ts';
 import bankWords from './words/bank.json' with { type: 'json' };
 import churnWords from './words/churn.json' with { type: 'json' };
+import clvWords from './words/clv.json' with { type: 'json' };
+import crmWords from './words/crm.json' with { type: 'json' };
 import leadsWords from './words/leads.json' with { type: 'json' };
 import syntheticWords from './words/synthetic.json' with { type: 'json' };
 import telcoWords from './words/telco.json' with { type: 'json' };
@@ -19,7 +21,7 @@ const wordsField = z.strictObject({
   /** What the positive label is, to go after "chance of": `becoming a customer`. */
   outcome: z.string().min(1).max(80),
   /**
-   * By column: a phrase in which `{}` is the cell; or one phrase per level; or null for a column that is summed up under
+   * By column: a phrase in which `{}` is the cell (of a text nothing is shown); or one phrase per level; or null for a column that is summed up under
    * "other signals" and not named to sellers.
    */
   phrases: z.record(z.string(), z.union([z.null(), z.string().max(120), z.record(z.string(), z.string().max(120))])),
@@ -27,7 +29,7 @@ const wordsField = z.strictObject({
 
 export type Words = z.infer<typeof wordsField>;
 
-const BUNDLED: readonly unknown[] = [syntheticWords, leadsWords, bankWords, churnWords, telcoWords];
+const BUNDLED: readonly unknown[] = [syntheticWords, leadsWords, bankWords, churnWords, telcoWords, clvWords, crmWords];
 
 /** Longest cell in a phrase. */
 const CELL_MAX = 60;
@@ -44,9 +46,14 @@ export function parseWords(json: unknown, schema: FeatureSchema, what = 'the wor
   if (words.schema !== schema.name)
     throw new ScoringError('BAD_WORDS', `${what} are for schema ${words.schema}, the model's is ${schema.name}`);
   const columns = new Set(schema.features.map((feature) => feature.column));
-  for (const column of Object.keys(words.phrases)) {
-    if (columns.has(column)) continue;
-    throw new ScoringError('BAD_WORDS', `${what}: schema ${schema.name} has no column "${column}"`);
+  for (const [column, phrase] of Object.entries(words.phrases)) {
+    if (!columns.has(column))
+      throw new ScoringError('BAD_WORDS', `${what}: schema ${schema.name} has no column "${column}"`);
+    if (holdsText(schema, column) && phrase !== null && (typeof phrase === 'object' || phrase.includes('{}')))
+      throw new ScoringError(
+        'BAD_WORDS',
+        `${what}: "${column}" is a text, of which no word may be shown: leave {} out`,
+      );
   }
   return words;
 }
@@ -59,10 +66,16 @@ export function wordsFor(schema: FeatureSchema): Words {
   return { schema: schema.name, outcome: `${schema.label.column} = ${positive}`, phrases: {} };
 }
 
-/** Says cells of one column. Null: the column is not named to sellers. */
+/** Whether a column is text that people wrote: what it says stays where it is. */
+function holdsText(schema: FeatureSchema, column: string): boolean {
+  return schema.features.some((feature) => feature.column === column && feature.kind === 'text');
+}
+
+/** Says cells of one column, texts without any of their words. Null: the column is not named to sellers. */
 export function phraser(words: Words, schema: FeatureSchema, column: string): ((cell: string) => string) | null {
   const phrase = Object.hasOwn(words.phrases, column) ? words.phrases[column]! : undefined;
   if (phrase === null) return null;
+  if (holdsText(schema, column)) return () => (typeof phrase === 'string' ? phrase : `what "${column}" says`);
   const features = schema.features.filter((feature) => feature.column === column);
   // What somebody said is never shown to sellers, only that it counted.
   if (features.some((feature) => feature.kind === 'text'))

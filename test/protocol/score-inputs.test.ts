@@ -213,7 +213,7 @@ describe('a ranking as file and text', () => {
 
 describe('words', () => {
   it('come with every schema of ours that has some, and fit it', () => {
-    for (const name of ['synthetic', 'leads', 'bank', 'churn', 'telco'] as const) {
+    for (const name of ['synthetic', 'leads', 'bank', 'churn', 'telco', 'clv', 'crm'] as const) {
       const own = datasetSchema(name);
       const words = wordsFor(own);
       expect([name, words.schema]).toEqual([name, own.name]);
@@ -234,23 +234,51 @@ describe('words', () => {
   });
 });
 
+describe('what people wrote', () => {
+  it('is never told, whatever the words say: no word of a conversation reaches a seller', () => {
+    const { schema: own, regions } = loadDataset('conversations', { size: 0.1 });
+    const rows = regions[0]!.train;
+    const conversations = rows.columns.get('last_conversation')!;
+    const spec: ModelSpec = { kind: 'mlp', inputs: designColumns(own).length, hidden: 4 };
+    const scores = scoreTable({
+      ...{ tf, model: initialModel(spec), schema: own, words: wordsFor(own), table: rows },
+      columns: { id: null, name: null, territory: null },
+      least: 10,
+    });
+    for (const organisation of scores.organisations) {
+      const said = scores.evidence(organisation).signals.map(({ text }) => text);
+      expect(said).toContain('what "last_conversation" says');
+      const text = conversations[organisation.row]!;
+      if (text.length > 10) expect(said.join()).not.toContain(text.slice(0, 10));
+    }
+    const phrases = { last_conversation: 'said: {}' };
+    expect(() => parseWords({ schema: own.name, outcome: 'x', phrases }, own)).toThrow('no word may be shown');
+    expect(
+      parseWords({ schema: own.name, outcome: 'x', phrases: { last_conversation: 'the last talk' } }, own),
+    ).toBeTruthy();
+  });
+});
+
 const data = process.env['VEILSUM_DATA'];
 if (!data) console.log('test/protocol/score-inputs: 4 tests skipped (VEILSUM_DATA is not set)');
 
 describe.skipIf(!data)('published tables', () => {
-  it.each(['leads', 'bank', 'churn', 'telco'] satisfies DatasetName[])('%s is scored and explained', (name) => {
-    const dataset = loadDataset(name, { folder: data });
-    const rows = dataset.regions[0]!.heldOut;
-    const spec: ModelSpec = { kind: 'mlp', inputs: designColumns(dataset.schema).length, hidden: 4 };
-    const scores = scoreTable({
-      ...{ tf, model: initialModel(spec), schema: dataset.schema, words: wordsFor(dataset.schema), table: rows },
-      columns: { id: null, name: null, territory: null },
-      least: 10,
-    });
-    for (const organisation of scores.organisations.slice(0, 200)) {
-      const { signals, referenceProbability: p } = scores.evidence(organisation);
-      const sum = signals.reduce((total, { contribution }) => total + contribution, 0);
-      expect(sum).toBeCloseTo(organisation.logOdds - Math.log(p / (1 - p)), 3);
-    }
-  });
+  it.each(['leads', 'churn', 'telco', 'clv'] satisfies DatasetName[])(
+    '%s is scored and explained',
+    (name) => {
+      const dataset = loadDataset(name, { folder: data });
+      const rows = dataset.regions[0]!.heldOut;
+      const spec: ModelSpec = { kind: 'mlp', inputs: designColumns(dataset.schema).length, hidden: 4 };
+      const scores = scoreTable({
+        ...{ tf, model: initialModel(spec), schema: dataset.schema, words: wordsFor(dataset.schema), table: rows },
+        columns: { id: null, name: null, territory: null },
+        least: 10,
+      });
+      for (const organisation of scores.organisations.slice(0, 200)) {
+        const { signals, referenceProbability: p } = scores.evidence(organisation);
+        const sum = signals.reduce((total, { contribution }) => total + contribution, 0);
+        expect(sum).toBeCloseTo(organisation.logOdds - Math.log(p / (1 - p)), 3);
+      }
+    },
+  );
 });
