@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { usageError } from './exit.ts';
 import { print } from './output.ts';
+import { privacyAuditCommand } from './privacy-audit.ts';
 import { examples, numberOption } from './settings.ts';
 
 interface PrivacyFlags {
@@ -48,6 +49,7 @@ export function privacyCommand(): Command {
         'veilsum privacy --epsilon 8 --rounds 200 --sensitive-share 0.25',
         'veilsum privacy --epsilon 8 --rounds 2000 --rate 0.05',
         'veilsum privacy --task task.json --rounds 200',
+        'veilsum privacy audit --epsilon 1',
       )}
 The ledger charges 'zCDP', or 'Renyi, one order' where records are drawn. The others tell how far that is from what is known to
 be possible.
@@ -59,5 +61,7 @@ be possible.
       if (flags.task === undefined) return printPrivacy(flags, print);
       const { printTaskPrivacy } = await import('./privacy-task.ts');
       printTaskPrivacy(flags.task, flags, print);
-    });
+    })
+    .enablePositionalOptions()
+    .addCommand(privacyAuditCommand());
 }

@@ -9,7 +9,7 @@ import { type MemoryWorld, splitBlocks, TASK } from './memory-world.ts';
 
 /** The task of a round; each has a window of its own unless told, so that rounds over one model can be run at will. */
 function taskOf(world: MemoryWorld, number: number): Task {
-  const { request, sigma2, sensitivity2, window } = world.setting;
+  const { request, sigma2, sensitivity2, sampling, window } = world.setting;
   return {
     version: 1,
     task: TASK,
@@ -20,6 +20,7 @@ function taskOf(world: MemoryWorld, number: number): Task {
     minOrganisations: 1,
     noise: { sigma2Numerator: String(sigma2), sigma2Denominator: '1' },
     sensitivity2: String(sensitivity2),
+    ...(sampling === undefined ? {} : { sampling }),
     clipMicro: 1_000_000,
     scale: 10,
     maxAttempts: 4,

@@ -14,6 +14,7 @@ import { witnessKeyName } from '../../protocols/log-policy.ts';
 import type { Opening } from '../../protocols/recipient.ts';
 import { type RoundRecord, recordHashOf } from '../../protocols/record.ts';
 import { logIdOf, possessionBytes } from '../../protocols/rules-register.ts';
+import type { Sampling } from '../../protocols/sampled-charge.ts';
 import type { SitePolicy } from '../../protocols/site-policy.ts';
 import { makeLeaf, NO_LOG } from '../../protocols/verified.ts';
 import { MemoryLog } from './memory-log.ts';
@@ -34,6 +35,8 @@ export interface MemorySetting {
   /** Per-node noise variance and squared sensitivity, integers; they set the charge. */
   readonly sigma2: bigint;
   readonly sensitivity2: bigint;
+  /** Rounds are over drawn records, and genesis counts at their order; left out: over all, in zCDP. */
+  readonly sampling?: Sampling;
   /** The data window of all rounds; left out, each has its own. */
   readonly window?: string;
 }
@@ -95,6 +98,7 @@ export class MemoryWorld {
         rhoNano: setting.budgetRhoNano,
         epsilonMicro: setting.budgetEpsilonMicro ?? 8_000_000,
         deltaExponent: 5,
+        ...(setting.sampling === undefined ? {} : { renyiOrder: setting.sampling.order }),
       },
       approvals: 'none',
     };

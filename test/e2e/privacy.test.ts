@@ -67,6 +67,15 @@ describe('veilsum privacy', () => {
     expect((await cli.run(`privacy ${dir}`)).code).toBe(3);
   });
 
+  it('audit: attacks its own rounds, and catches those with a tenth of the noise', async () => {
+    const { code, out } = await cli.run('privacy audit --rounds 4 --json');
+    const said = JSON.parse(out) as { trials: number; honest: number; control: number; verdict: string };
+    // One audit in a thousand may err on the honest side, by what its confidence says.
+    expect([code, said.verdict, said.trials]).toEqual([0, 'holds', 1024]);
+    expect(said.control).toBeGreaterThan(1);
+    expect((await cli.run('privacy audit --canaries 3')).code).toBe(3);
+  });
+
   it('leaves out who cannot tell, rather than to look for ever', async () => {
     const of = await rows('--epsilon 0.01 --rate 0.5 --rounds 10');
     expect([...of.keys()]).toEqual([]);
