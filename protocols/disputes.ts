@@ -1,6 +1,6 @@
 import type { Holder } from '../crypto/share-box.ts';
 import type { RoundRecord } from './record.ts';
-import type { Attempt, Confirm } from './transcript.ts';
+import { type Attempt, type Confirm, isRunning, type Transcript } from './transcript.ts';
 
 /**
  * A holder is whoever is sealed a box by every node of U: the members, and the recipients with one seed that all of them
@@ -75,4 +75,26 @@ export function boxesKey(attempt: Attempt, name: string): string {
 export function boxHashFor(attempt: Attempt, confirm: Confirm, name: string): string {
   const resealed = attempt.complaints.get(confirm.hash)?.get(name)?.resealed;
   return resealed ?? confirm.body.boxes.find((box) => box.holder === name)!.hash;
+}
+
+/** A node and a holder that could not agree over a box, and in how many rounds. */
+export interface Quarrel {
+  readonly node: string;
+  readonly holder: string;
+  readonly rounds: number;
+}
+
+/** Who was in dispute with whom in the ended rounds of a task, the most frequent first. */
+export function quarrelsOf(t: Transcript, task: string): Quarrel[] {
+  const found = new Map<string, Quarrel>();
+  for (const round of t.rounds.values()) {
+    if (round.record.task !== task || isRunning(round)) continue;
+    const pairs = new Map(
+      round.attempts.flatMap(disputesOf).map((dispute) => [`${dispute.node} ${dispute.holder}`, dispute]),
+    );
+    for (const [pair, { node, holder }] of pairs) {
+      found.set(pair, { node, holder, rounds: (found.get(pair)?.rounds ?? 0) + 1 });
+    }
+  }
+  return [...found.values()].sort((a, b) => b.rounds - a.rounds);
 }

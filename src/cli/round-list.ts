@@ -1,3 +1,4 @@
+import { quarrelsOf } from '../../protocols/disputes.ts';
 import { suspectsOf } from '../../protocols/retry.ts';
 import { roundRows } from '../party/rounds-view.ts';
 import { budgetLines } from './budget.ts';
@@ -25,7 +26,8 @@ export async function listRounds(
     const ledger = { budgetRhoNano, spentRhoNano, reservedRhoNano };
     const tasks = [...new Set(rows.map((row) => row.task))];
     const suspects = Object.fromEntries(tasks.map((name) => [name, suspectsOf(transcript, name)]));
-    return print(JSON.stringify({ rounds: rows, ledger, suspects }));
+    const quarrels = Object.fromEntries(tasks.map((name) => [name, quarrelsOf(transcript, name)]));
+    return print(JSON.stringify({ rounds: rows, ledger, suspects, quarrels }));
   }
   if (rows.length === 0) print('no rounds yet');
   else {
@@ -43,6 +45,12 @@ export async function listRounds(
     print(table(['round', 'task', 'state', 'uploads', 'set', 'attempts', 'epsilon', 'received', 'id'], cells));
   }
   for (const name of new Set(rows.map((row) => row.task))) {
+    const quarrels = quarrelsOf(transcript, name);
+    if (quarrels.length > 0) {
+      print(`Boxes that could not be used in rounds of ${printable(name)}. One of each pair is at fault:`);
+      const pairs = quarrels.map(({ node, holder, rounds }) => [printable(node), printable(holder), rounds]);
+      print(table(['sealed by', 'for', 'rounds'], pairs));
+    }
     const suspects = suspectsOf(transcript, name);
     if (suspects.length === 0) continue;
     print(`Rounds of ${printable(name)} that did not open had these nodes in common. Each may be honest:`);

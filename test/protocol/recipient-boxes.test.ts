@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { remarkRounds } from '../../protocols/audit-rounds.ts';
 import { coordinatorDuties, type Patience } from '../../protocols/coordinator.ts';
-import { disputesOf } from '../../protocols/disputes.ts';
+import { disputesOf, quarrelsOf } from '../../protocols/disputes.ts';
 import { nodeDuties } from '../../protocols/node.ts';
 import { dropDetail } from '../../protocols/patch.ts';
 import { recipientDuties } from '../../protocols/recipient.ts';
@@ -180,8 +180,14 @@ describe('after a dispute', () => {
   it('and then over the other half; and without whoever stays away, as nothing was decided', () => {
     const { log, id } = disputed();
     const first = reopened(log, 2, id);
+    const blamed = log.attempt.cohort[0]!.node;
     const second = reopened(log, 3, disputedAgain(log));
     expect([...first, ...second].sort()).toEqual(log.nodes);
+    const quarrels = quarrelsOf(log.transcript, 'lead-scoring');
+    expect(quarrels.map(({ node, rounds }) => `${node} ${rounds}`)).toEqual(
+      blamed === 'node-2' ? ['node-2 2'] : ['node-2 1', `${blamed} 1`],
+    );
+    expect(quarrelsOf(log.transcript, 'another task')).toEqual([]);
     const away = disputed();
     const smaller = reopened(away.log, 2, away.id, [first[0]!]);
     expect(smaller.length).toBeGreaterThanOrEqual(2);
