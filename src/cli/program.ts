@@ -13,6 +13,7 @@ import { keysCommand } from './keys.ts';
 import { logCommand } from './log.ts';
 import { matchCommand } from './match.ts';
 import { memberCommand } from './member.ts';
+import { modelCommand } from './model.ts';
 import { nodeCommand } from './node.ts';
 import { policyCommand } from './policy.ts';
 import { privacyCommand } from './privacy.ts';
@@ -47,7 +48,7 @@ const GROUPS: readonly (readonly [string, readonly (() => Command)[]])[] = [
   ],
   ['Align accounts across sites:', [matchCommand]],
   ['Rounds and results:', [roundCommand, resultCommand]],
-  ['Use the model:', [scoreCommand]],
+  ['Use the model:', [modelCommand, scoreCommand]],
   ['Verify:', [logCommand, auditCommand]],
   ['Measure:', [experimentCommand, benchCommand]],
 ];
