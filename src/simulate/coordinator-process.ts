@@ -74,6 +74,7 @@ export class CoordinatorProcess extends LogProcess {
       const window = this.disk.get<number>(`tasks/${announce.hash}`);
       if (model === null || window === undefined) throw new CallFailed('UNKNOWN_MODEL');
       const record = recordOf(this.p, this.transcript, founding.task(window), announce, members, model);
+      if (record.retryOf !== null) this.setting.truth.isByHashes = true;
       yield* this.append(this.leaf('open', { record }));
     } else if (duty.duty === 'withdraw') {
       yield* this.append(this.leaf('abort', { round: duty.announce.hash, reason: 'ROUND_KEY_MISSING' }));
@@ -115,7 +116,10 @@ export class CoordinatorProcess extends LogProcess {
       othersMs: REPLICA_MS,
       turn: record.number,
       now: () => this.world.clock,
-      onDispute: () => this.say('aggregators disagree'),
+      onDispute: () => {
+        this.setting.truth.isByHashes = true;
+        this.say('aggregators disagree');
+      },
     });
   }
 

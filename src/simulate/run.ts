@@ -12,7 +12,9 @@ export interface Verdict {
   readonly seed: number;
   readonly steps: number;
   readonly counts: Readonly<Record<StepKind, number>>;
-  /** One line per round; the same for toy and real primitives. */
+  /** Whether the order of hashes decided something: steps and outcome are then others under other primitives. */
+  readonly isByHashes: boolean;
+  /** One line per round; the same for toy and real primitives, where `isByHashes` is false. */
   readonly outcome: readonly string[];
   readonly failure: {
     readonly id: string;
@@ -40,7 +42,8 @@ export function runSeed(seed: number, kit: Kit, show: ((line: string) => void) |
   } catch (error) {
     failure = { ...explained(error), corrupt, lastEvents: world.lastEvents };
   }
-  return { seed, steps: world.steps, counts: world.counts, outcome: federation?.outcome ?? [], failure };
+  const isByHashes = federation?.truth.isByHashes ?? false;
+  return { seed, steps: world.steps, counts: world.counts, isByHashes, outcome: federation?.outcome ?? [], failure };
 }
 
 function explained(error: unknown): { id: string; what: string } {

@@ -62,6 +62,8 @@ export class Truth {
   /** Opened values by round. */
   readonly opened = new Map<string, { readonly values: Int32Array; readonly liars: readonly string[] }>();
   readonly acknowledged = new Map<number, string>();
+  /** Whether the order of hashes decided something: the halves of a failed set, or which of two replicas is believed. */
+  isByHashes = false;
   /** Members that answered otherwise than their boxes say, by decide leaf. */
   readonly lied = new Map<string, Set<string>>();
   /** Approvals of the quorum's changes that were given. */
