@@ -32,10 +32,11 @@ export function openSource(name: string, setting: TableSetting, resolve: (path: 
       });
     }
     case 'salesforce': {
-      const { login, loginUrl, version, query, leaveRequestsPercent, timeoutSeconds } = setting;
+      const { login, loginUrl, version, query, leaveRequestsPercent, timeoutSeconds, proxy } = setting;
       const timeoutMs = timeoutSeconds * 1000;
       return salesforceSource(name, {
         ...{ loginUrl, version, query, leaveRequestsPercent, timeoutMs },
+        proxy: proxy ?? null,
         login: loginOf(login, secret),
       });
     }

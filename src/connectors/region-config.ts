@@ -68,6 +68,8 @@ const salesforceField = z.strictObject({
     .default('62.0'),
   query: text,
   leaveRequestsPercent: z.number().min(0).max(100).default(10),
+  /** An HTTP proxy between this site and Salesforce; TLS goes through it to Salesforce itself. */
+  proxy: z.url({ protocol: /^https?$/ }).optional(),
   timeoutSeconds,
   columns,
 });

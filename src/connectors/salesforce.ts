@@ -16,6 +16,8 @@ export interface SalesforceSettings {
   readonly leaveRequestsPercent: number;
   /** Longest time for one answer, in ms. */
   readonly timeoutMs: number;
+  /** HTTP proxy that connects to Salesforce (CONNECT); null: none. */
+  readonly proxy: string | null;
 }
 
 /** How often a token is asked for again in one reading. The library itself would ask without end. */
@@ -53,16 +55,25 @@ export function salesforceSource(name: string, settings: SalesforceSettings): Ro
   };
 }
 
-async function connect(name: string, { login, loginUrl, version, timeoutMs }: SalesforceSettings): Promise<Connection> {
+async function connect(
+  name: string,
+  { login, loginUrl, version, timeoutMs, proxy }: SalesforceSettings,
+): Promise<Connection> {
   const { Connection, OAuth2 } = await import('jsforce');
-  const base = { version, logLevel: 'NONE' };
+  const through = proxy === null ? {} : { httpProxy: proxy };
+  const base = { version, logLevel: 'NONE', ...through };
   if (login.flow === 'access-token') {
     const { accessToken, instanceUrl } = login;
     return new Connection({ ...base, accessToken, instanceUrl: requireSafe(name, instanceUrl) });
   }
   const clientSecret =
     'clientSecret' in login && login.clientSecret !== null ? { clientSecret: login.clientSecret } : {};
-  const oauth2 = new OAuth2({ loginUrl: requireSafe(name, loginUrl), clientId: login.clientId, ...clientSecret });
+  const oauth2 = new OAuth2({
+    loginUrl: requireSafe(name, loginUrl),
+    clientId: login.clientId,
+    ...clientSecret,
+    ...through,
+  });
   const ask = async (): Promise<{ accessToken: string; instanceUrl: string; token: TokenResponse }> => {
     const token = await inTime(timeoutMs, requestToken(oauth2, login, name));
     const checked = tokenField.safeParse(token);

@@ -80,6 +80,7 @@ describe('an experiment', () => {
       datasets: ['synthetic'],
       models: ['logistic'],
       epsilons: ['none', 8],
+      optimiser: 'momentum',
       rounds: 3,
       out: work,
       seed: 1,

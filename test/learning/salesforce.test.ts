@@ -1,11 +1,13 @@
 import { generateKeyPairSync, verify } from 'node:crypto';
+import { createServer, request, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { readTable } from '../../src/connectors/port.ts';
 import { type SalesforceSettings, salesforceSource } from '../../src/connectors/salesforce.ts';
 import type { SalesforceLogin } from '../../src/connectors/salesforce-login.ts';
 import { type Answer, type Request, SalesforceServer, shapes } from './salesforce-server.ts';
 
-if (shapes === null) console.log('test/learning/salesforce: 32 tests skipped, VEILSUM_VECTORS is not set');
+if (shapes === null) console.log('test/learning/salesforce: 33 tests skipped, VEILSUM_VECTORS is not set');
 
 const CREDENTIALS = { flow: 'client-credentials', clientId: 'app', clientSecret: 'app-secret' } as const;
 const QUERY = 'SELECT LastName, Industry, NumberOfEmployees, Owner.Name FROM Lead';
@@ -24,6 +26,7 @@ async function read(server: SalesforceServer, { columns = COLUMNS, ...changed }:
       query: QUERY,
       leaveRequestsPercent: 10,
       timeoutMs: 5000,
+      proxy: null,
     },
     ...changed,
   });
@@ -96,6 +99,35 @@ describe.skipIf(shapes === null)('Salesforce: reading', () => {
 
 const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+
+/** An HTTP proxy that forwards what it is asked for, and keeps the addresses. For https it would be asked to connect. */
+async function startProxy(): Promise<{ url: string; asked: string[]; server: Server }> {
+  const asked: string[] = [];
+  const server = createServer((incoming, response) => {
+    const { method, headers } = incoming;
+    asked.push(new URL(incoming.url!).host);
+    const forwarded = request(incoming.url!, { method: method!, headers }, (answer) => {
+      response.writeHead(answer.statusCode!, answer.headers);
+      answer.pipe(response);
+    });
+    incoming.pipe(forwarded);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked, server };
+}
+
+describe.skipIf(shapes === null)('Salesforce: through a proxy', () => {
+  it('asks for the token and every page there', async () => {
+    await using server = await withToken((_, org) => org.page(leads(), 11));
+    const proxy = await startProxy();
+    expect((await read(server, { proxy: proxy.url }))[0]).toHaveLength(11);
+    expect(proxy.asked).toEqual(Array(server.requests.length).fill(new URL(server.url).host));
+    expect(proxy.asked).toHaveLength(2);
+    proxy.server.closeAllConnections();
+    await new Promise((resolve) => proxy.server.close(resolve));
+    expect(await failure(server, { proxy: proxy.url })).toMatch(/^SOURCE_UNREACHABLE: leads: /);
+  });
+});
 
 describe.skipIf(shapes === null)('Salesforce: OAuth flows', () => {
   const flows: [SalesforceLogin, Record<string, string>][] = [
