@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { DATASETS, type DatasetName } from '../learning/dataset-names.ts';
+import { OPTIMISERS, type Optimiser } from '../learning/optimisers.ts';
 import { usageError } from './exit.ts';
 import { print } from './output.ts';
 import { examples, numberOption } from './settings.ts';
@@ -7,6 +8,7 @@ import { examples, numberOption } from './settings.ts';
 interface ExperimentFlags {
   readonly model: 'logistic' | 'mlp' | 'both';
   readonly epsilon: string;
+  readonly optimiser: Optimiser;
   readonly rounds?: number;
   readonly seed: number;
   readonly out: string;
@@ -42,6 +44,11 @@ export function experimentCommand(): Command {
       'record-level privacy of all rounds together, at delta 1e-5; none: no privacy',
       'none,8,3,1,0.5',
     )
+    .addOption(
+      new Option('--optimiser <rule>', "of the recipient's step on an opened sum")
+        .choices(OPTIMISERS)
+        .default('momentum'),
+    )
     .addOption(numberOption('--rounds <n>', 'training rounds; default: what suits the dataset and model, 200'))
     .addOption(numberOption('--seed <n>', 'of the synthetic tables and of the resampling').default(1))
     .option(
@@ -58,14 +65,14 @@ that an experiment that was stopped goes on.
 `,
     )
     .action(async (names: readonly string[], _options, command: Command) => {
-      const { model, epsilon, rounds, seed, out } = command.opts<ExperimentFlags>();
+      const { model, epsilon, optimiser, rounds, seed, out } = command.opts<ExperimentFlags>();
       if (rounds !== undefined && !(Number.isSafeInteger(rounds) && rounds >= 1))
         throw usageError('--rounds: a whole number from 1');
       const datasets = datasetsOf(names);
       const epsilons = epsilonsOf(epsilon);
       const { runExperiment } = await import('../experiment/experiment.ts');
       await runExperiment({
-        ...{ datasets, epsilons, seed, out, print },
+        ...{ datasets, epsilons, optimiser, seed, out, print },
         models: model === 'both' ? ['logistic', 'mlp'] : [model],
         ...(rounds === undefined ? {} : { rounds }),
       });

@@ -8,6 +8,7 @@ import { readFederation } from '../config/federation.ts';
 import { readValidated, writeDurably } from '../config/files.ts';
 import type { DatasetName } from '../learning/dataset-names.ts';
 import { readFeatureFile } from '../learning/feature-file.ts';
+import type { Optimiser } from '../learning/optimisers.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import { type MadeTask, makeTask, makeUpdatesTask, type RoundsRequest } from '../training/make-task.ts';
 import { epsilonOfOneRound } from '../training/sampling.ts';
@@ -34,6 +35,12 @@ export interface TaskFlags {
   readonly dimension?: number;
   readonly sampleRate?: number;
   readonly renyiOrder?: number;
+  readonly optimiser?: Optimiser;
+  readonly serverRate?: number;
+  readonly localSteps?: number;
+  readonly localBatch?: number;
+  readonly localRate?: number;
+  readonly proximal?: number;
   readonly sensitive?: readonly string[];
   readonly sensitiveShare?: number;
   readonly clip?: number;
@@ -94,7 +101,15 @@ export function taskOf(flags: Omit<TaskFlags, 'out' | 'dir'>): MadeTask {
       clip,
       sampleRate: flags.sampleRate,
       renyiOrder: flags.renyiOrder,
+      optimiser: flags.optimiser,
+      serverRate: flags.serverRate,
       sensitive: flags.sensitive && { columns: flags.sensitive, share: flags.sensitiveShare ?? SENSITIVE_SHARE },
+    }),
+    local: given({
+      steps: flags.localSteps,
+      batch: flags.localBatch,
+      learningRate: flags.localRate,
+      proximal: flags.proximal,
     }),
   });
 }

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { DATASETS } from '../learning/dataset-names.ts';
+import { OPTIMISERS } from '../learning/optimisers.ts';
 import { usageError } from './exit.ts';
 import { print } from './output.ts';
 import { examples, listOption, numberOption } from './settings.ts';
@@ -21,6 +22,12 @@ function newCommand(): Command {
     .addOption(
       new Option('--unit <unit>', 'whose privacy is counted; with --dimension always node').choices(['record', 'node']),
     )
+    .addOption(new Option('--optimiser <rule>', 'how the recipient steps; default momentum').choices(OPTIMISERS))
+    .addOption(numberOption('--server-rate <r>', "learning rate of the recipient's step"))
+    .addOption(numberOption('--local-steps <n>', 'with --unit node: steps of local training a round; default 20'))
+    .addOption(numberOption('--local-batch <n>', 'with --unit node: rows a step; default 128'))
+    .addOption(numberOption('--local-rate <r>', 'with --unit node: learning rate of local training; default 0.3'))
+    .addOption(numberOption('--proximal <mu>', 'with --unit node: how strongly FedProx pulls back; default 0'))
     .addOption(numberOption('--dimension <d>', 'or sum updates that nodes bring as files, of this many numbers'))
     .addOption(numberOption('--sample-rate <q>', 'every round is over records that nodes draw with this probability'))
     .addOption(listOption('--sensitive <column>', 'column under stronger protection; may be given again'))
@@ -71,6 +78,9 @@ ${examples(
         );
       if (flags['dimension'] !== undefined && (flags['sampleRate'] ?? flags['sensitive']) !== undefined)
         throw usageError('--sample-rate and --sensitive go with --dataset: they are about records and their columns');
+      const local = ['localSteps', 'localBatch', 'localRate', 'proximal'].filter((flag) => flags[flag] !== undefined);
+      if (local.length > 0 && flags['unit'] !== 'node')
+        throw usageError('--local-steps, --local-batch, --local-rate and --proximal go with --unit node');
       if (flags['sensitiveShare'] !== undefined && flags['sensitive'] === undefined)
         throw usageError('--sensitive-share goes with --sensitive');
       if (flags['dimension'] !== undefined && flags['model'] !== undefined)

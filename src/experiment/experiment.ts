@@ -7,6 +7,7 @@ import { encodeRegion, loadDataset, poolRows } from '../learning/datasets.ts';
 import { runDefaults } from '../learning/defaults.ts';
 import { loadTensorFlow } from '../learning/load-tensorflow.ts';
 import type { ModelSpec } from '../learning/model.ts';
+import type { Optimiser } from '../learning/optimisers.ts';
 import { modelAuc, trainReferences } from '../learning/references.ts';
 import { openStore } from '../store/open-store.ts';
 import { type Baseline, Comparer, type Comparison } from './compare.ts';
@@ -17,6 +18,8 @@ export interface ExperimentOptions {
   readonly datasets: readonly DatasetName[];
   readonly models: readonly ModelKind[];
   readonly epsilons: readonly Epsilon[];
+  /** How the recipient steps. */
+  readonly optimiser: Optimiser;
   /** Left out: the datasets' defaults. */
   readonly rounds?: number;
   readonly out: string;
@@ -71,7 +74,7 @@ export async function runExperiment(options: ExperimentOptions): Promise<readonl
         mkdirSync(folder, { recursive: true });
         const { isKept, ...run } = await inStore(join(folder, 'work'), (records) =>
           runOnce(folder, {
-            ...{ tf, dataset: name, regions: dataset.regions, kind, epsilon, records },
+            ...{ tf, dataset: name, regions: dataset.regions, kind, epsilon, optimiser: options.optimiser, records },
             ...(options.rounds === undefined ? {} : { rounds }),
             aucOf: (model) => modelAuc(tf, model, pooled),
             onRound: progressOf(`${name}, ${kind}, epsilon ${epsilon}`, print),

@@ -6,6 +6,7 @@ import type { DatasetName } from '../learning/dataset-names.ts';
 import type { RegionTables } from '../learning/datasets.ts';
 import type { Tf } from '../learning/load-tensorflow.ts';
 import type { Model } from '../learning/model.ts';
+import type { Optimiser } from '../learning/optimisers.ts';
 import { decodeSafetensors, modelFromTensors } from '../learning/safetensors.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import type { RecordStore } from '../store/port.ts';
@@ -23,6 +24,7 @@ export interface RunRequest {
   readonly regions: readonly RegionTables[];
   readonly kind: ModelKind;
   readonly epsilon: Epsilon;
+  readonly optimiser: Optimiser;
   /** Left out: as the dataset's defaults say. */
   readonly rounds?: number;
   readonly records: RecordStore;
@@ -52,10 +54,11 @@ type Kept = Omit<Run, 'model'> & { readonly key: string };
 /** Where clipping is for nobody's protection it is out of the way. */
 const FREE_CLIP = 16;
 
-function taskOf({ dataset, regions, kind, epsilon, rounds }: RunRequest): MadeTask {
+function taskOf({ dataset, regions, kind, epsilon, optimiser, rounds }: RunRequest): MadeTask {
   return makeTask({
     dataset,
     model: kind,
+    optimiser,
     nodes: regions.length,
     window: 'experiment',
     recipients: ['recipient'],
@@ -72,7 +75,8 @@ export async function runOnce(folder: string, request: RunRequest): Promise<Run 
   const spec = specOf(parseLearningPlan(made.task));
   const rows = request.regions.map((region) => [region.name, region.train.rowCount, region.heldOut.rowCount]);
   const key = toHex(nodePrimitives.sha256(utf8(JSON.stringify([made.task, made.rounds, rows]))));
-  const base = join(folder, `${request.kind}-epsilon-${request.epsilon}`);
+  const optimiser = request.optimiser === 'momentum' ? '' : `-${request.optimiser}`;
+  const base = join(folder, `${request.kind}${optimiser}-epsilon-${request.epsilon}`);
   const read = (bytes: Uint8Array): Model => modelFromTensors(spec, decodeSafetensors(bytes));
   if (existsSync(`${base}.json`)) {
     const kept = JSON.parse(readFileSync(`${base}.json`, 'utf8')) as Kept;

@@ -8,12 +8,15 @@ export interface LocalSettings {
   readonly steps: number;
   readonly batch: number;
   readonly learningRate: number;
+  /** mu of FedProx: each step also pulls back towards the start by mu times the distance; 0 for none. */
+  readonly proximal?: number;
   /** Picks the batches. */
   readonly seed: string | number;
 }
 
 /**
- * Several steps of mini-batch gradient descent on one node's rows (McMahan et al., AISTATS 2017, arXiv 1602.05629).
+ * Several steps of mini-batch gradient descent on one node's rows (McMahan et al., AISTATS 2017, arXiv 1602.05629), with
+ * the proximal term of FedProx where it is asked for (Li et al., MLSys 2020, arXiv 1812.06127).
  * Returns start minus end, so that the server's step treats it like a gradient. All rows of a node can move all of it:
  * the unit of privacy is the node, and the vector is clipped as a whole when it is quantised.
  *
@@ -21,8 +24,8 @@ export interface LocalSettings {
  * @throws LearningError BAD_SETTING, EMPTY_REGION, BAD_MODEL or NOT_FINITE.
  */
 export function localDelta(tf: Tf, model: Model, matrix: DesignMatrix, settings: LocalSettings): Float64Array {
-  const { steps, batch, learningRate } = settings;
-  if (!(steps >= 1 && batch >= 1 && learningRate > 0)) {
+  const { steps, batch, learningRate, proximal = 0 } = settings;
+  if (!(steps >= 1 && batch >= 1 && learningRate > 0 && proximal >= 0)) {
     throw new LearningError(
       'BAD_SETTING',
       'local training needs at least one step, a batch and a positive learning rate',
@@ -44,7 +47,9 @@ export function localDelta(tf: Tf, model: Model, matrix: DesignMatrix, settings:
     }
     const gradient = meanGradient(tf, { spec: model.spec, values: weights }, matrix, order.subarray(next, next + rows));
     next += rows;
-    for (let i = 0; i < weights.length; i++) weights[i]! -= learningRate * gradient[i]!;
+    for (let i = 0; i < weights.length; i++) {
+      weights[i]! -= learningRate * (gradient[i]! + proximal * (weights[i]! - model.values[i]!));
+    }
   }
   const delta = Float64Array.from(weights, (value, i) => model.values[i]! - value);
   if (!delta.every(Number.isFinite)) {

@@ -1,10 +1,13 @@
 import { LearningError } from './errors.ts';
 import { type Model, makeModel } from './model.ts';
+import type { Optimiser } from './optimisers.ts';
 
 /** What the recipient keeps between rounds. Holds released (noised) values only. */
 export interface ServerState {
   readonly model: Model;
   readonly velocity: Float32Array;
+  /** Running mean of squared steps, for adam and yogi; zeros otherwise. */
+  readonly spread: Float32Array;
   /** Rounds that were applied. */
   readonly round: number;
   /** Mean of the noised record counts opened so far; 0 before the first. */
@@ -17,13 +20,20 @@ export interface ServerSettings {
   readonly momentum: number;
   /** L2 penalty per round on all weights; 0 for none. */
   readonly weightDecay?: number;
+  /** Left out: momentum. The adaptive ones take `momentum` for their first moment. */
+  readonly optimiser?: Optimiser;
 }
+
+/** beta_2 and tau of the adaptive rules, as Reddi et al. use them (section 5). */
+const SPREAD_DECAY = 0.99;
+const LEAST_SPREAD = 1e-3;
 
 /** Below this many records a mean is not taken: the noise could make the count vanish or negative. */
 const COUNT_FLOOR = 16;
 
 export function initialServerState(model: Model): ServerState {
-  return { model, velocity: new Float32Array(model.values.length), round: 0, meanCount: 0 };
+  const length = model.values.length;
+  return { model, velocity: new Float32Array(length), spread: new Float32Array(length), round: 0, meanCount: 0 };
 }
 
 /** An opened sum, in the gradient's units, one number per weight first (further coordinates are ignored). */
@@ -34,15 +44,16 @@ export type OpenedSum =
   | { readonly unit: 'node'; readonly sum: ArrayLike<number>; readonly nodes: number };
 
 /**
- * One server step, federated averaging with server momentum (Reddi et al., ICLR 2021, arXiv 2003.00295, FedAvgM):
- * model -= learningRate * velocity. Post-processing of an opened sum: costs no privacy.
+ * One server step on the mean m of an opened sum (Reddi et al., ICLR 2021, arXiv 2003.00295): FedAvgM, velocity = momentum *
+ * velocity + m, model -= learningRate * velocity; or FedAdam and FedYogi (their Algorithm 2), velocity = momentum * velocity +
+ * (1 - momentum) * m, model -= learningRate * velocity / (sqrt(spread) + 1e-3). Post-processing of an opened sum: costs no privacy.
  *
  * For unit = record the divisor is the mean of all counts opened so far, since every round holds about the same records.
  *
  * @throws LearningError BAD_MODEL, NOT_FINITE or BAD_SETTING; the state given is never changed.
  */
 export function serverStep(state: ServerState, opened: OpenedSum, settings: ServerSettings): ServerState {
-  const { learningRate, momentum, weightDecay = 0 } = settings;
+  const { learningRate, momentum, weightDecay = 0, optimiser = 'momentum' } = settings;
   if (!(learningRate > 0 && momentum >= 0 && momentum < 1 && weightDecay >= 0)) {
     throw new LearningError('BAD_SETTING', 'a server step needs learningRate > 0, 0 <= momentum < 1, weightDecay >= 0');
   }
@@ -54,12 +65,30 @@ export function serverStep(state: ServerState, opened: OpenedSum, settings: Serv
   const divisor = opened.unit === 'record' ? Math.max(COUNT_FLOOR, meanCount) : opened.nodes;
   if (!(divisor >= 1)) throw new LearningError('BAD_SETTING', 'a sum of deltas has at least one node');
   const velocity = new Float32Array(values.length);
+  const spread = new Float32Array(values.length);
   const next = new Float32Array(values.length);
+  const isAdaptive = optimiser !== 'momentum';
   for (let i = 0; i < values.length; i++) {
-    velocity[i] = momentum * state.velocity[i]! + opened.sum[i]! / divisor + weightDecay * values[i]!;
-    next[i] = values[i]! - learningRate * velocity[i]!;
+    const step = opened.sum[i]! / divisor + weightDecay * values[i]!;
+    velocity[i] = momentum * state.velocity[i]! + (isAdaptive ? 1 - momentum : 1) * step;
+    spread[i] = nextSpread(optimiser, state.spread[i]!, step * step);
+    const scale = isAdaptive ? Math.sqrt(spread[i]!) + LEAST_SPREAD : 1;
+    next[i] = values[i]! - (learningRate * velocity[i]!) / scale;
   }
-  return { model: makeModel(spec, next), velocity, round: state.round + 1, meanCount };
+  return { model: makeModel(spec, next), velocity, spread, round: state.round + 1, meanCount };
+}
+
+function nextSpread(optimiser: Optimiser, spread: number, square: number): number {
+  switch (optimiser) {
+    case 'momentum':
+      return 0;
+    case 'adam':
+      return SPREAD_DECAY * spread + (1 - SPREAD_DECAY) * square;
+    case 'yogi':
+      return spread - (1 - SPREAD_DECAY) * square * Math.sign(spread - square);
+    default:
+      return optimiser satisfies never;
+  }
 }
 
 function averageCount(state: ServerState, count: number): number {

@@ -4,6 +4,7 @@ import { hashField, labelField } from '../../protocols/fields.ts';
 import type { Task } from '../../protocols/task.ts';
 import { type ContributionPlan, layoutOf } from '../learning/contribution.ts';
 import { type ModelSpec, parameterCount } from '../learning/model.ts';
+import { OPTIMISERS } from '../learning/optimisers.ts';
 import type { FeatureSchema } from '../learning/schema.ts';
 import type { ServerSettings } from '../learning/server-step.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
@@ -30,6 +31,8 @@ const common = {
     learningRateMicro: positiveMicro,
     momentumMicro: z.int().min(0).max(999_999),
     weightDecayMicro: z.int().min(0).max(1_000_000),
+    /** Left out: momentum. */
+    optimiser: z.enum(OPTIMISERS).optional(),
   }),
 };
 
@@ -71,6 +74,8 @@ const nodePlan = z.strictObject({
     steps: z.int().min(1).max(100_000),
     batch: z.int().min(1).max(1_000_000),
     learningRateMicro: positiveMicro,
+    /** Weight of the pull towards the model that the round started from (FedProx); left out: none. */
+    proximalMicro: positiveMicro.optional(),
   }),
 });
 
@@ -134,6 +139,7 @@ export function serverSettingsOf({ server }: LearningPlan): ServerSettings {
     learningRate: server.learningRateMicro / 1e6,
     momentum: server.momentumMicro / 1e6,
     weightDecay: server.weightDecayMicro / 1e6,
+    optimiser: server.optimiser ?? 'momentum',
   };
 }
 

@@ -4,9 +4,10 @@ import type { Sampling } from '../../protocols/sampled-charge.ts';
 import { chargeOfTask, type Task, taskField } from '../../protocols/task.ts';
 import type { DatasetName } from '../learning/dataset-names.ts';
 import { datasetSchema } from '../learning/datasets.ts';
-import { type Profile, runDefaults } from '../learning/defaults.ts';
+import { type Profile, type RunDefaults, runDefaults } from '../learning/defaults.ts';
 import { designColumns } from '../learning/features.ts';
 import type { ModelSpec } from '../learning/model.ts';
+import type { Optimiser } from '../learning/optimisers.ts';
 import type { FeatureSchema } from '../learning/schema.ts';
 import { budgetFor, deltaIn, epsilonOf, NO_PRIVACY } from './budget.ts';
 import { TrainingError } from './errors.ts';
@@ -59,8 +60,21 @@ export interface LearningRequest extends RoundsRequest {
   /** With a sample rate: the order that the federation counts at; left out: the best one. */
   readonly renyiOrder?: number;
   /** For unit 'node'. */
-  readonly local?: { readonly steps: number; readonly batch: number; readonly learningRate: number };
+  readonly local?: Partial<LocalRequest>;
+  /** How the recipient steps; left out: momentum. */
+  readonly optimiser?: Optimiser;
+  /** Of the server's step; left out: what suits the optimiser and the dataset. */
+  readonly serverRate?: number;
   readonly clip?: number;
+}
+
+/** Local training between two rounds, for unit 'node'. */
+interface LocalRequest {
+  readonly steps: number;
+  readonly batch: number;
+  readonly learningRate: number;
+  /** mu of FedProx; 0 for none. */
+  readonly proximal: number;
 }
 
 export interface UpdatesRequest extends RoundsRequest {
@@ -84,8 +98,10 @@ export interface MadeTask {
 
 /** Records in one node's sum, unless asked otherwise. */
 const RECORDS_MAX = 16_384;
-const LOCAL = { steps: 20, batch: 128, learningRate: 0.3 };
+const LOCAL: LocalRequest = { steps: 20, batch: 128, learningRate: 0.3, proximal: 0 };
 const NODE_CLIP = 1;
+/** Of FedAdam and FedYogi; measured in src/learning/README.md. */
+const ADAPTIVE = { learningRate: 0.05, momentum: 0.9 };
 /** Rounds that a budget is divided among where updates come from files and nobody says how many. */
 const UPDATE_ROUNDS = 10;
 
@@ -107,13 +123,9 @@ export function makeTask(request: LearningRequest): MadeTask {
     schema: { name: schema.name, hash: schemaHashOf(schema) },
     model: model === 'mlp' ? { kind: model, inputs, hidden: defaults.hidden, seed: 1 } : { kind: model, inputs },
   } as const;
-  const { learningRate, momentum, weightDecay = 0, bins } = defaults;
-  const server = {
-    learningRateMicro: micro(learningRate),
-    momentumMicro: micro(momentum),
-    weightDecayMicro: micro(weightDecay),
-  };
-  const local = request.local ?? LOCAL;
+  const { bins } = defaults;
+  const server = serverPlan(request, defaults, unit);
+  const local = { ...LOCAL, ...request.local };
   const plan: LearningPlan =
     unit === 'record'
       ? {
@@ -128,9 +140,11 @@ export function makeTask(request: LearningRequest): MadeTask {
       : {
           ...common,
           unit,
-          // A mean of local deltas is a step already.
-          server: { ...server, learningRateMicro: 1_000_000, momentumMicro: 0 },
-          local: { steps: local.steps, batch: local.batch, learningRateMicro: micro(local.learningRate) },
+          server,
+          local: {
+            ...{ steps: local.steps, batch: local.batch, learningRateMicro: micro(local.learningRate) },
+            ...(local.proximal > 0 ? { proximalMicro: micro(local.proximal) } : {}),
+          },
         };
   const clip = request.clip ?? (unit === 'record' ? defaults.clip : NODE_CLIP);
   const { epsilon, delta, rounds } = defaults;
@@ -145,6 +159,23 @@ function sensitivePlan(
 ): NonNullable<RecordPlan['sensitive']> {
   const inputs = sensitiveInputs(schema, { columns }).reduce((sum, one) => sum + one, 0);
   return { columns: [...columns], inputs, shareMicro: micro(share) };
+}
+
+/** Momentum steps as the dataset's defaults say; a mean of local deltas is a step already. Adaptive rules scale it themselves. */
+function serverPlan(
+  { optimiser, serverRate }: LearningRequest,
+  defaults: RunDefaults,
+  unit: 'record' | 'node',
+): LearningPlan['server'] {
+  const isAdaptive = optimiser === 'adam' || optimiser === 'yogi';
+  const plain = unit === 'record' ? defaults : { learningRate: 1, momentum: 0 };
+  const { learningRate, momentum } = isAdaptive ? ADAPTIVE : plain;
+  return {
+    learningRateMicro: micro(serverRate ?? learningRate),
+    momentumMicro: micro(momentum),
+    weightDecayMicro: micro(defaults.weightDecay ?? 0),
+    ...(isAdaptive ? { optimiser } : {}),
+  };
 }
 
 /** A task for updates that nodes bring as files: every update is clipped as a whole, the unit is the node. */

@@ -106,10 +106,11 @@ export function rowsForPlan(tables: RegionTables, plan: LearningPlan, schemas: r
 
 /** What local training changed. Secret. */
 function localVector(tf: Tf, model: Model, rows: Region, plan: NodePlan, rng: Rng): Float64Array {
-  const { steps, batch, learningRateMicro } = plan.local;
+  const { steps, batch, learningRateMicro, proximalMicro = 0 } = plan.local;
   // Batches are picked by fresh bytes: no one else needs to know them, and no round repeats them.
   const seed = toHex(rng(16));
-  return localDelta(tf, model, rows.train, { steps, batch, learningRate: learningRateMicro / 1e6, seed });
+  const rates = { learningRate: learningRateMicro / 1e6, proximal: proximalMicro / 1e6 };
+  return localDelta(tf, model, rows.train, { steps, batch, seed, ...rates });
 }
 
 /** The schema that a plan names by hash, among `own` and those that come with the product. @throws TrainingError SCHEMA_MISMATCH */

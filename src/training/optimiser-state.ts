@@ -31,14 +31,20 @@ export async function readOptimiser(
 ): Promise<OptimiserState | null> {
   const kept = await records.get(TABLE, keyOf(task, modelHash));
   if (kept === undefined) return null;
-  const [meta, velocity, ...rest] = decodeParts(kept);
+  const [meta, velocity, spread, ...rest] = decodeParts(kept);
+  const bytes = 4 * model.values.length;
   const parsed = metaField.safeParse(jsonOf(meta ?? new Uint8Array(0)));
-  if (!parsed.success || velocity?.length !== 4 * model.values.length || rest.length > 0) {
+  if (!parsed.success || velocity?.length !== bytes || spread?.length !== bytes || rest.length > 0) {
     throw new StoreError('CORRUPT', 'the record of an optimiser is not one');
   }
   const { round, meanCount, from } = parsed.data;
-  return { state: { model, velocity: new Float32Array(velocity.slice().buffer), round, meanCount }, from };
+  return { state: { model, velocity: floatsOf(velocity), spread: floatsOf(spread), round, meanCount }, from };
 }
+
+const floatsOf = (bytes: Uint8Array): Float32Array => new Float32Array(bytes.slice().buffer);
+
+const bytesOf = (values: Float32Array): Uint8Array =>
+  new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 
 /** Undefined, which no schema takes, for bytes that are no JSON. */
 function jsonOf(bytes: Uint8Array): unknown {
@@ -61,11 +67,11 @@ export async function writeOptimiser(
   { state, from }: OptimiserState,
   done: string | null,
 ): Promise<void> {
-  const { velocity, round, meanCount } = state;
+  const { velocity, spread, round, meanCount } = state;
   const meta = utf8(JSON.stringify({ round, meanCount, from }));
-  const bytes = new Uint8Array(velocity.buffer, velocity.byteOffset, velocity.byteLength);
+  const parts = [meta, bytesOf(velocity), bytesOf(spread)];
   await records.transact(async (tx) => {
-    await tx.put(TABLE, keyOf(task, modelHash), encodeParts([meta, bytes]));
+    await tx.put(TABLE, keyOf(task, modelHash), encodeParts(parts));
     if (done !== null) await tx.delete(TABLE, keyOf(task, done));
   });
 }

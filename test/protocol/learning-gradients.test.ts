@@ -252,3 +252,45 @@ describe('local steps (unit: node)', () => {
     );
   });
 });
+
+describe('adaptive server steps', () => {
+  // Reddi et al., ICLR 2021, Algorithm 2, by hand: beta_1 0.9, beta_2 0.99, tau 1e-3, m = 2 and then -1.
+  const settings = { learningRate: 0.1, momentum: 0.9 };
+  const start = initialServerState(makeModel({ kind: 'logistic', inputs: 1 }, new Float32Array(1)));
+  const step = (state: typeof start, mean: number, optimiser: 'adam' | 'yogi') =>
+    serverStep(state, { unit: 'node', sum: [mean * 4], nodes: 4 }, { ...settings, optimiser });
+
+  it('FedAdam', () => {
+    const one = step(start, 2, 'adam');
+    expect(one.model.values[0]).toBeCloseTo((-0.1 * 0.2) / (Math.sqrt(0.04) + 1e-3), 6);
+    const two = step(one, -1, 'adam');
+    expect(two.spread[0]).toBeCloseTo(0.99 * 0.04 + 0.01, 7);
+    expect(two.velocity[0]).toBeCloseTo(0.9 * 0.2 - 0.1, 7);
+  });
+
+  it('FedYogi', () => {
+    const one = step(start, 2, 'yogi');
+    expect(one.spread[0]).toBeCloseTo(0.04, 7);
+    const two = step(one, -1, 'yogi');
+    expect(two.spread[0]).toBeCloseTo(0.04 + 0.01, 7);
+    const three = step(two, 0.1, 'yogi');
+    expect(three.spread[0]).toBeCloseTo(0.05 - 0.01 * 0.01, 7);
+  });
+});
+
+it('FedProx pulls local training back: the more, the less it moves', () => {
+  const random = seededRandom('proximal');
+  const rows = 64;
+  const x = Float32Array.from({ length: 2 * rows }, () => random.normal());
+  const y = Uint8Array.from({ length: rows }, (_, row) => (x[2 * row]! > 0 ? 1 : 0));
+  const matrix = { rows, width: 2, x, y, outside: new Map() };
+  const model = makeModel({ kind: 'logistic', inputs: 2 }, new Float32Array(2));
+  const moved = (proximal: number): number => {
+    const settings = { steps: 40, batch: 16, learningRate: 0.5, seed: 1, proximal };
+    return Math.hypot(...localDelta(tf, model, matrix, settings));
+  };
+  const [free, some, much] = [moved(0), moved(0.2), moved(1.5)];
+  expect(some).toBeLessThan(free);
+  expect(much).toBeLessThan(some);
+  expect(() => moved(-1)).toThrow(expect.objectContaining({ code: 'BAD_SETTING' }));
+});

@@ -29,7 +29,7 @@ async function optimiserRow(): Promise<Uint8Array> {
     RecordStore,
     'transact'
   >;
-  const state = { model, velocity: new Float32Array(4), round: 3, meanCount: 1.5 };
+  const state = { model, velocity: new Float32Array(4), spread: new Float32Array(4), round: 3, meanCount: 1.5 };
   await writeOptimiser(records, 'task', 'hash', { state, from: 'ab'.repeat(32) }, null);
   return row;
 }
