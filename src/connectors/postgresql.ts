@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { type ConnectionOptions, checkServerIdentity } from 'node:tls';
 import type { ClientConfig } from 'pg';
 import { ConnectorError } from './errors.ts';
 import type { Cell, RowSource } from './port.ts';
@@ -78,9 +79,7 @@ function clientConfig(name: string, settings: PostgresqlSettings): ClientConfig 
   return {
     ...{ host, port, database, user },
     ...(password === null ? {} : { password }),
-    ssl: isLocal(host)
-      ? false
-      : { rejectUnauthorized: true, ...(caFile === null ? {} : { ca: readAuthority(name, caFile) }) },
+    ssl: isLocal(host) ? false : tlsOf(host, caFile === null ? null : readAuthority(name, caFile)),
     application_name: 'veilsum',
     connectionTimeoutMillis: timeoutMs,
     statement_timeout: timeoutMs,
@@ -88,6 +87,16 @@ function clientConfig(name: string, settings: PostgresqlSettings): ClientConfig 
     // Text as the server writes it: numbers keep their digits, dates their zone.
     types: { getTypeParser: () => (text: string) => text },
   } as ClientConfig;
+}
+
+/** The certificate has to be the host's: pg tells Node no address to compare it with, and Node then takes 'localhost'. */
+function tlsOf(host: string, ca: string | null): ConnectionOptions {
+  return {
+    rejectUnauthorized: true,
+    minVersion: 'TLSv1.2',
+    checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate),
+    ...(ca === null ? {} : { ca }),
+  };
 }
 
 function readAuthority(name: string, path: string): string {

@@ -13,6 +13,13 @@ const as = (command: string, args: readonly string[]): [string, string[]] =>
 
 const START_MS = 60_000;
 
+/** NAME.key and NAME.crt, for 0.0.0.0: an address that reaches this machine and is not taken for it. */
+function certify(name: string): void {
+  const subject = ['-subj', '/CN=pg', '-addext', 'subjectAltName=IP:0.0.0.0', '-days', '2'];
+  const flags = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', ...subject];
+  execFileSync('openssl', [...flags, '-keyout', `${name}.key`, '-out', `${name}.crt`], { stdio: 'ignore' });
+}
+
 /** A real server of this machine on loopback and a Unix socket, in a folder of its own, with a password. */
 export class PostgresqlServer implements AsyncDisposable {
   readonly folder: string;
@@ -33,15 +40,19 @@ export class PostgresqlServer implements AsyncDisposable {
     const folder = mkdtempSync('/tmp/veilsum-pg-');
     const passwordFile = join(folder, 'password');
     writeFileSync(passwordFile, 'pw-superuser\n');
+    for (const name of ['server', 'other']) certify(join(folder, name));
     if (isRoot) {
       const [uid, gid] = ['-u', '-g'].map((flag) => Number(execFileSync('id', [flag, 'postgres']).toString()));
-      for (const path of [folder, passwordFile]) chownSync(path, uid!, gid!);
+      for (const path of [folder, passwordFile, join(folder, 'server.key')]) chownSync(path, uid!, gid!);
     }
     const database = join(folder, 'db');
     const make = ['-D', database, '-U', 'super', '-A', 'scram-sha-256', `--pwfile=${passwordFile}`, '-E', 'UTF8', '-N'];
     execFileSync(...as('initdb', make), { stdio: 'ignore', cwd: '/' });
     const port = await freePort();
     const settings = [
+      'ssl=on',
+      `ssl_cert_file=${folder}/server.crt`,
+      `ssl_key_file=${folder}/server.key`,
       'fsync=off',
       'listen_addresses=127.0.0.1',
       `unix_socket_directories=${folder}`,

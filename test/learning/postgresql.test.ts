@@ -1,11 +1,12 @@
 import { createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readTable } from '../../src/connectors/port.ts';
 import { type PostgresqlSettings, postgresqlSource } from '../../src/connectors/postgresql.ts';
 import { freePort } from '../../src/platform/free-port.ts';
 import { hasPostgresql, PostgresqlServer } from './postgresql-server.ts';
 
-if (!hasPostgresql) console.log('test/learning/postgresql: 18 tests skipped, there is no PostgreSQL server here');
+if (!hasPostgresql) console.log('test/learning/postgresql: 19 tests skipped, there is no PostgreSQL server here');
 
 let server: PostgresqlServer;
 
@@ -138,6 +139,18 @@ describe.skipIf(!hasPostgresql)('PostgreSQL', () => {
 });
 
 describe.skipIf(!hasPostgresql)('PostgreSQL over a network', () => {
+  it("is read through TLS under the named authority's certificate for that host, and under no other", async () => {
+    const authority = (name: string) => join(server.folder, `${name}.crt`);
+    const far = { host: '0.0.0.0', caFile: authority('server') };
+    const query = 'SELECT ssl::text AS tls FROM pg_stat_ssl WHERE pid = pg_backend_pid()';
+    expect((await read(query, ['tls'], far)).columns.get('tls')).toEqual(['true']);
+    expect(await failure(query, { host: '0.0.0.0' })).toMatch(/^SOURCE_UNREACHABLE: .*not trusted/);
+    expect(await failure(query, { ...far, caFile: authority('other') })).toMatch(/^SOURCE_UNREACHABLE: .*not trusted/);
+    // Another spelling of this machine's address, for which the certificate is not.
+    expect(await failure(query, { ...far, host: '127.1' })).toMatch(/not trusted \(ERR_TLS_CERT_ALTNAME_INVALID\)/);
+    expect(await failure(query, { ...far, caFile: authority('nothing') })).toMatch(/^SOURCE_NOT_FOUND: .*nothing\.crt/);
+  });
+
   it('is spoken to in TLS alone: a server that offers none gets neither a password nor a query', async () => {
     const received: Buffer[] = [];
     const sockets: Socket[] = [];
