@@ -41,8 +41,9 @@ function logMomentInteger(rate: number, noise: number, order: number): number {
 
 /**
  * The same for fractional alpha: the integral is split at z0, where both densities of the mixture weigh the same, and the
- * larger one is taken out of the binomial series on each side. Terms below e^-40 are left out. Where they fall too slowly (much
- * noise, a rate of 1/2 or more) the chord between the whole orders beside it is taken: ln A is convex, so that is a bound.
+ * larger one is taken out of the binomial series on each side. Terms below e^-40 are left out. Where they fall slowly
+ * (much noise, a rate about 1/2) the smaller of two bounds is taken: the sum so far and one term more, for their signs alternate
+ * beyond alpha; and the chord between the whole orders beside alpha, for ln A is convex in it.
  */
 function logMomentFractional(rate: number, noise: number, order: number): number {
   const split = noise * noise * Math.log(1 / rate - 1) + 0.5;
@@ -58,14 +59,17 @@ function logMomentFractional(rate: number, noise: number, order: number): number
     logs.push(logCoefficient + lower, logCoefficient + upper);
     signs.push(sign, sign);
     if (i > order && Math.max(lower, upper) + logCoefficient < -40) return logSumExp(logs, signs);
-    if (i > MOST_TERMS) break;
+    if (i > MOST_TERMS) {
+      const below = Math.floor(order);
+      const part = order - below;
+      const chord = (1 - part) * logMomentInteger(rate, noise, below) + part * logMomentInteger(rate, noise, below + 1);
+      const last = logSumExp([lower, upper]) + logCoefficient;
+      return Math.min(chord, logSumExp([...logs, last], [...signs, 1]));
+    }
     // C(alpha, i+1) = C(alpha, i) (alpha - i) / (i + 1); negative factors come after i = alpha.
     if (j < 0) sign = -sign;
     logCoefficient += Math.log(Math.abs(j) / (i + 1));
   }
-  const below = Math.floor(order);
-  const part = order - below;
-  return (1 - part) * logMomentInteger(rate, noise, below) + part * logMomentInteger(rate, noise, below + 1);
 }
 
 /** Which bound turns Renyi divergence into (epsilon, delta). */
