@@ -34,6 +34,7 @@ export class SellerView {
   readonly #calibration: readonly CalibrationBand[] | null;
   readonly #ranked: readonly Ranked[];
   readonly #byId: ReadonlyMap<string, Ranked>;
+  readonly #rows = new Map<Ranked, OrganisationAnswer>();
   /** Names and ids of all, by rank, as one text: looking through it is one scan. */
   readonly #text: string;
   /** Where each begins in it, and its end. */
@@ -63,10 +64,17 @@ export class SellerView {
       matches: matching.length,
       page,
       pages: Math.max(1, Math.ceil(matching.length / size)),
-      organisations: matching
-        .slice((page - 1) * size, page * size)
-        .map((ranked) => this.#answer(ranked, this.#scores.evidence(ranked.organisation, ROW_SIGNALS).signals)),
+      organisations: matching.slice((page - 1) * size, page * size).map((ranked) => this.#row(ranked)),
     };
+  }
+
+  /** Made at the first look and kept: scores do not change. */
+  #row(ranked: Ranked): OrganisationAnswer {
+    const known = this.#rows.get(ranked);
+    if (known !== undefined) return known;
+    const row = this.#answer(ranked, this.#scores.evidence(ranked.organisation, ROW_SIGNALS).signals);
+    this.#rows.set(ranked, row);
+    return row;
   }
 
   /** By rank, those whose name or id holds the text. */
