@@ -21,7 +21,7 @@ function prefixOf(label: string): Uint8Array {
   return prefix;
 }
 
-/** Where public messages are put together to be verified, one at a time: a new buffer for each is a tenth of reading a log. */
+/** Where public messages are put together to be verified, one at a time: reading a log makes no buffer for each leaf. */
 const joined = new Uint8Array(1 << 17);
 
 /** `label || 0x00 || parts`, valid until the next call. */

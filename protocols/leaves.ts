@@ -210,7 +210,7 @@ const leafOf = (kind: Kind, body: Guard<unknown>): Guard<unknown> => exact({ ...
 
 /**
  * Canonical texts of the two kinds that nine of ten leaves are of. One pattern says what parsing, encoding again, comparing
- * and looking at every field say, in a third of the time.
+ * and looking at every field say, in about half of the time.
  *
  * Law: `parseShape(parseCanonical(bytes))` accepts the bytes of every text that matches.
  */

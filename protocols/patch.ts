@@ -91,7 +91,7 @@ export function dropDetail(transcript: Transcript, id: string): void {
   const cohort = isFailed(round) ? setOf(round) : [];
   const isDisputed = isFailed(round) && round.phase === 'aborted' && round.decision === null;
   const attempts = isDisputed ? round.attempts.slice(-1).map((last) => ({ ...last, ...without(cohort) })) : [];
-  const base = { id, openHash, openIndex, openTime, record, uploads: new Map(), attempts };
+  const base = { id, openHash, openIndex, openTime, record: bareRecord(record), uploads: NONE, attempts };
   if (round.phase === 'released') {
     const { resultHash, releasedBy, liars } = round;
     const decision = bareDecision(round.decision);
@@ -101,13 +101,22 @@ export function dropDetail(transcript: Transcript, id: string): void {
     rounds.set(id, { ...base, phase: 'aborted', reason: round.reason, decision });
   }
   const announce = announces.get(round.record.announce);
-  if (announce !== undefined) announces.set(announce.hash, { ...announce, roundKeys: new Map() });
+  if (announce !== undefined) announces.set(announce.hash, { ...announce, roundKeys: NONE });
+}
+
+/** One for all: most of what is left of a round would be empty maps. Nobody writes into what has ended. */
+const NONE: ReadonlyMap<string, never> = new Map<string, never>();
+const NOBODY: ReadonlySet<string> = new Set();
+
+/** Without the leaves of the round keys: a key serves one round, whoever announces it again. */
+function bareRecord(record: Round['record']): Round['record'] {
+  const bare = ({ name }: { readonly name: string }) => ({ name, roundKey: '' });
+  return { ...record, members: record.members.map(bare), recipients: record.recipients.map(bare) };
 }
 
 /** What an attempt keeps: its set, where that is still asked for. */
 function without(cohort: readonly Upload[]) {
-  const none = { confirms: new Map(), complaints: new Map(), ready: new Set<string>() };
-  return { ...none, readyRecipients: new Set<string>(), cohort };
+  return { confirms: NONE, complaints: NONE, ready: NOBODY, readyRecipients: NOBODY, cohort };
 }
 
 function bareDecision(decision: Decision, cohort: readonly Upload[] = []): Decision {
@@ -115,7 +124,7 @@ function bareDecision(decision: Decision, cohort: readonly Upload[] = []): Decis
     ...decision,
     attempt: { ...decision.attempt, ...without(cohort) },
     body: { ...decision.body, confirms: [] },
-    answers: new Map(),
+    answers: NONE,
   };
 }
 

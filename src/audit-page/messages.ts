@@ -37,7 +37,7 @@ export interface PageReport {
   readonly verdict: 'verified' | 'violation' | 'undecided';
   readonly head: Head | null;
   readonly since: Head | null;
-  readonly genesis: { readonly id: string; readonly pinned: boolean; readonly lines: readonly string[] } | null;
+  readonly genesis: { readonly id: string; readonly pinned: string; readonly lines: readonly string[] } | null;
   readonly leaves: number;
   readonly findings: readonly Finding[];
   readonly checks: readonly CheckRow[];

@@ -1,6 +1,6 @@
 import type { RoundSummary } from '../../protocols/audit-rounds.ts';
 import { checkOfRemark } from '../../protocols/checks.ts';
-import { genesisLines, reportText } from '../audit/audit-text.ts';
+import { genesisLines, pinWords, reportText } from '../audit/audit-text.ts';
 import { allFindings, blobWords, checkRows, epsilons, type Report, reportJson, tallyWords } from '../audit/report.ts';
 import type { PageReport, RoundRow } from './messages.ts';
 
@@ -38,7 +38,7 @@ export function pageReport(report: Report): PageReport {
     verdict,
     head: log.head,
     since: log.since,
-    genesis: genesis === null ? null : { id: logId, pinned: log.genesisPinned, lines: genesisLines(genesis) },
+    genesis: genesis === null ? null : { id: logId, pinned: pinWords(log), lines: genesisLines(genesis) },
     leaves: log.leaves,
     findings: allFindings(report),
     checks: checkRows(report),

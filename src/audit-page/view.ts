@@ -42,10 +42,9 @@ function facts({ head, since, genesis, leaves }: PageReport): HTMLElement {
   if (since !== null) list.append(...headFacts('Earlier head', since));
   list.append(element('dt', {}, 'Leaves judged'), element('dd', {}, String(leaves)));
   if (genesis !== null) {
-    const pinned = genesis.pinned ? 'as pinned' : "not pinned: the log's own";
     const lines = genesis.lines.map((line) => element('div', {}, line));
     list.append(element('dt', {}, 'Genesis'));
-    list.append(element('dd', {}, element('code', {}, genesis.id), ` (${pinned})`, ...lines));
+    list.append(element('dd', {}, element('code', {}, genesis.id), ` (${genesis.pinned})`, ...lines));
   }
   return list;
 }

@@ -103,6 +103,14 @@ export function genesisLines({ minimums, threshold, members, cosigning, budget }
   ];
 }
 
+/** Whether genesis is the one that the auditor knew. */
+export function pinWords({ genesisPinned, findings }: Report['log']): string {
+  if (genesisPinned) return 'as pinned';
+  return findings.some(({ code }) => code === 'GENESIS_PIN')
+    ? 'not the one that was pinned'
+    : "not pinned: the log's own";
+}
+
 /** The report a person reads. Every text of a stranger's goes through `printable`. */
 export function reportText(report: Report): string {
   const { log, blobs } = report;
@@ -112,8 +120,10 @@ export function reportText(report: Report): string {
   if (log.head !== null) lines.push(...headLines('head', log.head));
   if (log.since !== null) lines.push(...headLines(evidence ? 'evidence, the earlier head' : 'earlier head', log.since));
   if (genesis !== null) {
-    const pinned = log.genesisPinned ? 'as pinned' : "not pinned: the log's own";
-    lines.push(`genesis ${log.transcript.logId} (${pinned})`, ...genesisLines(genesis).map((line) => `  ${line}`));
+    lines.push(
+      `genesis ${log.transcript.logId} (${pinWords(log)})`,
+      ...genesisLines(genesis).map((line) => `  ${line}`),
+    );
   }
   const where = (index: number | null): string => (index === null ? '' : ` (leaf ${index})`);
   const remarks = [...Map.groupBy(log.remarks, ({ code }) => code)].flatMap(([code, all]) => {
