@@ -33,10 +33,10 @@ async function takeSum(party: Party, replicas: readonly Connection[], sumHash: s
  * The summed payload, in the recipient's own store. From all replicas together first, as a cut transfer goes on at the next
  * one; where that gave other bytes, of one of them or of several, from each alone.
  */
-async function fetchSum(party: Party, round: Round, { body }: Decision): Promise<void> {
-  if (await party.store.blobs.has(body.sumHash)) return;
+async function fetchSum(party: Party, round: Round, sumHash: string): Promise<void> {
+  if (await party.store.blobs.has(sumHash)) return;
   const take = (replicas: readonly Connection[]): Promise<void> =>
-    takeSum(party, replicas, body.sumHash, round.record.parameters.payloadBytes);
+    takeSum(party, replicas, sumHash, round.record.parameters.payloadBytes);
   try {
     await take(party.aggregators);
   } catch (error) {
@@ -60,14 +60,49 @@ async function fetchCorrectionSum(party: Party, round: Round, decision: Decision
   }
 }
 
-/** Fetches the sum into the store, and the rest into memory, while the members work on their answers. */
-export async function gather(party: Party, engine: EngineChoice, round: Round, decision: Decision): Promise<Gathered> {
-  const [context, correctionSum] = await Promise.all([
-    payloadContext(round.record, engine),
-    fetchCorrectionSum(party, round, decision),
-    fetchSum(party, round, decision),
-  ]);
-  return { context, correctionSum };
+/** What a recipient fetches for its openings, each once: whoever asks while it is on its way waits for it. */
+export class OpeningInput {
+  readonly #party: Party;
+  readonly #engine: EngineChoice;
+  readonly #sums = new Map<string, Promise<void>>();
+  /** By decision. */
+  readonly #gathered = new Map<string, Promise<Gathered>>();
+
+  constructor(party: Party, engine: EngineChoice) {
+    this.#party = party;
+    this.#engine = engine;
+  }
+
+  /** The summed payload of an attempt, into the store. It may be asked for before it is decided over that sum. */
+  sum(round: Round, sumHash: string): Promise<void> {
+    const fetching = this.#sums.get(sumHash) ?? fetchSum(this.#party, round, sumHash);
+    this.#sums.set(sumHash, fetching);
+    const ended = (): void => void this.#sums.delete(sumHash); // it is in the store, or the next one to ask tries again
+    fetching.then(ended, ended);
+    return fetching;
+  }
+
+  /** All of it: the sum into the store, the rest into memory, while the members work on their answers. */
+  gather(round: Round, decision: Decision): Promise<Gathered> {
+    const gathering = this.#gathered.get(decision.hash) ?? this.#gather(round, decision);
+    this.#gathered.set(decision.hash, gathering);
+    gathering.catch(() => this.#gathered.delete(decision.hash)); // the next one to ask fetches again
+    return gathering;
+  }
+
+  /** Lets go of what is in memory: a retry fetches again, for what was missing may be there then. */
+  drop(decide: string): void {
+    this.#gathered.delete(decide);
+  }
+
+  async #gather(round: Round, decision: Decision): Promise<Gathered> {
+    const [context, correctionSum] = await Promise.all([
+      payloadContext(round.record, this.#engine),
+      fetchCorrectionSum(this.#party, round, decision),
+      this.sum(round, decision.body.sumHash),
+    ]);
+    return { context, correctionSum };
+  }
 }
 
 /** Adds to `found` what one replica has of the answers; bytes that nobody logged are left out, and end the asking. */

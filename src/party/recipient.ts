@@ -28,7 +28,7 @@ import {
   wipeSeeds,
 } from './holder.ts';
 import type { LogReader } from './log-reader.ts';
-import { fetchAnswers, type Gathered, gather, readBlocks } from './opening-input.ts';
+import { fetchAnswers, type Gathered, OpeningInput, readBlocks } from './opening-input.ts';
 import { decodeParts, encodeParts } from './parts.ts';
 import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
 import { keepResult, resultHashFor, results } from './results.ts';
@@ -206,14 +206,7 @@ export async function runRecipient(
   const party = await openParty(folder, undefined, listen);
   const setting = await settingFor(party);
   const done = new Set<string>();
-  // By decision: what is being fetched for its opening, or has been.
-  const gathered = new Map<string, Promise<Gathered>>();
-  const gatherFor = (round: Round, decision: Decision): Promise<Gathered> => {
-    const gathering = gathered.get(decision.hash) ?? gather(party, setting.engine, round, decision);
-    gathered.set(decision.hash, gathering);
-    gathering.catch(() => gathered.delete(decision.hash)); // the next one to ask fetches again
-    return gathering;
-  };
+  const input = new OpeningInput(party, setting.engine);
   // By decision: when its sum did not open for the first time, in ms of this process's clock.
   const failedSince = new Map<string, number>();
   const isLate = (decide: string): boolean => {
@@ -228,7 +221,7 @@ export async function runRecipient(
     const keeps = (announce: string): boolean => party.rounds.holds(announce);
     for (const round of log.transcript.rounds.values()) {
       if (round.phase !== 'decided' || !keeps(round.record.announce)) continue;
-      if (!done.has(`open ${round.decision.hash}`)) void gatherFor(round, round.decision);
+      if (!done.has(`open ${round.decision.hash}`)) void input.gather(round, round.decision);
     }
     const duties = recipientDuties(log.transcript, party.name, keeps).filter(
       (duty) => !done.has(dutyKey(duty, party.name)),
@@ -240,13 +233,16 @@ export async function runRecipient(
     if (duty.duty === 'first-model') {
       if (task !== undefined) await publish(party, log, () => setting.maker.first(task), null);
     } else if (duty.duty === 'round-key') await logRoundKey(party, duty.announce.hash);
-    else if (duty.duty === 'check-boxes') await checkOwnBoxes(party, duty.round, duty.attempt);
-    else if (duty.duty === 'open') {
+    else if (duty.duty === 'check-boxes') {
+      await checkOwnBoxes(party, duty.round, duty.attempt);
+      // Most attempts that all confirmed are decided over: the sum comes while the members check theirs.
+      void input.sum(duty.round, duty.attempt.sumHash).catch(() => {});
+    } else if (duty.duty === 'open') {
       const { hash } = duty.decision;
       try {
-        await open(party, log, duty.round, gatherFor(duty.round, duty.decision), () => isLate(hash));
+        await open(party, log, duty.round, input.gather(duty.round, duty.decision), () => isLate(hash));
       } finally {
-        gathered.delete(hash); // a retry fetches again: what was missing may be there then
+        input.drop(hash);
       }
       failedSince.delete(hash);
     } else if (duty.duty === 'next-model') {
@@ -254,7 +250,8 @@ export async function runRecipient(
     } else {
       party.rounds.forget(duty.announce.hash);
       const round = log.transcript.rounds.get(duty.announce.openedAs ?? '');
-      if (round?.phase === 'aborted') gathered.delete(round.decision?.hash ?? '');
+      if (round?.phase === 'aborted') input.drop(round.decision?.hash ?? '');
+      await party.store.blobs.removeAll((round?.attempts ?? []).map(({ sumHash }) => sumHash));
     }
     done.add(dutyKey(duty, party.name));
   };
