@@ -27,7 +27,7 @@ describe('P13: a node that was shown another set than was closed', () => {
   it('has masks that do not cancel: nothing opens', async () => {
     const { id, end } = await rounds.round({ set: 'apac' });
     expect(end).toBe('KEY_DOES_NOT_FIT');
-    await expect(rounds.lab.result(id)).rejects.toMatchObject({ status: 'NOT_FOUND' });
+    await expect(rounds.lab.result(id, 2)).rejects.toMatchObject({ status: 'NOT_FOUND' });
   });
 
   it('control: with the same set shown to all the next round is exact', async () => {

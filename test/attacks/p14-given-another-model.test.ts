@@ -25,7 +25,7 @@ describe('P14: a node that was given another model', () => {
   it('has masks that do not cancel: nothing opens', async () => {
     const { id, end } = await rounds.round({ model: 'us' });
     expect(end).toBe('KEY_DOES_NOT_FIT');
-    await expect(rounds.lab.result(id)).rejects.toMatchObject({ status: 'NOT_FOUND' });
+    await expect(rounds.lab.result(id, 2)).rejects.toMatchObject({ status: 'NOT_FOUND' });
   });
 
   it('control: with the same model for all the next round is exact', async () => {

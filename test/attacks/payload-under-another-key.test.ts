@@ -36,7 +36,7 @@ describe('a node whose payload does not fit its key', () => {
   it('ends the round by name, and nothing is opened', async () => {
     const { id, end } = await rounds.round({ key: 'eu' });
     expect(end).toBe('KEY_DOES_NOT_FIT');
-    await expect(rounds.lab.result(id)).rejects.toMatchObject({ status: 'NOT_FOUND' });
+    await expect(rounds.lab.result(id, 2)).rejects.toMatchObject({ status: 'NOT_FOUND' });
   });
 
   it('ends the round also when a ready member never answers', async () => {

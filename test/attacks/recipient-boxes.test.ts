@@ -90,6 +90,6 @@ describe('a recipient', () => {
       nodes.map((node) => `${node} owner`),
     );
     expectUncharged(spentRhoNano);
-    await expect(lab.result(id)).rejects.toMatchObject({ status: 'NOT_FOUND' });
+    await expect(lab.result(id, 2)).rejects.toMatchObject({ status: 'NOT_FOUND' });
   });
 });

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
+import { COMPILED } from './compile-cache.ts';
 
 const main = resolve(import.meta.dirname, '../../src/main.ts');
 
@@ -21,7 +22,7 @@ export class CommandLine {
   #spawn(args: readonly string[], env: Readonly<Record<string, string>>): ChildProcess {
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...args], {
       cwd: this.folder,
-      env: { ...process.env, ...env },
+      env: { ...COMPILED, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#running.add(child);

@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DemoReport } from '../../src/demo/report.ts';
+import { COMPILED } from './compile-cache.ts';
 
 const run = promisify(execFile);
 const root = resolve(import.meta.dirname, '../..');
@@ -14,7 +15,8 @@ let report: DemoReport;
 
 beforeAll(async () => {
   // Eight rounds: the last of the four deaths is in the eighth.
-  await run(process.execPath, [launcher, 'demo', '--out', out, '--rounds', '8'], { cwd: root, maxBuffer: 1 << 26 });
+  const options = { cwd: root, maxBuffer: 1 << 26, env: COMPILED };
+  await run(process.execPath, [launcher, 'demo', '--out', out, '--rounds', '8'], options);
   report = JSON.parse(readFileSync(join(out, 'report.json'), 'utf8')) as DemoReport;
 }, 240_000);
 

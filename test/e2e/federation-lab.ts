@@ -23,6 +23,7 @@ import type { TlsIdentity } from '../../src/tls/context.ts';
 import { loadTlsIdentity } from '../../src/tls/files.ts';
 import type { TlsRole } from '../../src/tls/identity.ts';
 import { BASE_TASK } from '../reference/base-task.ts';
+import { COMPILED } from './compile-cache.ts';
 import { type PartySetting, runParty } from './lab-parties.ts';
 
 export interface LabRequest {
@@ -184,7 +185,7 @@ export class FederationLab implements AsyncDisposable {
   async spawn(name: string, killAt = ''): Promise<Child> {
     const script = join(import.meta.dirname, 'lab-child.ts');
     const flags = ['--disable-warning=ExperimentalWarning', script, JSON.stringify(this.setting(name)), killAt];
-    const child = spawn(process.execPath, flags, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(process.execPath, flags, { stdio: ['ignore', 'ignore', 'pipe'], env: COMPILED });
     const ended = new Promise<string | null>((resolve) => child.once('exit', (_code, signal) => resolve(signal)));
     const entry: Child = { process: child, ended };
     this.#children.add(entry);
@@ -236,13 +237,14 @@ export class FederationLab implements AsyncDisposable {
     return this.until(id, (r) => (r.phase === 'released' ? 'released' : r.phase === 'aborted' ? r.reason : null));
   }
 
-  /** The opened sum, as the recipient's own command line fetches it. */
-  async result(id: string): Promise<Int32Array> {
+  /** The opened sum, as the recipient's own command line fetches it; asked for so often where there is none. */
+  async result(id: string, attempts = 8): Promise<Int32Array> {
     const chunks: Uint8Array[] = [];
     const connection = this.connect(await this.tlsOf('owner'), 'owner');
     const request = (offsetBytes: bigint) => ({ roundId: fromHex(id, 32), offsetBytes });
     await download([connection], ResultService.fetch, request, (chunk) => void chunks.push(Uint8Array.from(chunk)), {
       maxBytes: 1 << 26,
+      attempts,
     });
     connection.close();
     return new Int32Array(Uint8Array.from(Buffer.concat(chunks)).buffer);

@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { freePort } from '../../src/platform/free-port.ts';
+import { COMPILED } from './compile-cache.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const folder = mkdtempSync(join(tmpdir(), 'veilsum-walk-'));
@@ -23,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test('the walk-through leads from keys to an audited sum, as printed', { timeout: 400_000 }, async () => {
-  const env = { ...process.env, PATH: `${join(folder, 'bin')}:${process.env['PATH']}` };
+  const env = { ...COMPILED, PATH: `${join(folder, 'bin')}:${process.env['PATH']}` };
   const { stdout } = await promisify(execFile)('sh', ['-c', script], { cwd: folder, env, maxBuffer: 1 << 24 });
   const sum = JSON.parse(readFileSync(join(folder, 'sum.json'), 'utf8')) as { nodes: number; integers: number[] };
   expect([sum.nodes, sum.integers.length]).toEqual([3, 16]);
