@@ -25,7 +25,7 @@ export function parquetSource(name: string, path: string): RowSource {
       const [root, ...elements] = metadata.schema;
       const columns = elements.map((element) => element.name);
       const nested = elements.find(
-        ({ num_children, repetition_type }) => num_children !== undefined || repetition_type === 'REPEATED',
+        ({ num_children, repetition_type }) => (num_children ?? 0) > 0 || repetition_type === 'REPEATED',
       );
       if (root === undefined || nested !== undefined) {
         const which = nested === undefined ? '' : ` "${nested.name}"`;

@@ -71,13 +71,18 @@ export async function readTable(
   return { table: makeTable(source.name, new Map(kept.map(({ name, cells }) => [name, cells]))), found: found ?? [] };
 }
 
+/** A region's own name of a column. Columns may be called like what every object has. */
+export function ownName(ownNames: Readonly<Record<string, string>>, column: string): string {
+  return Object.hasOwn(ownNames, column) ? ownNames[column]! : column;
+}
+
 function chosen(name: string, columns: readonly string[], { columns: wanted, ownNames }: Selection) {
   const duplicate = columns.find((column, at) => columns.indexOf(column) !== at);
   if (duplicate !== undefined) {
     throw new ConnectorError('CHANGED_SCHEMA', `${name} has two columns "${duplicate}": give one another name`);
   }
   return [...wanted].flatMap((column) => {
-    const at = columns.indexOf(ownNames[column] ?? column);
+    const at = columns.indexOf(ownName(ownNames, column));
     return at < 0 ? [] : [{ at, name: column, cells: [] as string[] }];
   });
 }

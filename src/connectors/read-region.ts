@@ -6,7 +6,7 @@ import type { FeatureSchema } from '../learning/schema.ts';
 import { ROWS, schemaInputs } from '../learning/schema-inputs.ts';
 import type { Table } from '../learning/table.ts';
 import { openSource } from './open-source.ts';
-import { readTable } from './port.ts';
+import { ownName, readTable } from './port.ts';
 import { type RegionConfig, regionField, type TableSetting } from './region-config.ts';
 
 /** A region's settings with the feature file that they name. */
@@ -74,7 +74,7 @@ function requireColumns(
   ownNames: Readonly<Record<string, string>>,
   found: readonly string[],
 ): void {
-  const missing = [...wanted].map((column) => ownNames[column] ?? column).filter((own) => !found.includes(own));
+  const missing = [...wanted].map((column) => ownName(ownNames, column)).filter((own) => !found.includes(own));
   if (missing.length === 0) return;
   const lacks = missing.map((column) => `"${column}"`).join(', ');
   const has = found.slice(0, 40).join(', ');

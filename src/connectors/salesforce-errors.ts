@@ -45,7 +45,7 @@ export function explainSalesforce(name: string, error: unknown): ConnectorError 
   if (error instanceof ConnectorError) return error;
   const { errorCode, name: errorName } = error as { errorCode?: unknown; name?: unknown };
   const code = [errorCode, errorName].find((value) => typeof value === 'string' && value !== 'Error');
-  const known = CODES[String(code)];
+  const known = Object.hasOwn(CODES, String(code)) ? CODES[String(code)] : undefined;
   if (known !== undefined) return new ConnectorError(known[0], `${name}: ${known[1]} (Salesforce: ${String(code)})`);
   const status = BY_STATUS.find(([pattern]) => pattern.test(String(code)));
   if (status !== undefined) return new ConnectorError(status[1], `${name}: ${status[2]} (Salesforce: ${String(code)})`);

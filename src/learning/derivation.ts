@@ -71,12 +71,12 @@ export function eventInputs(column: EventColumn): string[] {
 
 /** Why a derivation cannot be meant; null where it can. */
 export function derivationFault({ table, key, asOf, events, columns }: Derivation): string | null {
-  if (table in events) return `"${table}" is the entity table and an event table`;
+  if (Object.hasOwn(events, table)) return `"${table}" is the entity table and an event table`;
   const names = new Set([key, ...('column' in asOf ? [asOf.column] : [])]);
   for (const column of columns) {
     if (names.has(column.name)) return `column "${column.name}" is defined twice`;
     names.add(column.name);
-    if (column.kind !== 'since' && !(column.events in events)) {
+    if (column.kind !== 'since' && !Object.hasOwn(events, column.events)) {
       return `column "${column.name}": there is no event table "${column.events}"`;
     }
   }

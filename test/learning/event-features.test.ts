@@ -268,6 +268,11 @@ describe('a feature file that cannot be meant', () => {
     ['leakage in events', { leakage: ['status'] }, '"status" of table "usage"'],
     ['the label as leakage', { leakage: ['won'] }, 'the label'],
     ['an unknown event table', { derive: { ...SCHEMA.derive!, events: {} } }, 'no event table "usage"'],
+    [
+      'an event table that every object has',
+      { derive: { ...SCHEMA.derive!, columns: [{ name: 'n', kind: 'count', events: 'constructor', days: 1 }] } },
+      'no event table "constructor"',
+    ],
     ['a suppressed key', { suppress: { fewerThan: 5, columns: ['id'] } }, 'a label, a key or a time'],
     ['a suppressed column that nothing reads', { suppress: { fewerThan: 5, columns: ['nope'] } }, 'no feature reads'],
     [

@@ -130,6 +130,19 @@ describe.skipIf(shapes === null)('a region whose leads are in Salesforce', () =>
   });
 });
 
+it('columns may be called like what every object has', async () => {
+  const path = join(folder, 'odd.json');
+  const features = [{ kind: 'number', column: 'constructor', mean: 0, scale: 1 }];
+  const label = { column: '__proto__', positive: ['1'], negative: ['0'] };
+  writeFileSync(join(folder, 'odd-features.json'), JSON.stringify({ name: 'odd', version: 1, label, features }));
+  writeFileSync(join(folder, 'odd.csv'), `constructor,__proto__\n${'1,1\n2,0\n'.repeat(9)}`);
+  writeFileSync(
+    path,
+    JSON.stringify({ features: 'odd-features.json', tables: { rows: { from: 'csv', path: 'odd.csv' } } }),
+  );
+  expect(await check(path)).toMatch(/records: 18, 9 positive, 9 negative.*fits$/s);
+});
+
 it('settings that do not go with the feature file are named', async () => {
   const path = join(folder, 'other.yaml');
   const write = (config: object) =>

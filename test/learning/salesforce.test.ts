@@ -7,7 +7,7 @@ import { type SalesforceSettings, salesforceSource } from '../../src/connectors/
 import type { SalesforceLogin } from '../../src/connectors/salesforce-login.ts';
 import { type Answer, type Request, SalesforceServer, shapes } from './salesforce-server.ts';
 
-if (shapes === null) console.log('test/learning/salesforce: 33 tests skipped, VEILSUM_VECTORS is not set');
+if (shapes === null) console.log('test/learning/salesforce: 34 tests skipped, VEILSUM_VECTORS is not set');
 
 const CREDENTIALS = { flow: 'client-credentials', clientId: 'app', clientSecret: 'app-secret' } as const;
 const QUERY = 'SELECT LastName, Industry, NumberOfEmployees, Owner.Name FROM Lead';
@@ -202,6 +202,7 @@ describe.skipIf(shapes === null)('Salesforce: OAuth flows', () => {
     ['LOGIN_REFUSED', 400, 'invalid_client_id'],
     ['RATE_LIMITED', 403, 'rate_limit_exceeded'],
     ['SOURCE_FAILED', 400, 'something new'],
+    ['SOURCE_FAILED', 400, 'constructor'],
   ])('says %s for %i %s at the login', async (code, status, error) => {
     await using server = await SalesforceServer.start(() => ({
       status,
