@@ -85,6 +85,12 @@ interface Minimums {
   readonly organisations: number;
 }
 
+type OrganisationOf = (node: string) => string | undefined;
+
+const isLarge = (part: readonly Upload[], minimums: Minimums, organisationOf: OrganisationOf): boolean =>
+  part.length >= minimums.cohort &&
+  new Set(part.map(({ node }) => organisationOf(node))).size >= minimums.organisations;
+
 /**
  * Two halves of a set: every second one, organisation by organisation, by payload hash. So each organisation keeps its
  * share, and a node has no place but its own in its hands. Null where either half would be below the minimums.
@@ -92,16 +98,13 @@ interface Minimums {
 function halvesOf(
   uploads: readonly Upload[],
   minimums: Minimums,
-  organisationOf: (node: string) => string | undefined,
+  organisationOf: OrganisationOf,
 ): readonly (readonly Upload[])[] | null {
   const ranked = [...uploads].sort((a, b) => (a.body.payloadHash < b.body.payloadHash ? -1 : 1));
   // Organisations in the order of their smallest hash.
   const grouped = [...Map.groupBy(ranked, ({ node }) => organisationOf(node)).values()].flat();
   const halves = [0, 1].map((parity) => grouped.filter((_, place) => place % 2 === parity));
-  const isLarge = (part: readonly Upload[]): boolean =>
-    part.length >= minimums.cohort &&
-    new Set(part.map(({ node }) => organisationOf(node))).size >= minimums.organisations;
-  return halves.every(isLarge) ? halves : null;
+  return halves.every((half) => isLarge(half, minimums, organisationOf)) ? halves : null;
 }
 
 /**
@@ -112,7 +115,7 @@ function halvesOf(
 export function partsOf(
   failed: readonly Upload[],
   minimums: Minimums,
-  organisationOf: (node: string) => string | undefined,
+  organisationOf: OrganisationOf,
 ): readonly (readonly Upload[])[] {
   const parts: (readonly Upload[])[] = [];
   for (let queue: (readonly Upload[])[] = [failed]; queue.length > 0; ) {
@@ -132,7 +135,7 @@ const nodesOf = (uploads: readonly Upload[]): string =>
 /**
  * The uploads over which a retry is closed: the first part of the window's first failed set that failed least often so far and
  * of which every node has uploaded again. Nobody chooses it. While nothing was decided nobody can know a sum, and parts are
- * made of those nodes of the set that are there.
+ * made of those nodes of the set that are there; of everybody there, where those have become too few.
  *
  * @param present - what was uploaded, in log order. @returns none where no part is complete: then nothing can be summed.
  */
@@ -141,10 +144,12 @@ export function retrySet(t: Transcript, record: Round['record'], present: readon
   const firstDecided = chain.findIndex((round) => decisionOf(round) !== null);
   const failed = chain.slice(Math.max(firstDecided, 0)).map(setOf);
   const minimums = { cohort: record.parameters.minCohort, organisations: record.minOrganisations };
-  const organisationOf = (node: string): string | undefined => t.parties.get(node)?.organisation;
+  const organisationOf: OrganisationOf = (node) => t.parties.get(node)?.organisation;
   const here = new Set(present.map(({ node }) => node));
   const isHere = ({ node }: Upload): boolean => here.has(node);
-  const whole = firstDecided < 0 ? failed[0]!.filter(isHere) : failed[0]!;
+  const left = failed[0]!.filter(isHere);
+  const undecided = isLarge(left, minimums, organisationOf) ? left : present;
+  const whole = firstDecided < 0 ? undecided : failed[0]!;
   const parts = partsOf(whole, minimums, organisationOf).filter((part) => part.every(isHere));
   const failures = parts.map((part) => failed.filter((set) => nodesOf(set) === nodesOf(part)).length);
   const chosen = parts[failures.indexOf(Math.min(...failures))];

@@ -194,6 +194,16 @@ describe('after a dispute', () => {
     expect(smaller).not.toContain(first[0]);
   });
 
+  it('and over everybody there, when the nodes of the disputed set have become too few', () => {
+    const { log, id } = disputed();
+    for (const node of log.nodes.slice(1)) log.post('root', 'revoke', { name: node, reason: 'gone' });
+    const came = ['new-1', 'new-2'];
+    for (const node of came) log.enrol(node, 'node');
+    log.open(log.announced(2), { retryOf: id });
+    for (const node of ['node-1', ...came]) log.post(node, 'upload', log.upload(node));
+    expect(names(log)).toEqual(['node-1', ...came]);
+  });
+
   it('a retry may lose nodes as any round may; after a decision that failed it may not', () => {
     const { log, id } = disputed();
     const half = reopened(log, 2, id);
