@@ -52,7 +52,9 @@ async function roundOfDeaths(
 
 describe('SIGKILL', () => {
   it('of nodes: in mid-upload, with a confirmation kept but not sent, with one sent but not acknowledged', async () => {
-    await roundOfDeaths({ one: 'half-upload', two: 'before:Confirm', three: 'after:Confirm' });
+    // And of the recipient, with its seeds kept and nothing said.
+    const owner = 'before:Append:ready';
+    await roundOfDeaths({ one: 'half-upload', two: 'before:Confirm', three: 'after:Confirm', owner });
   });
 
   it('of a member between answer and sending: the same sealed bytes; of the recipient between opening and release', async () => {
@@ -75,8 +77,9 @@ describe('SIGKILL', () => {
     expect(answers.get('member-1')!.body.sealed.map((box) => box.hash)).toEqual(kept.get(hash));
   });
 
-  it('of a node with its upload ready, and of an aggregator with a payload durable but not logged', async () => {
-    await roundOfDeaths({ one: 'before:Upload', 'aggregator-1': 'before:Append:upload' });
+  it('of a node with its upload ready, of an aggregator with a payload durable but not logged, of a ready recipient', async () => {
+    const owner = 'after:Append:ready';
+    await roundOfDeaths({ one: 'before:Upload', 'aggregator-1': 'before:Append:upload', owner });
   });
 
   it('of an aggregator before it could say that an upload, or a confirmation, is logged', async () => {
