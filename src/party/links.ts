@@ -14,6 +14,8 @@ import type { Say } from './events.ts';
 
 /** How often a party looks whether its certificate's file has changed, in ms. */
 const LOOK_MS = 1000;
+/** How long a connection that is being made, or looked into, may still need the key before, in ms. */
+const LAST_USE_MS = 30_000;
 
 /**
  * A party's lines to others: the certificate that it shows on all of them, and the keys that it knows the others by. Both change
@@ -28,7 +30,7 @@ export class Links {
   #tls: TlsIdentity;
   #server: RunningServer | null = null;
 
-  /** @param folder - the party's. @param tls - taken over: its key is wiped when another one takes its place. */
+  /** @param folder - the party's. @param tls - taken over: its key is wiped soon after another one has taken its place. */
   constructor(folder: string, federation: Federation, tls: TlsIdentity, say: Say) {
     const { coordinator, aggregators, members } = federation;
     this.#folder = folder;
@@ -72,7 +74,8 @@ export class Links {
       return this.#say('certificate not taken', { code: code ?? '', error: message });
     }
     for (const connection of this.#connections.keys()) connection.show(fresh);
-    this.#tls.key.wipe();
+    const { key } = this.#tls;
+    setTimeout(() => key.wipe(), LAST_USE_MS).unref();
     this.#tls = fresh;
     this.#say('certificate taken', { until: new Date(expiryOf(fresh.certificates)).toISOString() });
   }
