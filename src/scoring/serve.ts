@@ -7,10 +7,10 @@ import { type Say, sayTo } from '../party/events.ts';
 import type { Running } from '../party/running.ts';
 import type { AccessLog } from './access-log.ts';
 import { createScoringApp, type ScoringApi } from './api.ts';
+import { currentSummaries } from './current-summaries.ts';
 import { ScoringError } from './errors.ts';
-import { territoriesOf } from './seller-view.ts';
-import { type Summaries, type SummaryRequest, summarise } from './summaries.ts';
-import { type Seller, watchTokens } from './tokens.ts';
+import type { SummaryRequest } from './summaries.ts';
+import { watchTokens } from './tokens.ts';
 
 export interface ServeSettings
   extends Pick<ScoringApi, 'scores' | 'calibration' | 'about' | 'requestsPerMinute' | 'behindProxy'>,
@@ -39,33 +39,24 @@ export async function serveScores(settings: ServeSettings): Promise<RunningScore
   requireSafeListen(settings);
   const say = sayTo('scores', (line) => process.stderr.write(line));
   const tokens = watchTokens(tokensFile, Date.now, (fault) => {
-    if (fault !== null) say('tokens unusable', { error: fault.message, refused: 'everybody' });
-    else say('tokens read again', { sellers: tokens.sellers.length });
-    summaries = null;
+    if (fault !== null) return say('tokens unusable', { error: fault.message, refused: 'everybody' });
+    say('tokens read again', { sellers: tokens.sellers.length });
+    try {
+      summaries.meet(tokens.sellers);
+    } catch (error) {
+      say('summaries are hidden', { error: (error as Error).message });
+    }
   });
-  // A reader with other territories knows other rows: what may be shown is chosen anew when the tokens change.
-  let summaries: Summaries | null = null;
-  const currentSummaries = (): Summaries => {
-    summaries ??= summarise({ ...settings, readers: readersOf(settings, tokens.sellers) });
-    return summaries;
-  };
-  currentSummaries();
+  const summaries = currentSummaries(settings, tokens.sellers);
   const log = openAccessLog(settings.accessLogFile);
   try {
-    const app = createScoringApp({ ...settings, tokens, summaries: currentSummaries, accessLog: log.write });
+    const app = createScoringApp({ ...settings, tokens, summaries: () => summaries.now, accessLog: log.write });
     const server = await listenHttp(app, host, settings.port, certificate);
     return running(server, log, say, tokens.sellers.length, scores.organisations.length);
   } catch (error) {
     log.close();
     throw error;
   }
-}
-
-/** Each single territory, and each set of territories that some token opens. */
-function readersOf({ scores }: ServeSettings, sellers: readonly Pick<Seller, 'territories'>[]): ReadonlySet<string>[] {
-  const single = [...scores.territories.keys()].map((territory) => ({ territories: [territory] }));
-  const sets = [...single, ...sellers].map((seller) => territoriesOf(scores, seller));
-  return [...new Map(sets.map((set) => [JSON.stringify([...set]), set])).values()];
 }
 
 function running(

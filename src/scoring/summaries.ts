@@ -41,7 +41,8 @@ export const BY_TERRITORY = 'territory';
 export const LEAST_MEMBERS = 3;
 
 const GROUPS_MAX = 100;
-const CELLS_MAX = 20_000;
+/** Bound of what checking costs, in steps of elimination: seconds of one core. */
+const WORK_MAX = 1e10;
 
 /**
  * Summaries over all territories that every reader gets alike: groups of at least `least` organisations, and no group
@@ -77,6 +78,7 @@ export function summarise(request: SummaryRequest): Summaries {
       return group;
     });
   });
+  requireCheckable(groups.length, cells.length, readers.length);
   const { organisations } = scores;
   const total: Group = { dimension: '', value: '', cells: cells.map((_, cell) => cell), members: organisations.length };
   means.set(total, organisations.reduce((sum, { probability }) => sum + probability, 0) / organisations.length);
@@ -127,10 +129,15 @@ function cellsOf(scores: Scores, dimensions: readonly Dimension[]): { cells: num
     cells[cell] = (cells[cell] ?? 0) + 1;
     return cell;
   });
-  if (cells.length <= CELLS_MAX) return { cells, cellOf };
+  return { cells, cellOf };
+}
+
+/** Each reader's span: as many rows as groups, as wide as cells. */
+function requireCheckable(groups: number, cells: number, readers: number): void {
+  if (groups ** 2 * cells * (readers + 1) <= WORK_MAX) return;
   throw new ScoringError(
     'TOO_MANY_GROUPS',
-    `the columns for summaries combine in ${cells.length} ways, ${CELLS_MAX} can be checked: choose fewer or coarser ones`,
+    `${groups} groups that combine in ${cells} ways, for ${readers} sets of territories, are too many to check: summarise by fewer or coarser columns, or give tokens fewer different sets of territories`,
   );
 }
 

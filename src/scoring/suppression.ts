@@ -36,13 +36,30 @@ export interface SuppressionInput {
  */
 export function chooseShown({ groups, cells, least, known }: SuppressionInput): Group[] {
   let shown = groups.filter(({ members }) => members >= least);
-  const readers: readonly ReadonlySet<number>[] = [new Set<number>(), ...known];
-  for (;;) {
-    const exposed = firstExposed({ groups, cells, least, known: readers }, shown);
-    if (exposed === null) return shown;
-    const victim = victimOf(exposed, shown);
-    shown = shown.filter((group) => group !== victim);
+  // What one reader cannot compute stays so when more is hidden: readers are gone through once.
+  for (const own of [new Set<number>(), ...known]) {
+    const view = viewOf(groups, cells, own);
+    for (let exposed = firstExposed(view, shown, least); exposed !== null; ) {
+      const victim = victimOf(exposed, shown);
+      shown = shown.filter((group) => group !== victim);
+      exposed = firstExposed(view, shown, least);
+    }
   }
+  return shown;
+}
+
+/** Groups and cells as one reader sees them: without what it knows. */
+interface View {
+  readonly cells: readonly number[];
+  readonly groups: ReadonlyMap<Group, { readonly cells: readonly number[]; readonly members: number }>;
+}
+
+function viewOf(groups: readonly Group[], cells: readonly number[], own: ReadonlySet<number>): View {
+  const entries = groups.map((group) => {
+    const unknown = group.cells.filter((cell) => !own.has(cell));
+    return [group, { cells: unknown, members: unknown.reduce((sum, cell) => sum + cells[cell]!, 0) }] as const;
+  });
+  return { cells, groups: new Map(entries) };
 }
 
 /** A few rows that some reader can compute: which cells they are in, and the dimension of the group, if it is one. */
@@ -51,27 +68,18 @@ interface Exposed {
   readonly dimension: string | null;
 }
 
-function firstExposed(input: SuppressionInput, shown: readonly Group[]): Exposed | null {
-  const { groups, cells, least, known } = input;
-  for (const own of known) {
-    const unknown = (among: readonly number[]): number[] => among.filter((cell) => !own.has(cell));
-    const count = (among: readonly number[]): number => among.reduce((sum, cell) => sum + cells[cell]!, 0);
-    const isFew = (among: readonly number[]): boolean => {
-      const members = count(among);
-      return members > 0 && members < least;
-    };
-    const span = new Span(cells.length);
-    for (const group of shown) span.add(unknown(group.cells));
-    for (const group of groups) {
-      const left = unknown(group.cells);
-      if (isFew(left) && span.determines(left)) return { cells: left, dimension: group.dimension };
-    }
-    for (const cell of span.single()) if (isFew([cell])) return { cells: [cell], dimension: null };
-    for (const outer of shown) {
-      for (const inner of shown) {
-        const rest = beyond(unknown(outer.cells), unknown(inner.cells));
-        if (rest !== null && isFew(rest)) return { cells: rest, dimension: null };
-      }
+function firstExposed({ cells, groups }: View, shown: readonly Group[], least: number): Exposed | null {
+  const isFew = (members: number): boolean => members > 0 && members < least;
+  const span = new Span(cells.length);
+  for (const group of shown) span.add(groups.get(group)!.cells);
+  for (const [{ dimension }, left] of groups)
+    if (isFew(left.members) && span.determines(left.cells)) return { cells: left.cells, dimension };
+  for (const cell of span.single()) if (isFew(cells[cell]!)) return { cells: [cell], dimension: null };
+  for (const outer of shown.map((group) => groups.get(group)!)) {
+    for (const inner of shown.map((group) => groups.get(group)!)) {
+      if (inner.members === 0 || !isFew(outer.members - inner.members)) continue;
+      const rest = beyond(outer.cells, inner.cells);
+      if (rest !== null) return { cells: rest, dimension: null };
     }
   }
   return null;
@@ -80,7 +88,7 @@ function firstExposed(input: SuppressionInput, shown: readonly Group[]): Exposed
 /** What `outer` has beyond `inner`; null unless it holds all of it. */
 function beyond(outer: readonly number[], inner: readonly number[]): number[] | null {
   const all = new Set(outer);
-  if (inner.length >= outer.length || !inner.every((cell) => all.delete(cell))) return null;
+  if (!inner.every((cell) => all.delete(cell))) return null;
   return [...all];
 }
 

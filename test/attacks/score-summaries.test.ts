@@ -156,6 +156,38 @@ describe('a few organisations of another territory, by a seller who sees their o
   });
 });
 
+describe('a seller who comes while the server runs', () => {
+  const three = tableOf([
+    ...['a', 'b', 'c'].map((territory) => ({ of: { industry: 'software', territory }, count: 40 })),
+    ...['a', 'b', 'c'].map((territory, i) => ({ of: { industry: 'energy', territory }, count: [6, 6, 5][i]! })),
+  ]);
+  const attack = (summaries: Summaries): number =>
+    (shown(summaries, 'industry').find(({ value }) => value === 'energy')?.organisations ?? Number.NaN) - 12;
+
+  it('gets nothing of few by the own rows of two territories, nor does one who was there before; control: till then', async () => {
+    const { currentSummaries } = await import('../../src/scoring/current-summaries.ts');
+    const summaries = currentSummaries({ ...three, dimensions: ['industry'], least: LEAST }, []);
+    expect(attack(summaries.now)).toBe(5);
+    summaries.meet([{ territories: ['a', 'b'] }]);
+    expect(attack(summaries.now)).toBeNaN();
+    summaries.meet([]);
+    expect(attack(summaries.now)).toBeNaN();
+  });
+
+  it('is met by no summaries at all where they cannot be checked', async () => {
+    const sets = Array.from({ length: 40 }, (_, i) => ({ territories: ['t0', `t${i + 1}`, `t${i + 2}`] }));
+    const wide = tableOf(
+      Array.from({ length: 4000 }, (_, i) => ({
+        of: { industry: `${i % 90}`, size: `${i % 89}`, kind: `${i % 83}`, territory: `t${i % 43}` },
+        count: 1,
+      })),
+    );
+    const request = { ...wide, dimensions: ['industry', 'size', 'kind'], least: LEAST };
+    const { currentSummaries } = await import('../../src/scoring/current-summaries.ts');
+    expect(() => currentSummaries(request, sets)).toThrow('too many to check');
+  });
+});
+
 /** Cells with members, and groups that cut them by dimensions; what each reader knows. */
 const inputs = fc
   .array(fc.record({ keys: fc.tuple(fc.nat(2), fc.nat(2), fc.nat(1)), members: fc.integer({ min: 1, max: 14 }) }), {
