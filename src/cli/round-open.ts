@@ -5,12 +5,13 @@ import { decisionOf, type Round, type Transcript } from '../../protocols/transcr
 import { readValidated } from '../config/files.ts';
 import { RoundService } from '../grpc/services.ts';
 import type { LogReader } from '../party/log-reader.ts';
+import { epsilonOfOneRound } from '../training/sampling.ts';
 import { saysYes } from './ask.ts';
 import { budgetLines, epsilonAt, roundsLeft } from './budget.ts';
 import { asking, type Caller, followFrom, openCaller, requireOfficer } from './caller.ts';
 import { CliError, usageError } from './exit.ts';
 import { noiseLines } from './noise-words.ts';
-import { grouped, printable } from './output.ts';
+import { epsilonText, grouped, printable } from './output.ts';
 import { requireFit } from './task-new.ts';
 
 export interface OpenOptions {
@@ -36,13 +37,14 @@ function roundsText(count: number): string {
 function describe(t: Transcript, task: Task, rounds: number, print: Print): number {
   const { dimension, bits, minCohort, minHonest, minOrganisations, unit } = task;
   const charge = chargeOfTask(task);
-  const delta = `delta 1e-${t.genesis!.budget.deltaExponent}`;
+  const { deltaExponent } = t.genesis!.budget;
+  const delta = `delta 1e-${deltaExponent}`;
   print(`task ${printable(task.task)}, window ${printable(task.window)}: ${grouped(dimension)} values of ${bits} bits`);
   print(
     `  sums of at least ${minCohort} nodes of ${minOrganisations} organisations; noise counts on ${minHonest} honest ones; recipients ${task.recipients.join(', ')}`,
   );
   print(
-    `  this round costs epsilon ${epsilonAt(t, charge)} (${delta}, per ${unit}); the budget carries ${roundsText(roundsLeft(t, charge))}`,
+    `  this round costs epsilon ${epsilonText(epsilonOfOneRound(task, 10 ** -deltaExponent))} (${delta}, per ${unit}); the budget carries ${roundsText(roundsLeft(t, charge))}`,
   );
   for (const line of noiseLines(task, minCohort)) print(`  ${line}`);
   for (const line of budgetLines(t)) print(`  ${line}`);

@@ -3,9 +3,10 @@ import { poissonSample } from '../../crypto/poisson-sample.ts';
 import { quantise } from '../../crypto/quantise.ts';
 import { chargeRhoNano } from '../../protocols/accountant.ts';
 import { available, charge, newLedger, reserve } from '../../protocols/ledger.ts';
-import { taskFitsGenesis } from '../../protocols/minimums.ts';
-import { releaseOf } from '../../protocols/record.ts';
+import { checkMinimums, taskFitsGenesis } from '../../protocols/minimums.ts';
+import { chargeOf, type RoundRecord, releaseOf } from '../../protocols/record.ts';
 import { chargeOfTask, type Task, taskField } from '../../protocols/task.ts';
+import { fitsTask } from '../../protocols/task-fit.ts';
 import { layoutOf, nodeContribution } from '../../src/learning/contribution.ts';
 import { encodeRegion, loadDataset, type Region } from '../../src/learning/datasets.ts';
 import { exampleGradientSum } from '../../src/learning/gradients.ts';
@@ -73,6 +74,31 @@ describe('rounds over drawn records', () => {
     expect(fits({ renyiOrder: undefined })).toMatchObject({ rejected: 'CHARGE_MISMATCH' });
     expect(fits({ renyiOrder: task.sampling!.order + 1 })).toMatchObject({ rejected: 'CHARGE_MISMATCH' });
     expect(fits({ unit: 'node' }, { unit: 'node' })).toMatchObject({ rejected: 'CHARGE_MISMATCH' });
+  });
+
+  it('a record that draws otherwise than the site has it, or at another price, is refused; as it is, it is taken', () => {
+    const record = {
+      ...task,
+      parameters: task,
+      recipients: [{ name: 'owner', roundKey: '' }],
+      charge: { rhoNano: chargeOfTask(task) },
+    } as unknown as RoundRecord;
+    const { order } = task.sampling!;
+    expect(fitsTask(record, task)).toBeNull();
+    for (const sampling of [undefined, { rateMicro: 1, order }, { rateMicro: 200_000, order: order + 1 }]) {
+      const other = { ...record, sampling } as RoundRecord;
+      expect(fitsTask(other, task)).toMatchObject({ rejected: 'PARAMETERS_MISMATCH' });
+    }
+    const foundations = {
+      minimums: { cohort: 3, organisations: 2, honest: 2 },
+      budget: { unit: 'record' as const, ...budget },
+    };
+    expect(checkMinimums(foundations, record)).toBeNull();
+    for (const change of [{ charge: { rhoNano: chargeOfTask(task) - 1 } }, { sampling: { rateMicro: 200_001, order } }])
+      expect(checkMinimums(foundations, { ...record, ...change })).toMatchObject({ rejected: 'CHARGE_MISMATCH' });
+    // Control: a draw that is priced by nobody's rule would cost next to nothing.
+    const rare = chargeOf({ ...record, sampling: { rateMicro: 1, order } });
+    expect(rare).toBeLessThan(chargeOfTask(task) / 1000);
   });
 
   it('a node sums what it drew: fresh seeds for draw, rounding and noise, all wiped', async () => {
