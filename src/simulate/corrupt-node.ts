@@ -19,7 +19,8 @@ export const NODE_TRICKS = [
   'uploads and confirms twice',
   'confirms nothing',
 ] as const;
-export type NodeTrick = (typeof NODE_TRICKS)[number];
+/** The last one is for whom a lying recipient has bought: it leaves a retry that it uploaded for. */
+export type NodeTrick = (typeof NODE_TRICKS)[number] | 'confirms now and then';
 
 /** Tricks that nobody can see before the sum is opened: the round is lost, and the node is among its suspects. */
 export const SINKING: ReadonlySet<NodeTrick> = new Set([
@@ -49,7 +50,9 @@ export class CorruptNode extends NodeProcess {
   }
 
   protected override *perform(duty: NodeDuty): Task {
-    if (this.#trick === 'confirms nothing' && duty.duty === 'confirm') {
+    const isSilent =
+      this.#trick === 'confirms nothing' || (this.#trick === 'confirms now and then' && this.world.draw.chance(0.5));
+    if (isSilent && duty.duty === 'confirm') {
       this.markDone(duty);
       return;
     }

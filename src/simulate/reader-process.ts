@@ -41,6 +41,7 @@ export abstract class ReaderProcess extends Process {
   #seen: { readonly size: number; readonly root: Uint8Array } | null = null;
   #keptAt = Number.NEGATIVE_INFINITY;
   #stopped = false;
+  #isRevoked = false;
   /** Who waits for the next head. */
   #heads = new Set<Latch>();
 
@@ -80,12 +81,16 @@ export abstract class ReaderProcess extends Process {
     this.#seen = this.disk.get(HEAD) ?? null;
     this.#keptAt = Number.NEGATIVE_INFINITY;
     this.#stopped = false;
+    this.#isRevoked = false;
     this.#heads = new Set();
     this.spawn(this.#follow());
     const ready = this;
     this.spawn(
       this.dutyLoop(1000, function* () {
-        return ready.#isCaughtUp && !ready.#stopped && (yield* ready.act());
+        if (!ready.#stopped) return ready.#isCaughtUp && (yield* ready.act());
+        // Between duties, as src/party/party.ts has it: one that is under way would write after it.
+        if (ready.#isRevoked) yield* ready.#wipe();
+        return false;
       }),
     );
   }
@@ -141,7 +146,7 @@ export abstract class ReaderProcess extends Process {
         if (run.note !== null) yield* this.#take(run);
       } catch (error) {
         const { code } = asFailure(error);
-        if (code === 'REVOKED') return yield* this.#leave();
+        if (code === 'REVOKED') return this.#leave();
         if (code !== 'DEADLINE' && code !== 'UNAVAILABLE') return this.#stop(code);
         yield* this.sleep(100);
       }
@@ -149,9 +154,15 @@ export abstract class ReaderProcess extends Process {
   }
 
   /** Mirrors `wipeIfRevoked` of src/party/revoked.ts: whoever is told so never reads how its rounds end. */
-  *#leave(): Task {
+  #leave(): void {
     this.#stopped = true;
+    this.#isRevoked = true;
     this.say('was revoked');
+    this.poke();
+  }
+
+  *#wipe(): Task {
+    this.#isRevoked = false;
     yield* this.write(this.disk.keys(ROUNDS).map((key) => [key, null]));
   }
 

@@ -48,8 +48,10 @@ export function drawScenario(draw: Draw): Scenario {
   if (recipients.size === 0) return { sizes, faults, corruption, changes, requests };
   // Lies about an opening are for a second sum over the same window: there is room for it, and it is asked for.
   const again = Array.from({ length: 4 }, (_, i) => ({ window: 1, atMs: i * draw.between(6000, 20_000) }));
-  const large = { ...sizes, nodes: Math.max(nodes, 5), minCohort: 2, budgetRounds: 4 };
-  return { sizes: large, faults, corruption, changes, requests: again };
+  const large = { ...sizes, nodes: 6, minCohort: 2, budgetRounds: 4 };
+  const isAlone = drawn.nodes.size > 0 || drawn.coordinator !== null || draw.chance(0.3);
+  const bought: Corruption['nodes'] = isAlone ? drawn.nodes : new Map([[draw.below(6), 'confirms now and then']]);
+  return { sizes: large, faults, corruption: { ...corruption, nodes: bought }, changes, requests: again };
 }
 
 /** One seed in six has no faults, the others have some of each kind, or much of one. */
