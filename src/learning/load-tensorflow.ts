@@ -21,13 +21,21 @@ export interface LoadedTensorFlow {
  * Loads TensorFlow.js with the first backend of `prefer` that starts: the native library (optional dependency
  * `@tensorflow/tfjs-node`, whose install script downloads it), else WebAssembly, else plain JavaScript.
  *
- * TensorFlow.js keeps one backend per process: a second call switches it for everybody.
+ * TensorFlow.js keeps one backend per process: a second call switches it for everybody. Calls wait for one another, because two
+ * that start at once would mix their backends.
  *
  * @throws LearningError NO_BACKEND when none starts; the message says why for each.
  */
-export async function loadTensorFlow(
-  prefer: readonly Backend[] = ['tensorflow', 'wasm', 'cpu'],
-): Promise<LoadedTensorFlow> {
+export function loadTensorFlow(prefer: readonly Backend[] = ['tensorflow', 'wasm', 'cpu']): Promise<LoadedTensorFlow> {
+  const load = (): Promise<LoadedTensorFlow> => startFirst(prefer);
+  const loaded = starting.then(load, load);
+  starting = loaded;
+  return loaded;
+}
+
+let starting: Promise<unknown> = Promise.resolve();
+
+async function startFirst(prefer: readonly Backend[]): Promise<LoadedTensorFlow> {
   const notes: string[] = [];
   for (const backend of prefer) {
     try {
