@@ -8,11 +8,12 @@ import { applyPatch, emptyTranscript } from '../../protocols/patch.ts';
 import { judge, takeLeaf, verifyNext } from '../../protocols/rules.ts';
 import type { Transcript } from '../../protocols/transcript.ts';
 import { decodeLeaf, isKind } from '../../protocols/verified.ts';
+import { AskingProcess } from './asking-process.ts';
 import { type CosignedLog, Cosigning, type Published, publishedOn } from './cosigning.ts';
 import type { Disk } from './disk.ts';
 import type { Response } from './messages.ts';
 import { CallFailed } from './network.ts';
-import { Latch, Process, type Task } from './process.ts';
+import { Latch, type Task } from './process.ts';
 import type { Setting } from './reader-process.ts';
 import { Violation } from './truth.ts';
 
@@ -33,7 +34,7 @@ interface Waiting {
  * where it would stand, durable before it is acknowledged, published under w cosignatures; a head is durable before any
  * witness sees it.
  */
-export abstract class LogProcess extends Process implements CosignedLog {
+export abstract class LogProcess extends AskingProcess implements CosignedLog {
   readonly setting: Setting;
   transcript: Transcript = emptyTranscript();
   protected entries: Uint8Array[] = [];

@@ -4,11 +4,12 @@ import { isRejection } from '../../protocols/errors.ts';
 import type { Body, Kind } from '../../protocols/leaves.ts';
 import { advance, newReader, type Reader } from '../../protocols/reader.ts';
 import type { Transcript } from '../../protocols/transcript.ts';
+import { AskingProcess } from './asking-process.ts';
 import { type Disk, ROUNDS } from './disk.ts';
 import type { Founding } from './founding.ts';
 import type { Response } from './messages.ts';
 import { CallFailed } from './network.ts';
-import { asFailure, Latch, type Machines, Process, type Task } from './process.ts';
+import { asFailure, Latch, type Machines, type Task } from './process.ts';
 import type { Replica } from './replicas.ts';
 import { type Truth, Violation } from './truth.ts';
 
@@ -30,7 +31,7 @@ const FOLLOW_MS = 10_000;
  * A party that reads the log and does duties. Mirrors `LogReader` (src/party/log-reader.ts) and `runDuties`
  * (src/party/party.ts): it acts only on what `advance` took in, and only once it has caught up with the head it kept.
  */
-export abstract class ReaderProcess extends Process {
+export abstract class ReaderProcess extends AskingProcess {
   readonly setting: Setting;
   protected reader!: Reader;
   /** The aggregators, as this process knows them. */
