@@ -81,7 +81,7 @@ describe('veilsum score serve', () => {
     expect(await status('TLSv1.3')).toBe(200);
     expect(await status('TLSv1.2')).toMatch(/version/);
     expect((await cli.run('score token revoke anna --tokens tokens.json')).out).toBe('anna: revoked\n');
-    expect(await status('TLSv1.3')).toBe(401);
+    await expect.poll(() => status('TLSv1.3'), { timeout: 10_000 }).toBe(401);
     const { code, err } = await server.stop();
     expect([code, err]).toEqual([0, expect.stringContaining('"event":"listening"')]);
     expect(readFileSync(cli.path('access.log'), 'utf8')).toContain('"seller":"anna"');
