@@ -86,6 +86,7 @@ export function taskOf(flags: Omit<TaskFlags, 'out' | 'dir'>): MadeTask {
   const common: RoundsRequest = {
     ...{ recipients: recipient, nodes, window, quorum: { members, threshold } },
     ...given({ task, rounds, epsilon, delta, minCohort, minHonest, minOrganisations, uploadMs, confirmMs, checkSums }),
+    ...given({ renyiOrder: flags.renyiOrder }),
   };
   if (dimension !== undefined) return makeUpdatesTask({ ...common, dimension, clip: clip ?? 1 });
   const schema = features === undefined ? undefined : readFeatureFile(features, resolve);
@@ -100,7 +101,6 @@ export function taskOf(flags: Omit<TaskFlags, 'out' | 'dir'>): MadeTask {
       unit: flags.unit,
       clip,
       sampleRate: flags.sampleRate,
-      renyiOrder: flags.renyiOrder,
       optimiser: flags.optimiser,
       serverRate: flags.serverRate,
       sensitive: flags.sensitive && { columns: flags.sensitive, share: flags.sensitiveShare ?? SENSITIVE_SHARE },
@@ -155,7 +155,7 @@ export async function writeTask(flags: TaskFlags, print: (line: string) => void)
     );
   const genesis = flags.dir === undefined ? null : foundationOf(flags.dir);
   const quorum = genesis === null ? {} : sizeOfQuorum(genesis);
-  const renyiOrder = flags.sampleRate === undefined ? undefined : genesis?.budget.renyiOrder;
+  const renyiOrder = genesis?.budget.renyiOrder;
   const made = taskOf({ ...flags, ...quorum, ...(renyiOrder === undefined ? {} : { renyiOrder }) });
   const { rounds, epsilon, budget, task } = made;
   if (genesis !== null) requireFit(genesis, task);

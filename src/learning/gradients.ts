@@ -93,14 +93,19 @@ function sumLogistic(sum: Float64Array, matrix: DesignMatrix, residuals: Float32
   const { isOwn, own, rest, drawn } = bounds;
   for (let row = 0; row < rows; row++) {
     const start = row * width;
-    const squares = [0, 0];
-    for (let j = 0; j < width; j++) squares[isOwn[j]!]! += x[start + j]! ** 2;
+    let [squares, ownSquares] = [0, 0];
+    for (let j = 0; j < width; j++) {
+      const square = x[start + j]! ** 2;
+      if (isOwn[j] === 1) ownSquares += square;
+      else squares += square;
+    }
     const residual = residuals[row]!;
     const taken = drawn?.[row] ?? 1;
-    const factors = [rest, own].map(
-      (clip, k) => taken * cut(residual * clipFactor(Math.abs(residual) * Math.sqrt(squares[k]!), clip)),
-    );
-    for (let j = 0; j < width; j++) sum[j]! += factors[isOwn[j]!]! * x[start + j]!;
+    const factorOf = (sumOfSquares: number, clip: number): number =>
+      taken * cut(residual * clipFactor(Math.abs(residual) * Math.sqrt(sumOfSquares), clip));
+    const factor = factorOf(squares, rest);
+    const ownFactor = factorOf(ownSquares, own);
+    for (let j = 0; j < width; j++) sum[j]! += (isOwn[j] === 1 ? ownFactor : factor) * x[start + j]!;
   }
 }
 
@@ -117,13 +122,14 @@ function sumHidden(
   const nonZero = new Uint32Array(width);
   const firstOutput = width * units;
   for (let row = 0; row < rows; row++) {
-    const inputSquares = [0, 0];
+    let [inputSquares, ownSquares] = [0, 0];
     let found = 0;
     for (let j = 0; j < width; j++) {
       const value = x[row * width + j]!;
       if (value === 0) continue;
       nonZero[found++] = j;
-      inputSquares[isOwn[j]!]! += value * value;
+      if (isOwn[j] === 1) ownSquares += value * value;
+      else inputSquares += value * value;
     }
     let backSquares = 0;
     let hiddenSquares = 0;
@@ -135,17 +141,18 @@ function sumHidden(
     }
     const residual = residuals[row]!;
     const taken = drawn?.[row] ?? 1;
-    const restNorm = Math.abs(residual) * Math.sqrt(inputSquares[0]! * backSquares + hiddenSquares + 1);
-    const ownNorm = Math.abs(residual) * Math.sqrt(inputSquares[1]! * backSquares);
+    const restNorm = Math.abs(residual) * Math.sqrt(inputSquares * backSquares + hiddenSquares + 1);
+    const ownNorm = Math.abs(residual) * Math.sqrt(ownSquares * backSquares);
     const factor = residual * clipFactor(restNorm, rest);
     const ownFactor = residual * clipFactor(ownNorm, own);
     for (let k = 0; k < units; k++) {
       const activation = hidden[row * units + k]!;
       if (activation <= 0) continue;
-      const back = [taken * cut(factor * output[k]!), taken * cut(ownFactor * output[k]!)];
+      const back = taken * cut(factor * output[k]!);
+      const ownBack = taken * cut(ownFactor * output[k]!);
       for (let i = 0; i < found; i++) {
         const j = nonZero[i]!;
-        sum[j * units + k]! += back[isOwn[j]!]! * x[row * width + j]!;
+        sum[j * units + k]! += (isOwn[j] === 1 ? ownBack : back) * x[row * width + j]!;
       }
       sum[firstOutput + k]! += taken * cut(factor * activation);
     }

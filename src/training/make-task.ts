@@ -36,6 +36,8 @@ export interface RoundsRequest {
   readonly delta?: number;
   /** Rounds that the budget is divided among. */
   readonly rounds?: number;
+  /** The order that the federation counts at, where it names one; left out with a sample rate: the best one. */
+  readonly renyiOrder?: number;
   readonly checkSums?: boolean;
   readonly quorum?: { readonly members: number; readonly threshold: number };
   readonly maxAttempts?: number;
@@ -57,8 +59,6 @@ export interface LearningRequest extends RoundsRequest {
   readonly sampleRate?: number;
   /** For unit 'record': columns of the table whose weights one record moves by this part of the clip only. */
   readonly sensitive?: { readonly columns: readonly string[]; readonly share: number };
-  /** With a sample rate: the order that the federation counts at; left out: the best one. */
-  readonly renyiOrder?: number;
   /** For unit 'node'. */
   readonly local?: Partial<LocalRequest>;
   /** How the recipient steps; left out: momentum. */
@@ -202,7 +202,7 @@ function assemble(
   const nodesMax = request.nodesMax ?? Math.max(16, nodes);
   const unit = plan?.unit ?? 'node';
   const { epsilon, delta } = request;
-  const budget = epsilon === null ? NO_PRIVACY : budgetFor(epsilon, delta, sampling?.order);
+  const budget = epsilon === null ? NO_PRIVACY : budgetFor(epsilon, delta, sampling?.order ?? request.renyiOrder);
   const recordsMax = plan?.unit === 'record' ? plan.recordsMax : 1;
   const clipMicro = micro(clip);
   const fitted = fitNoise(

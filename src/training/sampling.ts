@@ -20,10 +20,7 @@ interface SamplingRequest {
  */
 export function samplingFor(request: SamplingRequest, unit: 'record' | 'node'): Sampling | undefined {
   const { sampleRate, renyiOrder } = request;
-  if (sampleRate === undefined) {
-    if (renyiOrder === undefined) return undefined;
-    throw new TrainingError('BAD_BUDGET', 'a Renyi order goes with a sample rate');
-  }
+  if (sampleRate === undefined) return undefined;
   if (unit !== 'record') throw new TrainingError('BAD_BUDGET', 'records are drawn where the unit is the record');
   const rateMicro = Math.round(sampleRate * 1e6);
   if (!(rateMicro >= 1 && rateMicro < 1e6 && Math.abs(rateMicro - sampleRate * 1e6) < 1e-3)) {
