@@ -263,22 +263,19 @@ const data = process.env['VEILSUM_DATA'];
 if (!data) console.log('test/protocol/score-inputs: 4 tests skipped (VEILSUM_DATA is not set)');
 
 describe.skipIf(!data)('published tables', () => {
-  it.each(['leads', 'churn', 'telco', 'clv'] satisfies DatasetName[])(
-    '%s is scored and explained',
-    (name) => {
-      const dataset = loadDataset(name, { folder: data });
-      const rows = dataset.regions[0]!.heldOut;
-      const spec: ModelSpec = { kind: 'mlp', inputs: designColumns(dataset.schema).length, hidden: 4 };
-      const scores = scoreTable({
-        ...{ tf, model: initialModel(spec), schema: dataset.schema, words: wordsFor(dataset.schema), table: rows },
-        columns: { id: null, name: null, territory: null },
-        least: 10,
-      });
-      for (const organisation of scores.organisations.slice(0, 200)) {
-        const { signals, referenceProbability: p } = scores.evidence(organisation);
-        const sum = signals.reduce((total, { contribution }) => total + contribution, 0);
-        expect(sum).toBeCloseTo(organisation.logOdds - Math.log(p / (1 - p)), 3);
-      }
-    },
-  );
+  it.each(['leads', 'churn', 'telco', 'clv'] satisfies DatasetName[])('%s is scored and explained', (name) => {
+    const dataset = loadDataset(name, { folder: data });
+    const rows = dataset.regions[0]!.heldOut;
+    const spec: ModelSpec = { kind: 'mlp', inputs: designColumns(dataset.schema).length, hidden: 4 };
+    const scores = scoreTable({
+      ...{ tf, model: initialModel(spec), schema: dataset.schema, words: wordsFor(dataset.schema), table: rows },
+      columns: { id: null, name: null, territory: null },
+      least: 10,
+    });
+    for (const organisation of scores.organisations.slice(0, 200)) {
+      const { signals, referenceProbability: p } = scores.evidence(organisation);
+      const sum = signals.reduce((total, { contribution }) => total + contribution, 0);
+      expect(sum).toBeCloseTo(organisation.logOdds - Math.log(p / (1 - p)), 3);
+    }
+  });
 });
