@@ -45,7 +45,9 @@ function late(patience: Patience, leafHash: string, allowedMs: number): boolean 
 /** Opens once every member has logged its key, or once 2t-1 have and the others are late. */
 function openDuty(t: Transcript, announce: Announce, patience: Patience): CoordinatorDuty | null {
   if (!announce.recipients.every((name) => announce.roundKeys.has(name))) return null;
-  const members = t.quorum.members.filter((name) => announce.roundKeys.has(name));
+  // One that was revoked since is not listed: the record would be refused.
+  const isServing = (name: string): boolean => announce.roundKeys.has(name) && findParty(t, name)?.revoked !== true;
+  const members = t.quorum.members.filter(isServing);
   const complete = members.length === t.quorum.members.length;
   const enough = members.length >= 2 * t.quorum.threshold - 1 && late(patience, announce.hash, patience.roundKeyMs);
   return complete || enough ? { duty: 'open', announce, members } : null;

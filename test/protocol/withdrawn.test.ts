@@ -41,6 +41,16 @@ function incomplete(): { log: PaperLog; announce: string } {
   return { log, announce };
 }
 
+it('an announcement is opened without a member that was revoked after it had logged its round key', () => {
+  const log = PaperLog.founded({ members: 4, threshold: 2 });
+  const announce = log.announce(1);
+  for (const name of ['member-1', 'member-2', 'member-3', 'member-4', 'recipient-1'])
+    log.post(name, 'round-key', log.roundKey(name, announce));
+  log.post('root', 'revoke', { name: 'member-2', reason: 'lost' });
+  const [duty] = coordinatorDuties(log.transcript, { ...patience, announceMs: 500 });
+  expect(duty).toMatchObject({ duty: 'open', members: ['member-1', 'member-3', 'member-4'] });
+});
+
 describe('an announcement that cannot be opened', () => {
   it('is withdrawn by the coordinator when it is late, and its keys are wiped', () => {
     const { log, announce } = incomplete();
