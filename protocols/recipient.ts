@@ -1,4 +1,3 @@
-import { addChecksums, createChecksum } from '../crypto/checksum.ts';
 import { DOMAIN } from '../crypto/domain.ts';
 import { fromHex, toHex } from '../crypto/encoding.ts';
 import { CryptoError } from '../crypto/errors.ts';
@@ -10,8 +9,9 @@ import { openAnswer, type ShareSums, shareSumHash } from '../crypto/share-box.ts
 import { type Candidate, candidates, liars, type ShareClaims } from '../crypto/share-claims.ts';
 import { heldBy, type MemberSet, recoverKey, shareSum, subsets } from '../crypto/sharing.ts';
 import { hashWithLabel } from '../crypto/signature.ts';
+import { type CheckedSum, readSum } from './checked-sum.ts';
 import { shouldCheckBoxes } from './disputes.ts';
-import { type Rejection, reject } from './errors.ts';
+import { isRejection, ProtocolError, type Rejection, reject } from './errors.ts';
 import type { Body } from './leaves.ts';
 import { memberIndex } from './member.ts';
 import {
@@ -82,8 +82,8 @@ export interface OpeningInput {
   readonly seeds: ReadonlyMap<string, readonly SecretBytes[]>;
   /** Sealed answers by member. */
   readonly answers: ReadonlyMap<string, Uint8Array>;
-  /** Wire bytes of block j of the summed payload. */
-  readonly block: (block: number) => Uint8Array;
+  /** The summed payload of the decision's attempt (`CheckedSum.of`), or why it is none. */
+  readonly sum: CheckedSum | Rejection;
 }
 
 export interface Opening {
@@ -145,7 +145,7 @@ function sharesOf(answers: Answers, candidate: Candidate): Uint16Array[] {
 }
 
 /** All values under a key; null where it does not open every block. The short last block is tried first. */
-function openValues({ context, block }: OpeningInput, key: Int32Array): Int32Array | null {
+function openValues(context: PayloadContext, { block }: CheckedSum, key: Int32Array): Int32Array | null {
   const { blocks, dimension } = context.parameters;
   const values = new Int32Array(dimension);
   using opener = createOpener(context, key);
@@ -165,34 +165,6 @@ function openValues({ context, block }: OpeningInput, key: Int32Array): Int32Arr
   }
 }
 
-/** What bytes that coordinator and aggregators made together can be beside wrong: of another length or form. */
-const MALFORMED: ReadonlySet<string> = new Set(['BAD_LENGTH', 'BAD_ENCODING', 'RESIDUE_OUT_OF_RANGE']);
-
-/** Reads bytes that were decided over. The log holds their hash, so malformed ones are final: nothing mends them. */
-function readSum<T>(read: () => T): T | Rejection {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof CryptoError && MALFORMED.has(error.code))
-      return reject('SUM_MALFORMED', 'what was decided over is no sum of payloads or corrections of this round');
-    throw error;
-  }
-}
-
-/** Checks that the nodes' signed checksums add up to the sum's: the aggregator cannot have changed it. */
-function checkSum(input: OpeningInput): Rejection | null {
-  const { context, decision } = input;
-  const { attempt } = decision;
-  using checksum = createChecksum(context, fromHex(attempt.close, 32));
-  const blocks = Array.from({ length: context.parameters.blocks }, (_, block) => block);
-  const read = readSum(() => blocks.map((block) => checksum.add(block, input.block(block))));
-  if ('rejected' in read) return read;
-  const theirs = attempt.cohort.map((upload) => Uint32Array.from(attempt.confirms.get(upload.node)!.body.checksum));
-  const expected = addChecksums(context.parameters, theirs);
-  const same = checksum.value().every((residue, i) => residue === expected[i]);
-  return same ? null : reject('CHECKSUM_MISMATCH', 'the sum is not the sum of what the nodes confirmed');
-}
-
 /** How a sum that cannot be opened ends its round in the log. */
 export function abortReasonOf({ rejected }: Rejection): Body<'abort'>['reason'] {
   const named = ['BOX_UNREADABLE', 'KEY_DOES_NOT_FIT', 'CHECKSUM_MISMATCH', 'SUM_MALFORMED', 'BLOB_LOST'] as const;
@@ -210,8 +182,10 @@ export function openSum(p: Primitives, input: OpeningInput): Opening | Rejection
   const { round } = input;
   const { members, threshold, maskModulusBits, ringDegree } = round.record.parameters;
   const recipient = round.record.recipients.findIndex(({ name }) => name === input.recipient);
-  const mismatch = checkSum(input);
-  if (mismatch !== null) return mismatch;
+  const { sum } = input;
+  if (isRejection(sum)) return sum;
+  if (sum.close !== input.decision.attempt.close)
+    throw new ProtocolError('UNKNOWN_CLOSE', 'the sum is of another attempt than the decision');
   const corrections = readSum(() => unpackResidues(input.correctionSum, maskModulusBits, ringDegree));
   if ('rejected' in corrections) return corrections;
   const seeds = input.decision.attempt.cohort.flatMap(({ node }) => input.seeds.get(node)!);
@@ -227,7 +201,7 @@ export function openSum(p: Primitives, input: OpeningInput): Opening | Rejection
     for (const candidate of candidates(sets, threshold, answers.claims)) {
       const key = recoverKey(corrections, sharesOf(answers, candidate), own, maskModulusBits);
       try {
-        const values = openValues(input, key);
+        const values = openValues(input.context, sum, key);
         if (values === null) continue;
         const wrong = liars(sets, answers.claims, candidate).map((index) => round.record.members[index]!.name);
         return { values, resultHash: resultHashOf(p, values), liars: [...wrong, ...silentLiars(input, answers)] };

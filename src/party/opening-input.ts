@@ -1,6 +1,7 @@
 import { fromHex, toHex } from '../../crypto/encoding.ts';
 import { blockBytes, type PayloadContext } from '../../crypto/payload.ts';
-import { ProtocolError } from '../../protocols/errors.ts';
+import { CheckedSum } from '../../protocols/checked-sum.ts';
+import { ProtocolError, type Rejection } from '../../protocols/errors.ts';
 import type { Decision, Round } from '../../protocols/transcript.ts';
 import type { Connection } from '../grpc/connection.ts';
 import { download } from '../grpc/download.ts';
@@ -14,6 +15,7 @@ import { type Party, primitives } from './party.ts';
 export interface Gathered {
   readonly context: PayloadContext;
   readonly correctionSum: Uint8Array;
+  readonly sum: CheckedSum | Rejection;
 }
 
 /** Takes the summed payload from the first replicas of a list into the recipient's own store, checked against its hash. */
@@ -60,6 +62,18 @@ async function fetchCorrectionSum(party: Party, round: Round, decision: Decision
   }
 }
 
+/** All blocks of the stored sum, block by block. */
+async function readBlocks(party: Party, context: PayloadContext, hash: string): Promise<Uint8Array[]> {
+  using reader = await party.store.blobs.open(hash);
+  const blocks: Uint8Array[] = [];
+  for (let block = 0, at = 0; block < context.parameters.blocks; block++) {
+    const bytes = blockBytes(context.parameters, block);
+    blocks.push(await reader.read(at, bytes));
+    at += bytes;
+  }
+  return blocks;
+}
+
 /** What a recipient fetches for its openings, each once: whoever asks while it is on its way waits for it. */
 export class OpeningInput {
   readonly #party: Party;
@@ -82,7 +96,7 @@ export class OpeningInput {
     return fetching;
   }
 
-  /** All of it: the sum into the store, the rest into memory, while the members work on their answers. */
+  /** All of it, checked as far as that goes without answers, while the members work on them. */
   gather(round: Round, decision: Decision): Promise<Gathered> {
     const gathering = this.#gathered.get(decision.hash) ?? this.#gather(round, decision);
     this.#gathered.set(decision.hash, gathering);
@@ -101,7 +115,8 @@ export class OpeningInput {
       fetchCorrectionSum(this.#party, round, decision),
       this.sum(round, decision.body.sumHash),
     ]);
-    return { context, correctionSum };
+    const blocks = await readBlocks(this.#party, context, decision.body.sumHash);
+    return { context, correctionSum, sum: CheckedSum.of(context, decision.attempt, (j) => blocks[j]!) };
   }
 }
 
@@ -141,16 +156,4 @@ export async function fetchAnswers(party: Party, decision: Decision): Promise<Ma
   }
   if (found.size === 0 && failure !== null && !isWithoutBytes(failure)) throw failure;
   return found;
-}
-
-/** All blocks of the stored sum, block by block. */
-export async function readBlocks(party: Party, context: PayloadContext, hash: string): Promise<Uint8Array[]> {
-  using reader = await party.store.blobs.open(hash);
-  const blocks: Uint8Array[] = [];
-  for (let block = 0, at = 0; block < context.parameters.blocks; block++) {
-    const bytes = blockBytes(context.parameters, block);
-    blocks.push(await reader.read(at, bytes));
-    at += bytes;
-  }
-  return blocks;
 }

@@ -28,7 +28,7 @@ import {
   wipeSeeds,
 } from './holder.ts';
 import type { LogReader } from './log-reader.ts';
-import { fetchAnswers, type Gathered, OpeningInput, readBlocks } from './opening-input.ts';
+import { fetchAnswers, type Gathered, OpeningInput } from './opening-input.ts';
 import { decodeParts, encodeParts } from './parts.ts';
 import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
 import { keepResult, resultHashFor, results } from './results.ts';
@@ -74,16 +74,14 @@ function lost(error: unknown): Rejection {
 async function openGathered(
   party: Party,
   round: Extract<Round, { phase: 'decided' }>,
-  { context, correctionSum }: Gathered,
+  { context, correctionSum, sum }: Gathered,
 ): Promise<{ readonly opened: Opening | Rejection; readonly isFinal: boolean }> {
   const { decision, record } = round;
   const answers = await fetchAnswers(party, decision);
-  const blocks = await readBlocks(party, context, decision.body.sumHash);
   const seeds = await seedsFor(party, round, decision);
   if (isRejection(seeds)) return { opened: seeds, isFinal: false };
   using roundKey = roundKeyOf(party, record.announce)!;
-  const block = (j: number): Uint8Array => blocks[j]!;
-  const input = { context, round, decision, recipient: party.name, roundKey, correctionSum, seeds, answers, block };
+  const input = { context, round, decision, recipient: party.name, roundKey, correctionSum, seeds, answers, sum };
   try {
     let opened = openSum(primitives, input);
     if (isRejection(opened) && (opened.rejected === 'KEY_DOES_NOT_FIT' || opened.rejected === 'SUM_MALFORMED')) {

@@ -2,6 +2,7 @@ import { toBase64 } from '../../crypto/encoding.ts';
 import { xwingKeyPair } from '../../crypto/hpke.ts';
 import { SecretBytes } from '../../crypto/secret.ts';
 import { checkBox } from '../../protocols/boxes.ts';
+import { CheckedSum } from '../../protocols/checked-sum.ts';
 import { boxHashFor } from '../../protocols/disputes.ts';
 import { isRejection } from '../../protocols/errors.ts';
 import { makeAnswer, memberDuties } from '../../protocols/member.ts';
@@ -107,7 +108,7 @@ export class MemoryHolders {
           world.tamper('answer', member, world.blobs.get(body.sealed[0]!.hash)!),
         ]),
       ),
-      block: (block) => sum.get(block)!,
+      sum: CheckedSum.of(context, decision.attempt, (block) => sum.get(block)!),
     });
     if (isRejection(opened)) {
       world.refusals.push(opened);

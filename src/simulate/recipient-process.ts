@@ -1,5 +1,6 @@
 import { ringShape } from '../../crypto/params.ts';
 import { SecretBytes } from '../../crypto/secret.ts';
+import { CheckedSum } from '../../protocols/checked-sum.ts';
 import { boxesKey } from '../../protocols/disputes.ts';
 import { isRejection, type Rejection, reject } from '../../protocols/errors.ts';
 import { sealModel } from '../../protocols/model-box.ts';
@@ -159,8 +160,9 @@ export class RecipientProcess extends OpeningProcess {
     const seeds = yield* this.#seedsFor(round, decision);
     if (isRejection(seeds)) return { opened: seeds, isFinal: false };
     using roundKey = this.roundKey(round.record.announce);
-    const block = (j: number): Uint8Array => blocks.get(j)!;
-    const input = { context, round, decision, recipient: this.name, roundKey, correctionSum, seeds, answers, block };
+    const checked = CheckedSum.of(context, decision.attempt, (j) => blocks.get(j)!);
+    const own = { recipient: this.name, roundKey, seeds };
+    const input = { context, round, decision, ...own, correctionSum, answers, sum: checked };
     let opened = openSum(kit.primitives, input);
     if (isRejection(opened) && (opened.rejected === 'KEY_DOES_NOT_FIT' || opened.rejected === 'SUM_MALFORMED')) {
       const again = yield* this.addUpAgain(round, decision);
