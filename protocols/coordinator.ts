@@ -1,6 +1,6 @@
-import { areComplaintsSettled, recipientDisputes, waitedFor } from './disputes.ts';
+import { areComplaintsSettled, isReady, recipientDisputes, waitedFor } from './disputes.ts';
 import type { Body } from './leaves.ts';
-import { checkCohortSize, checkHolders, nextCohort, readyMembers } from './rules-round.ts';
+import { checkCohortSize, checkHolders, isServable, nextCohort, readyMembers } from './rules-round.ts';
 import {
   type Announce,
   type Attempt,
@@ -73,8 +73,8 @@ function closeOrAbort(t: Transcript, round: Round): CoordinatorDuty {
 }
 
 function hasOpenBox(attempt: Attempt, complaints: ReadonlyMap<string, Complaint>): boolean {
-  return [...complaints].some(([member, { resealed, final }]) => {
-    return resealed !== null && !final && !attempt.ready.has(member);
+  return [...complaints].some(([holder, { resealed, final }]) => {
+    return resealed !== null && !final && !isReady(attempt, holder);
   });
 }
 
@@ -101,8 +101,9 @@ function confirmingDuty(
   const isJudging = ready < threshold && [...attempt.complaints.values()].some((by) => hasOpenBox(attempt, by));
   if (isJudging && !late(patience, lastConfirm.hash, 4 * patience.readyMs)) return null;
   if (ready < threshold) {
-    // Without a node to leave out, members are only slow: closing again would ask the same of them.
-    const isSlow = nextCohort(t, round).length >= attempt.cohort.length;
+    // Without a node to leave out, members are only slow: closing again would ask the same of them, and a retry that has
+    // only this attempt would end.
+    const isSlow = [...attempt.confirms.values()].every((confirm) => isServable(t, record, attempt, confirm));
     return isSlow && !late(patience, lastConfirm.hash, patience.holderMs) ? null : closeOrAbort(t, round);
   }
   return areRecipientsReady ? { duty: 'decide', round } : endUnready(round, patience, lastConfirm.hash);

@@ -15,6 +15,7 @@ import { parametersFit } from './record-parameters.ts';
 import { followsDecision, mayRetry, retrySet } from './retry.ts';
 import {
   type Attempt,
+  type Confirm,
   findParty,
   isOver,
   isRunning,
@@ -137,14 +138,17 @@ export function nextCohort(t: Transcript, round: Round): Upload[] {
   if (last === undefined) return round.record.retryOf === null ? present : [...retrySet(t, round.record, present)];
   // A retry's set without one node would tell that node's update apart, were the failed sum known to somebody.
   if (followsDecision(t, round.record.retryOf)) return [];
-  const members = round.record.members.map((member) => member.name).filter((name) => isActive(t, name));
   return present.filter((upload) => {
     if (!last.cohort.some((earlier) => earlier.node === upload.node)) return false;
     const confirm = last.confirms.get(upload.node);
-    if (confirm === undefined) return false;
-    const able = members.filter((member) => !isStuck(last, confirm.hash, member));
-    return able.length >= round.record.parameters.threshold;
+    return confirm !== undefined && isServable(t, round.record, last, confirm);
   });
+}
+
+/** Whether at least t members can be ready with a node's boxes, now or later. */
+export function isServable(t: Transcript, record: RoundRecord, attempt: Attempt, { hash }: Confirm): boolean {
+  const able = record.members.filter(({ name }) => isActive(t, name) && !isStuck(attempt, hash, name));
+  return able.length >= record.parameters.threshold;
 }
 
 export function isActive(t: Transcript, name: string): boolean {

@@ -87,6 +87,40 @@ describe('the coordinator', () => {
     expect(dutyAfter(log, 400)).toBe('close');
     expect(names(log)).toEqual(['node-2', 'node-3', 'node-4', 'node-5', 'node-6']);
   });
+
+  it('waits for a second box of one that is not ready, and not for one of a recipient that is', () => {
+    const log = PaperLog.founded({ nodes: 6 }).until('confirms');
+    for (const member of ['member-1', 'member-2'])
+      log.post(member, 'complaint', { confirm: confirmOf(log, 'node-1'), code: 'SEED_MISMATCH' });
+    const confirm = confirmOf(log, 'node-4');
+    log.post('recipient-1', 'complaint', { confirm, code: 'SEED_MISMATCH' });
+    log.post('node-4', 'reseal', { confirm, holder: 'recipient-1', hash: paperHash('better') });
+    expect(dutyAfter(log, 100)).toBe('waits');
+    log.post('recipient-1', 'ready', { close: log.attempt.close });
+    expect(dutyAfter(log, 100)).toBe('close');
+  });
+
+  it('is as patient with slow members in a retry, which has one attempt, as in any round', () => {
+    const first = PaperLog.founded({ nodes: 6 }).until('confirms');
+    const again = PaperLog.founded({ nodes: 6 }).until('answers');
+    const failed = again.round.id;
+    again.post('recipient-1', 'abort', { round: failed, reason: 'KEY_DOES_NOT_FIT' });
+    again.open(again.announced(2), { retryOf: failed });
+    for (const node of again.nodes) again.post(node, 'upload', again.upload(node));
+    again.post('coordinator', 'close', again.close());
+    for (const { node } of again.attempt.cohort) again.post(node, 'confirm', again.confirm(node));
+    for (const log of [first, again]) {
+      log.post('recipient-1', 'ready', { close: log.attempt.close });
+      expect([100, 999].map((ms) => dutyAfter(log, ms))).toEqual(['waits', 'waits']);
+    }
+    expect(dutyAfter(first, 1000)).toBe('NOT_READY');
+    expect(dutyAfter(again, 1000)).toBe('COHORT_TOO_SMALL');
+    // Where a node's boxes cannot be used by t members there is nothing to wait for.
+    const { node } = again.attempt.cohort[0]!;
+    for (const member of ['member-1', 'member-2'])
+      again.post(member, 'complaint', { confirm: confirmOf(again, node), code: 'SEED_MISMATCH' });
+    expect(dutyAfter(again, 100)).toBe('COHORT_TOO_SMALL');
+  });
 });
 
 describe('a recipient', () => {
