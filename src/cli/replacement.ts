@@ -28,7 +28,7 @@ async function knownAs(folder: string, federation: Federation, name: string) {
   const founding = [coordinator, ...members].find((party) => party.name === name);
   if (founding !== undefined) {
     const { tlsKeySha256 } = [federation.coordinator, ...federation.members].find((party) => party.name === name)!;
-    return { key: founding.key, tlsKeySha256 };
+    return { ...founding, tlsKeySha256 };
   }
   const caller = await openCaller(folder);
   try {
@@ -56,9 +56,7 @@ export async function certifyReplacement(
   const federation = readFederation(file);
   const { card } = replacement;
   const known = await knownAs(folder, federation, card.name);
-  // Given again after a cut, it has the new pin already.
-  if (known.tlsKeySha256 !== card.tlsKeySha256)
-    await checkReplacement(primitives, federation.genesisHash, replacement, known);
+  await checkReplacement(primitives, federation.genesisHash, replacement, known);
   const certificates = await certify(await readAuthority(folder), card, new Date());
   const where = join(out ?? dirname(path), `${card.name}.crt`);
   writeDurably(where, certificates);

@@ -13,7 +13,7 @@ import { TlsError } from '../tls/errors.ts';
 import { loadTlsKey, saveTlsKey } from '../tls/files.ts';
 import { spkiPinOf } from '../tls/identity.ts';
 import { createRequest, createTlsKey, type TlsKey } from '../tls/keys.ts';
-import { cardField, signPossession } from './card.ts';
+import { type Card, cardField, signPossession } from './card.ts';
 import { FOLDER, installCertificate, readCard, writeCard } from './party-folder.ts';
 
 /** Public: what the founders certify the new key by. It leaves the folder when the key is in place. */
@@ -76,17 +76,22 @@ export async function drawReplacement(p: Primitives, folder: string, now: number
 
 /**
  * What the founders look at before they certify another key: the party's own identity key names it, in the place of the present
- * one, and the request shows that somebody holds it.
+ * one or as the present one already, the request shows that somebody holds it, and the card says of the party what is known of it.
  *
  * @param known - the party as genesis or the log has it.
- * @throws ProtocolError MALFORMED, BAD_SIGNATURE, STALE_TLS_KEY; TlsError BAD_REQUEST, BAD_TLS_KEY, PIN_MISMATCH.
+ * @throws ProtocolError MALFORMED, BAD_SIGNATURE, STALE_TLS_KEY; TlsError BAD_SUBJECT, BAD_REQUEST, BAD_TLS_KEY, PIN_MISMATCH.
  */
 export async function checkReplacement(
   p: Primitives,
   log: string,
   { card, leaf }: Replacement,
-  known: { readonly key: string; readonly tlsKeySha256: string },
+  known: Pick<Card, 'role' | 'organisation' | 'key' | 'tlsKeySha256'>,
 ): Promise<void> {
+  if (card.role !== known.role || card.organisation !== known.organisation)
+    throw new TlsError(
+      'BAD_SUBJECT',
+      'the card gives the party another role or organisation than it was enrolled with',
+    );
   let bytes: [Uint8Array, Uint8Array];
   try {
     bytes = [fromBase64(leaf), fromBase64(card.request)];
@@ -98,7 +103,8 @@ export async function checkReplacement(
   if (!isKind(signed, 'tls-key') || signed.leaf.actor !== card.name || signed.leaf.log !== log)
     throw new ProtocolError('MALFORMED', "the leaf is not one that replaces this party's TLS key in this log");
   const { tlsKeySha256, replaces } = signed.leaf.body;
-  if (replaces !== known.tlsKeySha256)
+  // Given again after a cut, it is known by the new one already.
+  if (replaces !== known.tlsKeySha256 && tlsKeySha256 !== known.tlsKeySha256)
     throw new ProtocolError('STALE_TLS_KEY', 'the party is known by another TLS key than the one to be replaced');
   if (tlsKeySha256 !== card.tlsKeySha256 || spkiPinOf(await keyOfRequest(bytes[1])) !== tlsKeySha256)
     throw new TlsError('PIN_MISMATCH', 'leaf, card and request do not name the same key');

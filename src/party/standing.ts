@@ -1,12 +1,12 @@
-import type { Transcript } from '../../protocols/transcript.ts';
+import type { Party, Transcript } from '../../protocols/transcript.ts';
 import type { PeerIdentity } from '../tls/identity.ts';
 
 /**
  * Whether the log bars a caller, whatever its certificate says. Asked at every call, so that a revocation or an
  * enrolment takes effect on connections that are open already.
  *
- * A party of the log is barred when it was revoked, or calls with another TLS key or role than it was enrolled with:
- * the authority's word alone never replaces a key. A key that the log knows speaks for no other name, so a party that
+ * A party of the log is barred when it was revoked, or calls with another TLS key, role or organisation than the log has for it:
+ * the authority's word alone never replaces a key, nor gives a party the budgets of another organisation. A key that the log knows speaks for no other name, so a party that
  * was revoked does not come back under a new certificate for its old key. Names the log does not know pass: officers,
  * and parties whose enrolment this reader has not seen yet; the rules take no leaf of theirs.
  *
@@ -18,7 +18,7 @@ export function isBarred(t: Transcript | null, peer: PeerIdentity): boolean {
   const isParty = peer.role !== 'officer' && peer.role !== 'invited';
   const party = isParty ? t.parties.get(peer.name) : undefined;
   if (party === undefined) return t.keys.has(peer.spkiSha256);
-  return party.revoked || party.tlsKeySha256 !== peer.spkiSha256 || party.role !== peer.role;
+  return party.revoked || party.tlsKeySha256 !== peer.spkiSha256 || !isSubject(party, peer);
 }
 
 /**
@@ -27,6 +27,11 @@ export function isBarred(t: Transcript | null, peer: PeerIdentity): boolean {
  */
 export function isReplaced(t: Transcript | null, peer: PeerIdentity): boolean {
   const party = t?.parties.get(peer.name);
-  if (t === null || party === undefined || party.revoked || party.role !== peer.role) return false;
+  if (t === null || party === undefined || party.revoked || !isSubject(party, peer)) return false;
   return party.tlsKeySha256 !== peer.spkiSha256 && t.keys.has(peer.spkiSha256);
+}
+
+/** Whether a certificate says of a party what the log says. */
+function isSubject(party: Party, peer: PeerIdentity): boolean {
+  return party.role === peer.role && party.organisation === peer.organisation;
 }

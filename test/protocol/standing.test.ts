@@ -58,10 +58,13 @@ describe.each(servers)('%s', (server) => {
     expect(await call(swapped, server)).toBe('SUCCEEDED');
   });
 
-  it('refuses a party in a role that it was not enrolled in', async () => {
+  it.each([
+    ['role', { role: 'coordinator', organisation: 'eu-1' }],
+    ['organisation', { role: 'node', organisation: 'eu-2' }],
+  ] as const)('refuses a party in another %s than it was enrolled in', async (_what, other) => {
     const tls = await lab.tlsOf('eu-1');
     const { publicKey } = await loadTlsKey(`${lab.path('eu-1')}/tls/tls.key`);
-    const subject = { name: 'eu-1', role: 'coordinator', organisation: 'eu-1' } as const;
+    const subject = { name: 'eu-1', ...other };
     const certificates = await issue(door.authority, { publicKey }, subject, { now: new Date() });
     expect(await call({ ...tls, certificates }, server)).toBe('CERTIFICATE_REVOKED');
     without.standing = true;

@@ -59,12 +59,22 @@ async function certified(given: Replacement): Promise<string> {
 const pins = (): string => readFileSync(join(founders, 'federation.json'), 'utf8');
 
 it.each([
-  ["another party's card", 'PIN_MISMATCH', (own, other) => ({ ...own, card: { ...other.card, name: own.card.name } })],
+  [
+    "another party's card",
+    'PIN_MISMATCH',
+    (own, other) => ({ ...own, card: { ...other.card, name: own.card.name, organisation: own.card.organisation } }),
+  ],
   ["another party's leaf", 'BAD_SIGNATURE', (own, other) => ({ ...own, leaf: other.leaf })],
   [
     'a request for another key',
     'PIN_MISMATCH',
     (own, other) => ({ ...own, card: { ...own.card, request: other.card.request } }),
+  ],
+  ['another role', 'BAD_SUBJECT', (own) => ({ ...own, card: { ...own.card, role: 'aggregator' } })],
+  [
+    'another organisation',
+    'BAD_SUBJECT',
+    (own, other) => ({ ...own, card: { ...own.card, organisation: other.card.organisation } }),
   ],
   ['a leaf that is no base64', 'MALFORMED', (own) => ({ ...own, leaf: `${own.leaf}=` })],
   ['a leaf that is none', 'MALFORMED', (own) => ({ ...own, leaf: toBase64(new Uint8Array(9)) })],
@@ -88,6 +98,8 @@ it('control: without that look, whoever has a card takes its place; with it, the
   expect(await certified(own)).toBe('SUCCEEDED');
   expect(pins()).toContain(own.card.tlsKeySha256);
   expect(await certified(own)).toBe('SUCCEEDED'); // given again after a cut
+  const forged = { ...own.card, request: other.card.request };
+  expect(await certified({ ...own, card: forged })).toBe('PIN_MISMATCH');
 });
 
 it('a key that was drawn stays until its certificate is there, and a cut between any two steps is mended', async () => {
