@@ -1,9 +1,11 @@
 import { CryptoError } from '../crypto/errors.ts';
+import { setCount } from '../crypto/params.ts';
 import { addResidues, packResidues, reduceResidues, unpackResidues } from '../crypto/residues.ts';
+import { boxBytes } from '../crypto/share-box.ts';
 import { type Rejection, reject } from './errors.ts';
 import type { Body } from './leaves.ts';
 import type { RoundRecord } from './record.ts';
-import { decisionOf, type Round } from './transcript.ts';
+import { decisionOf, type Round, type Transcript } from './transcript.ts';
 
 /**
  * What an aggregator does with what it is sent. It holds no key: it checks sizes and ranges, adds, and hands on. (The
@@ -30,11 +32,33 @@ export function checkCorrection(record: RoundRecord, packed: Uint8Array): Reject
   }
 }
 
-/** Whether the boxes that came with a confirm leaf are the ones it names, in order and of the right size. */
+/** A box as a node sends it. */
+interface HolderBox {
+  readonly holder: string;
+  readonly sealed: Uint8Array;
+}
+
+/** Whether boxes have the size that their holders' seeds take. What a node seals is kept, and nothing else bounds it. */
+export function checkBoxSizes(record: RoundRecord, boxes: readonly HolderBox[]): Rejection | null {
+  const { members, recipients, parameters } = record;
+  const ofMember = boxBytes(setCount(members.length - 1, parameters.threshold));
+  const isOf = ({ holder, sealed }: HolderBox): boolean =>
+    sealed.length === (recipients.some(({ name }) => name === holder) ? boxBytes(1) : ofMember);
+  return boxes.every(isOf) ? null : reject('BOXES_MISMATCH', "a box is not of its holder's size");
+}
+
+/** The round in which a holder complained of a confirmation. */
+export function roundOfComplaint(t: Transcript, confirm: string, holder: string): Round | undefined {
+  return [...t.rounds.values()].find(({ attempts }) =>
+    attempts.some(({ complaints }) => complaints.get(confirm)?.has(holder) === true),
+  );
+}
+
+/** Whether the boxes that came with a confirm leaf are the ones it names, in order. */
 export function checkBoxes(
   sha256Hex: (bytes: Uint8Array) => string,
   body: Body<'confirm'>,
-  boxes: readonly { readonly holder: string; readonly sealed: Uint8Array }[],
+  boxes: readonly HolderBox[],
 ): Rejection | null {
   const same =
     boxes.length === body.boxes.length &&

@@ -1,5 +1,11 @@
 import { fromHex, toHex } from '../../crypto/encoding.ts';
-import { addCorrections, checkBoxes, checkCorrection } from '../../protocols/aggregator.ts';
+import {
+  addCorrections,
+  checkBoxes,
+  checkBoxSizes,
+  checkCorrection,
+  roundOfComplaint,
+} from '../../protocols/aggregator.ts';
 import { isRejection, ProtocolError, type Rejection } from '../../protocols/errors.ts';
 import { judge, verifyNext } from '../../protocols/rules.ts';
 import { findAttempt, findDecision, findParty, type Transcript } from '../../protocols/transcript.ts';
@@ -125,7 +131,10 @@ function aggregation(party: Party, log: LogReader) {
       judgeFirst(log, signed);
       if (hashOf(correction) !== body.correctionHash)
         throw new ProtocolError('PAYLOAD_HASH', 'not the correction that the leaf names');
-      const problem = checkCorrection(round.record, correction) ?? checkBoxes(hashOf, body, boxes);
+      const problem =
+        checkCorrection(round.record, correction) ??
+        checkBoxes(hashOf, body, boxes) ??
+        checkBoxSizes(round.record, boxes);
       if (problem !== null) refuse(problem);
       await store.blobs.putAll([correction, ...boxes.map((box) => box.sealed)]);
       return { leafIndex: BigInt(await party.append(leaf)) };
@@ -136,6 +145,11 @@ function aggregation(party: Party, log: LogReader) {
         throw new ProtocolError('MALFORMED', 'not a reseal leaf with its box');
       if (hashOf(box.sealed) !== signed.leaf.body.hash)
         throw new ProtocolError('PAYLOAD_HASH', 'not the box that the leaf names');
+      const { confirm, holder } = signed.leaf.body;
+      const { record } = await until(log, 'UNKNOWN_CONFIRM', (t) => roundOfComplaint(t, confirm, holder));
+      judgeFirst(log, signed);
+      const problem = checkBoxSizes(record, [{ holder, sealed: box.sealed }]);
+      if (problem !== null) refuse(problem);
       await store.blobs.put([box.sealed]);
       return { leafIndex: BigInt(await party.append(leaf)) };
     },

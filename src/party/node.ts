@@ -218,7 +218,14 @@ async function reseal(
   const place = { round, attempt, node: party.name };
   const again = resealFor(primitives, rng, log.transcript, place, secrets, fresh, holder);
   const request = { leaf: party.leaf('reseal', again.body), box: { holder, sealed: again.sealed } };
-  await send(party, onReceipt, (r) => r.callOnce(AggregationService.reseal, request, REPLICA_MS));
+  // To all of them at once: the one that took the first box may have lost it, and after the second there is no third.
+  const sent = party.aggregators.map(async (aggregator) => {
+    const { leafIndex } = await aggregator.callOnce(AggregationService.reseal, request, REPLICA_MS);
+    onReceipt(aggregator, Number(leafIndex));
+  });
+  await Promise.any(sent).catch(({ errors }: AggregateError) => {
+    throw errors[0];
+  });
 }
 
 /**

@@ -1,10 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { toHex } from '../../crypto/encoding.ts';
 import { packResidues, unpackResidues } from '../../crypto/packing.ts';
 import { blockCoefficients } from '../../crypto/payload.ts';
+import { checkBoxSizes } from '../../protocols/aggregator.ts';
 import { AggregationService, LogService } from '../../src/grpc/services.ts';
 import { certify, enrolLeaf, readAuthority, revokeLeaf } from '../../src/keys/found.ts';
 import { createPartyFolder, installCertificate, joinFederation } from '../../src/keys/party-folder.ts';
@@ -228,6 +229,25 @@ describe('a party that may not', () => {
     direct.close();
     const leaf = new TextDecoder().decode(hand.leaf('upload', good.body)).replace('"actor":"hand"', '"actor":"gone"');
     expect(await refused(() => lab.coordinator.keeper.append(new TextEncoder().encode(leaf)))).toBe('REVOKED');
+  });
+});
+
+describe('a second box', () => {
+  it('that nobody asked for is not kept: a node fills no disk with what no leaf names', async () => {
+    const sealed = new Uint8Array(100_000).fill(7);
+    const hash = toHex(p.sha256(sealed));
+    const kept = () => existsSync(join(lab.folder, 'aggregators', 'blobs', hash));
+    const leaf = hand.leaf('reseal', { confirm: 'ab'.repeat(32), holder: 'member-1', hash });
+    const send = () =>
+      hand.party.aggregators[0]!.callOnce(
+        AggregationService.reseal,
+        { leaf, box: { holder: 'member-1', sealed } },
+        10_000,
+      );
+    expect([await refused(send), kept()]).toEqual(['UNKNOWN_CONFIRM', false]);
+    expect(checkBoxSizes(good.round.record, [{ holder: 'member-1', sealed }])).toMatchObject({
+      rejected: 'BOXES_MISMATCH',
+    });
   });
 });
 

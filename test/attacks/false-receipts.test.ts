@@ -14,6 +14,9 @@ const lies = vi.hoisted(() => ({
   /** Kinds of leaves that the liar gives a receipt for and never logs. */
   kinds: [] as string[],
   dropped: 0,
+  /** It logs confirmations and second boxes, and keeps none of the boxes. */
+  losesBoxes: false,
+  lost: 0,
 }));
 vi.mock('../../src/party/party.ts', async (importOriginal) => {
   const original = await importOriginal<typeof import('../../src/party/party.ts')>();
@@ -24,6 +27,20 @@ vi.mock('../../src/party/party.ts', async (importOriginal) => {
       if (!lies.kinds.includes(JSON.parse(new TextDecoder().decode(leaf)).kind)) return party.append(leaf);
       lies.dropped++;
       return 7; // a leaf of the founding
+    };
+    const { blobs } = party.store;
+    const [put, putAll] = [blobs.put.bind(blobs), blobs.putAll.bind(blobs)];
+    // A box is the only thing of its size; what a confirmation puts first is the correction.
+    const isBox = (content: unknown): boolean => Array.isArray(content) && content[0].length < 3000;
+    blobs.put = async (content) => {
+      if (!lies.losesBoxes || !isBox(content)) return put(content);
+      lies.lost++;
+      return { hash: '', lengthBytes: 0 };
+    };
+    blobs.putAll = async (contents) => {
+      if (!lies.losesBoxes) return putAll(contents);
+      lies.lost += contents.length - 1;
+      return putAll(contents.slice(0, 1));
     };
     return { ...party, append };
   };
@@ -42,7 +59,7 @@ afterAll(() => lab[Symbol.asyncDispose](), 60_000);
 
 afterEach(() => {
   vi.restoreAllMocks();
-  Object.assign(lies, { kinds: [], dropped: 0 });
+  Object.assign(lies, { kinds: [], dropped: 0, losesBoxes: false, lost: 0 });
 });
 
 const told = () => lab.events.filter(({ event }) => event === 'receipt not borne out by the log');
@@ -78,6 +95,25 @@ describe('a node whose aggregator gives a false receipt', () => {
     }
     const { id, round } = await roundWithout(['confirm']);
     expect(round.attempts).toHaveLength(1);
+    expect(await lab.result(id)).toEqual(plainSum(nodes, number, 300));
+  });
+
+  it('and logs its confirmation without keeping the boxes: the second ones go to all aggregators, and nobody is left out', async () => {
+    for (const name of [LIAR, ...nodes]) {
+      await lab.stop(name);
+      await lab.run(name);
+    }
+    lies.losesBoxes = true;
+    const id = await lab.open();
+    number++;
+    expect(await lab.end(id)).toBe('released');
+    const { attempts } = lab.round(id);
+    expect(attempts).toHaveLength(1);
+    const complaints = [...attempts[0]!.complaints.values()].flatMap((by) => [...by.values()]);
+    expect(complaints.length).toBeGreaterThan(0);
+    expect(complaints.every(({ resealed, final }) => resealed !== null && !final)).toBe(true);
+    // The liar lost the second ones as well.
+    expect(lies.lost).toBeGreaterThan(nodes.length * (lab.round(id).record.members.length + 1));
     expect(await lab.result(id)).toEqual(plainSum(nodes, number, 300));
   });
 
