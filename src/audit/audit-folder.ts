@@ -66,7 +66,8 @@ export async function auditFolder(request: AuditRequest): Promise<AuditOutcome> 
   const readFile = folderReader(folder);
   const checkpoint = readFile('checkpoint');
   if (checkpoint === undefined) {
-    const text = 'verdict: cannot decide (the folder holds no checkpoint)\n';
+    const text =
+      'verdict: cannot decide (the folder holds no checkpoint: name the one that the log was exported to, with checkpoint and tile/ in it)\n';
     return { exitCode: 2, text, json: { verdict: 'undecided', message: 'no checkpoint' } };
   }
   using files = new DisposableStack();

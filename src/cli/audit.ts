@@ -36,7 +36,7 @@ export function auditCommand(): Command {
         return;
       }
       if (folder === undefined || flags.policy === undefined)
-        throw usageError("a log's folder and --policy are needed");
+        throw usageError("a log's folder and --policy are needed, as in 'veilsum audit log --policy policy.txt'");
       if (flags.genesis !== undefined && !/^[0-9a-f]{64}$/.test(flags.genesis))
         throw usageError('--genesis: 64 hexadecimal digits in lower case');
       const { auditFolder } = await import('../audit/audit-folder.ts');

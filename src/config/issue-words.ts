@@ -15,6 +15,8 @@ export function whatIsWrong(issue: Issue, schema: z.ZodType): string {
   const plain = /^Invalid input: expected ([^,]+), received (.+)$/.exec(issue.message);
   if (issue.code === 'invalid_value' && issue.values.length > 1)
     return `must be one of ${issue.values.map(String).join(', ')}`;
+  const choices = /^Invalid discriminator value\. Expected (.+)$/.exec(issue.message)?.[1];
+  if (choices !== undefined) return `must be one of ${choices.replaceAll("'", '').replaceAll(' | ', ', ')}`;
   if (plain === null) return issue.message;
   return plain[2] === 'undefined' ? `is missing (${plain[1]})` : `must be ${plain[1]}, is ${plain[2]}`;
 }

@@ -22,7 +22,7 @@ export interface Region {
 /** @throws ConfigError, LearningError BAD_SCHEMA; DATA_NOT_FOUND where tables and feature file do not go together. */
 export function readRegionConfig(path: string): Region {
   const hint = "'veilsum node train --help' shows one";
-  const config = readValidated(path, "the region's settings", regionField, hint);
+  const config = readValidated(path, "the region's settings file", regionField, hint);
   const inFolder = (file: string): string => resolve(dirname(path), file);
   const schema = readFeatureFile(config.features, inFolder);
   const needed = [...schemaInputs(schema).keys()];

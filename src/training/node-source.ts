@@ -118,7 +118,10 @@ export function findSchema({ schema, model }: LearningPlan, own: readonly Featur
   const candidates = [...own, ...DATASETS.map(datasetSchema)].filter((known) => known.name === schema.name);
   const found = candidates.find((known) => schemaHashOf(known) === schema.hash);
   if (!found) {
-    const why = candidates.length > 0 ? 'another version of it is here' : 'it is not here';
+    const why =
+      candidates.length > 0
+        ? 'another version of it is here'
+        : "it is not here: 'features' in a region's settings names its file, and so does --schema of 'veilsum score'";
     throw new TrainingError('SCHEMA_MISMATCH', `the task needs feature schema ${schema.name}: ${why}`);
   }
   const width = designColumns(found).length;
