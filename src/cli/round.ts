@@ -8,7 +8,7 @@ function openCommand(): Command {
     .addOption(dirOption("the founders' folder (an officer's certificate)"))
     .requiredOption('--task <file>', 'the task file that the coordinator, recipients and sites have')
     .addOption(numberOption('--rounds <n>', 'open this many, each after the one before has ended; default 1'))
-    .option('-y, --yes', 'do not ask')
+    .option('-y, --yes', 'do not ask; without a terminal, as in a script, nothing is asked anyway')
     .option('-w, --wait', 'wait for the end of the round and say what became of it')
     .addHelpText('after', examples('veilsum round open --dir founders --task task.json --wait'))
     .action(async (options: { task: string; rounds?: number; yes?: boolean; wait?: boolean }, command: Command) => {

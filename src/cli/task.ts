@@ -14,7 +14,10 @@ function newCommand(): Command {
     .option('--name <label>', "the task's name; default: lead-scoring, or updates")
     .option('--window <label>', 'the data that the rounds are over', 'first')
     .addOption(new Option('--dataset <name>', 'train on tables with this public schema').choices(DATASETS))
-    .option('--features <file>', 'or with a feature file of your own, which every region has (docs/examples)')
+    .option(
+      '--features <file>',
+      'or with a feature file of your own, which every region has (docs/examples; fields: src/learning/README.md)',
+    )
     .addOption(
       numberOption('--records-max <n>', 'most records of one node, which set the bits of a value; default 16384'),
     )
