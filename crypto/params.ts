@@ -57,7 +57,7 @@ export const GROUP = 128;
  * has to satisfy all of them (docs/parameters.md).
  */
 const MIN_COEFFICIENTS = 512;
-const MAX_SETS = 256;
+export const MAX_SETS = 256;
 const MAX_DIMENSION = 2 ** 30;
 
 /**

@@ -82,6 +82,9 @@ export function isWithoutBytes(error: unknown): boolean {
 /** What a replica's failures say, here: the transport's errors, and this side's over an answer. */
 export const REPLICA_FAILURES: Failures = { isReplicas, isDown, isWithoutBytes, mayPass };
 
+/** What a full answer holds at least: boxes have 10 KB at most, and an answer goes on to a megabyte. */
+const FEWEST_BOXES = 64;
+
 /** A holder's boxes as one replica gives them, by node; each checked against the hash that the log has. */
 async function takeBoxes(
   replica: Connection,
@@ -119,8 +122,8 @@ async function fetchBox(
 }
 
 /**
- * A holder's boxes of an attempt, by node: one question for all of them as long as it brings some, then one for each that is still
- * missing, to every replica.
+ * A holder's boxes of an attempt, by node: one question for all of them as long as it brings many, then one for each that is still
+ * missing, to every replica and all at once: a replica that gives them one by one, each late, holds nobody up for long.
  *
  * @returns null for a box that no replica has. @throws what stood in the way of a replica that is down and may have one.
  */
@@ -132,8 +135,7 @@ export async function fetchBoxes(
 ): Promise<ReadonlyMap<string, Uint8Array | null>> {
   const found = new Map<string, Uint8Array | null>();
   const missing = (): Confirm[] => confirms.filter(({ node }) => !found.has(node));
-  for (let before = -1; before < found.size && missing().length > 1; ) {
-    before = found.size;
+  for (let brought = FEWEST_BOXES; brought >= FEWEST_BOXES && missing().length > 1; ) {
     const some = await askReplicas(replicas, (replica) => takeBoxes(replica, attempt, missing(), holder)).catch(
       (error: unknown) => {
         if (isReplicas(error)) return new Map<string, Uint8Array>();
@@ -141,6 +143,7 @@ export async function fetchBoxes(
       },
     );
     for (const [node, sealed] of some) found.set(node, sealed);
+    brought = some.size;
   }
   const rest = missing().map(async (confirm) => {
     found.set(confirm.node, await fetchBox(replicas, attempt, confirm, holder));
