@@ -9,7 +9,7 @@ import { runCoordinator } from '../src/party/coordinator.ts';
 import type { ServedLog } from '../src/party/log-service.ts';
 import { runMember } from '../src/party/member.ts';
 import { runNode } from '../src/party/node.ts';
-import { runRecipient } from '../src/party/recipient.ts';
+import { type OpenedRound, runRecipient } from '../src/party/recipient.ts';
 import { runWitness } from '../src/party/witness.ts';
 import { collectBuffersWithHeap } from '../src/platform/buffer-collection.ts';
 import { nodePrimitives as p } from '../src/platform/primitives-node.ts';
@@ -114,7 +114,8 @@ async function run(order: PartyOrder): Promise<void> {
   } else if (role === 'recipient') {
     const maker = {
       first: async () => new Uint8Array([1]),
-      next: async (_t: Task, round: { record: { number: number } }, _m: Uint8Array, values: Int32Array) => {
+      next: async (_t: Task, sums: readonly OpenedRound[]) => {
+        const { round, values } = sums[0]!;
         opened(round.record.number, values);
         return new Uint8Array([1 + (round.record.number % 250)]);
       },

@@ -19,6 +19,7 @@ export const DOMAIN = {
   updateHash: 'veilsum/v1/update',
   resultHash: 'veilsum/v1/result',
   correctionHash: 'veilsum/v1/correction',
+  bucketRank: 'veilsum/v1/bucket-rank',
   invitationHash: 'veilsum/v1/invitation-hash',
 
   // Signatures. One label per kind of signed statement.

@@ -234,6 +234,13 @@ export const CHECKS: readonly Check[] = [
     codes: [],
     notClaimed: 'leaves do not name the software that made them in this version',
   },
+  {
+    id: 24,
+    sentence:
+      'In a round in buckets the nodes are divided in one way per task, model and window, each uploads in its own bucket, and the next model waits for all of them.',
+    codes: ['BUCKET_MISMATCH', 'NOT_IN_BUCKET', 'BUCKETS_UNFINISHED'],
+    tests: ['attacks/p16-buckets', 'attacks/p02-transcript-changes'],
+  },
 ];
 
 const BY_CODE = new Map(CHECKS.flatMap((check) => check.codes.map((code) => [code, check] as const)));

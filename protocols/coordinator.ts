@@ -1,3 +1,4 @@
+import { isOfBucket } from './buckets.ts';
 import { areComplaintsSettled, isReady, recipientDisputes, waitedFor } from './disputes.ts';
 import type { Body } from './leaves.ts';
 import { checkCohortSize, checkHolders, isServable, nextCohort, readyMembers } from './rules-round.ts';
@@ -54,10 +55,11 @@ function openDuty(t: Transcript, announce: Announce, patience: Patience): Coordi
 }
 
 /** Nodes that may still upload: not revoked, and enrolled before the round's model was logged, so that it is sealed to them. */
-function expectedNodes(t: Transcript, { record }: Round): string[] {
-  const model = t.models[record.modelNumber]!;
+function expectedNodes(t: Transcript, round: Round): string[] {
+  const model = t.models[round.record.modelNumber]!;
   const nodes = [...t.parties.values()].filter((party) => party.role === 'node' && !party.revoked);
-  return nodes.filter((party) => party.index < model.index).map((party) => party.name);
+  const known = nodes.filter((party) => party.index < model.index).map((party) => party.name);
+  return known.filter((name) => isOfBucket(round, name));
 }
 
 function closeOrAbort(t: Transcript, round: Round): CoordinatorDuty {

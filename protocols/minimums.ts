@@ -4,7 +4,7 @@ import { AccountingError } from './accountant.ts';
 import { type Rejection, reject } from './errors.ts';
 import type { Body } from './leaves.ts';
 import { chargeOf, type RoundRecord } from './record.ts';
-import { chargeOfTask, type Task } from './task.ts';
+import { chargeOfTask, sumsOf, type Task } from './task.ts';
 
 /** What genesis fixes for good about every round. */
 export type Foundations = Pick<Body<'genesis'>, 'minimums' | 'budget'>;
@@ -69,7 +69,7 @@ export function taskFitsGenesis(
   if (rhoNano === null) return reject('BELOW_MINIMUM', 'a round without noise cannot be opened');
   const problem = checkMinimums(genesis, { ...task, parameters: task, charge: { rhoNano } });
   if (problem !== null) return problem;
-  if (rhoNano > genesis.budget.rhoNano)
+  if (rhoNano * sumsOf(task) > genesis.budget.rhoNano)
     return reject('BUDGET_EXCEEDED', 'one round costs more than the whole budget of the federation');
   const { dimension, bits, nodesMax, minCohort, minHonest } = task;
   if (orNull(() => deriveParameters({ dimension, bits, nodesMax, minCohort, minHonest, ...quorum })) === null) {

@@ -14,6 +14,7 @@ import {
   seedCommitment,
   subsets,
 } from '../crypto/sharing.ts';
+import { isOfBucket } from './buckets.ts';
 import { type Rejection, reject } from './errors.ts';
 import type { Body } from './leaves.ts';
 import { checkHolders } from './rules-round.ts';
@@ -34,7 +35,7 @@ export function nodeDuties(t: Transcript, name: string, keeps: (roundId: string)
     if (isOver(t, round)) {
       if (keeps(round.id)) duties.push({ duty: 'forget', round });
     } else if (round.phase === 'uploading') {
-      if (!round.uploads.has(name)) duties.push({ duty: 'upload', round });
+      if (!round.uploads.has(name) && isOfBucket(round, name)) duties.push({ duty: 'upload', round });
     } else if (round.phase === 'confirming' && keeps(round.id)) {
       const { attempt } = round;
       const confirm = attempt.confirms.get(name);
@@ -86,6 +87,7 @@ export function mayUpload(
   charged: number,
 ): Rejection | null {
   if (round.phase !== 'uploading') return reject('LATE_UPLOAD', 'the round is closed');
+  if (!isOfBucket(round, node)) return reject('NOT_IN_BUCKET', 'the node is of another bucket');
   return checkRound(policy, t, round.record, node, charged);
 }
 

@@ -9,6 +9,7 @@ import { openAnswer, type ShareSums, shareSumHash } from '../crypto/share-box.ts
 import { type Candidate, candidates, liars, type ShareClaims } from '../crypto/share-claims.ts';
 import { heldBy, type MemberSet, recoverKey, shareSum, subsets } from '../crypto/sharing.ts';
 import { hashWithLabel } from '../crypto/signature.ts';
+import { finishedGroup } from './buckets.ts';
 import { type CheckedSum, readSum } from './checked-sum.ts';
 import { shouldCheckBoxes } from './disputes.ts';
 import { isRejection, ProtocolError, type Rejection, reject } from './errors.ts';
@@ -24,13 +25,16 @@ import {
   type Transcript,
 } from './transcript.ts';
 
+type Released = Extract<Round, { phase: 'released' }>;
+
 /** What the log asks of a recipient next. */
 export type RecipientDuty =
   | { readonly duty: 'round-key'; readonly announce: Announce }
   | { readonly duty: 'first-model' }
   | { readonly duty: 'check-boxes'; readonly round: Round; readonly attempt: Attempt }
   | { readonly duty: 'open'; readonly round: Round; readonly decision: Decision }
-  | { readonly duty: 'next-model'; readonly round: Round; readonly decision: Decision }
+  /** `sums`: one round, or the released ones of a group of buckets; `decision` is the first one's. */
+  | { readonly duty: 'next-model'; readonly sums: readonly Released[]; readonly decision: Decision }
   | { readonly duty: 'forget'; readonly announce: Announce };
 
 export function recipientDuties(t: Transcript, name: string, keeps: (announce: string) => boolean): RecipientDuty[] {
@@ -59,8 +63,11 @@ export function recipientDuties(t: Transcript, name: string, keeps: (announce: s
       const { decision } = round;
       const used = t.models.some((model) => model.decide === decision.hash);
       const newest = t.models.at(-1);
-      if (!used && round.releasedBy[0] === name && newest?.number === round.record.modelNumber) {
-        duties.push({ duty: 'next-model', round, decision });
+      const sums = round.record.bucket === undefined ? [round] : (finishedGroup(t, round.record) ?? []);
+      const isMine = sums[0] === round && round.releasedBy[0] === name;
+      const hasAll = sums.every(({ releasedBy }) => releasedBy.includes(name));
+      if (!used && isMine && hasAll && newest?.number === round.record.modelNumber) {
+        duties.push({ duty: 'next-model', sums, decision });
       }
     }
     if (isOver(t, round) && keeps(announce.hash)) duties.push({ duty: 'forget', announce });

@@ -42,6 +42,9 @@ export const samplingField = z.strictObject({
   order: z.int().min(LEAST_ORDER).max(MOST_ORDER),
 });
 
+/** Which part of the nodes a round is over, where they are divided into several (buckets.ts). */
+export const bucketField = z.strictObject({ index: z.int().min(0).max(63), count: z.int().min(2).max(64) });
+
 /**
  * What a round is. Its hash is the round's id: whatever is not in here cannot be argued about later.
  *
@@ -61,6 +64,8 @@ export const recordField = z.strictObject({
   window: labelField,
   /** A round over the same task, model and window that was decided and could not be opened (retry.ts); else null. */
   retryOf: hashField.nullable(),
+  /** Absent: the round is over all nodes. */
+  bucket: bucketField.optional(),
   unit: z.enum(['record', 'node']),
   masking: z.literal('pairwise'),
   approvals: z.literal('none'),

@@ -20,7 +20,7 @@ const RETRIED: ReadonlySet<string> = new Set([
   'TOO_FEW_ANSWERS',
 ]);
 
-type Window = Pick<Round['record'], 'taskHash' | 'modelHash' | 'window'>;
+type Window = Pick<Round['record'], 'taskHash' | 'modelHash' | 'window' | 'bucket'>;
 
 /**
  * Whether a round may be named by a retry: it was decided and could not be opened, or a recipient and a node disagreed over a
@@ -38,8 +38,11 @@ export function setOf(round: Round): readonly Upload[] {
   return attempt?.cohort ?? [];
 }
 
-const isOfWindow = ({ record }: Round, { taskHash, modelHash, window }: Window): boolean =>
-  record.taskHash === taskHash && record.modelHash === modelHash && record.window === window;
+const isOfWindow = ({ record }: Round, { taskHash, modelHash, window, bucket }: Window): boolean =>
+  record.taskHash === taskHash &&
+  record.modelHash === modelHash &&
+  record.window === window &&
+  record.bucket?.index === bucket?.index;
 
 /** Whether `retryOf` may stand in a record of this window: null, or a failed round of the very same window. */
 export function mayRetry(t: Transcript, window: Window, retryOf: string | null): boolean {

@@ -4,12 +4,13 @@ import { isSealingKey } from '../crypto/hpke.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { hashWithLabel, verify } from '../crypto/signature.ts';
 import { AccountingError, epsilonInLog } from './accountant.ts';
+import { finishedGroup } from './buckets.ts';
 import { type Rejection, reject } from './errors.ts';
 import type { Body } from './leaves.ts';
 import { newLedger } from './ledger.ts';
 import type { Patch } from './patch.ts';
 import { checkQuorumSize } from './quorum-size.ts';
-import { findParty, isWithdrawn, newestModel, type Party, type Transcript } from './transcript.ts';
+import { findParty, isWithdrawn, newestModel, type Party, type Round, type Transcript } from './transcript.ts';
 import { NO_LOG, type Signed } from './verified.ts';
 
 /** The log's id: hash of the genesis body. `audit --genesis` pins it. */
@@ -186,6 +187,16 @@ export function roundKeyRule(t: Transcript, { leaf, hash }: Signed<'round-key'>)
   return { announce: { ...announce, roundKeys }, keys: [body.kemKey] };
 }
 
+/** A model of a round in buckets is made of all its sums, by one that released them all, and names the first one's decision. */
+function checkGroup(t: Transcript, round: Round, recipient: string): Rejection | null {
+  if (round.record.bucket === undefined) return null;
+  const sums = finishedGroup(t, round.record);
+  if (sums === null) return reject('BUCKETS_UNFINISHED', 'a bucket has not ended, or fewer than most were released');
+  if (sums[0] !== round) return reject('BUCKET_MISMATCH', 'the model names the decision of the first released bucket');
+  const hasAll = sums.every(({ releasedBy }) => releasedBy.includes(recipient));
+  return hasAll ? null : reject('WRONG_ROLE', 'another recipient released one of the sums');
+}
+
 /** The first model, or the one made from a released sum; each number follows the one before. */
 export function modelRule(t: Transcript, { leaf }: Signed<'model'>): Patch | Rejection {
   const { body } = leaf;
@@ -200,6 +211,8 @@ export function modelRule(t: Transcript, { leaf }: Signed<'model'>): Patch | Rej
     const round = t.rounds.get(t.roundOfDecide.get(body.decide) ?? '');
     if (round?.phase !== 'released') return reject('NOT_RELEASED', 'the decision has no released result');
     if (!round.releasedBy.includes(leaf.actor)) return reject('WRONG_ROLE', 'another recipient released that result');
+    const unfinished = checkGroup(t, round, leaf.actor);
+    if (unfinished !== null) return unfinished;
     if (t.models.some((model) => model.decide === body.decide)) {
       return reject('DUPLICATE_RELEASE', 'a model was already made from that result');
     }

@@ -3,6 +3,7 @@ import { fromBase64, fromHex, toHex } from '../crypto/encoding.ts';
 import { isMaskKey } from '../crypto/masks.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { hashWithLabel } from '../crypto/signature.ts';
+import { bucketNodes, checkBucket, isOfBucket } from './buckets.ts';
 import { isStuck } from './disputes.ts';
 import { type Rejection, reject } from './errors.ts';
 import { GrowingMap } from './growing-map.ts';
@@ -76,6 +77,8 @@ export function openRule(p: Primitives, t: Transcript, { leaf, hash }: Signed<'o
     return reject('WINDOW_DECIDED', 'a retry names a round of its own window that failed');
   if (t.decidedWindows.has(windowKey(t, record)))
     return reject('WINDOW_DECIDED', 'this task, model and window were decided');
+  const division = checkBucket(t, record);
+  if (division !== null) return division;
   const ledger = reserve(t.ledger, id, record.charge.rhoNano);
   if ('rejected' in ledger) return ledger;
   const round: Round = {
@@ -85,6 +88,7 @@ export function openRule(p: Primitives, t: Transcript, { leaf, hash }: Signed<'o
     openIndex: t.size,
     openTime: leaf.time,
     record,
+    assigned: bucketNodes(p, t, record),
     uploads: new Map(),
     attempts: [],
   };
@@ -106,6 +110,7 @@ export function uploadRule(t: Transcript, { leaf, hash }: Signed<'upload'>): Pat
   const round = runningRound(t, body.round);
   if ('rejected' in round) return round;
   if (findParty(t, leaf.actor)?.role !== 'node') return reject('WRONG_ROLE', 'only nodes upload');
+  if (!isOfBucket(round, leaf.actor)) return reject('NOT_IN_BUCKET', 'the node is of another bucket');
   if (round.uploads.has(leaf.actor)) return reject('DUPLICATE_UPLOAD', 'the node already has an upload in this round');
   if (round.phase !== 'uploading') return reject('LATE_UPLOAD', 'the round is closed');
   if (round.uploads.size >= round.record.parameters.nodesMax) return reject('BAD_COHORT', 'the round is full');

@@ -21,6 +21,7 @@ export function fitsTask(record: RoundRecord, task: Task): Rejection | null {
     ['minCohort', parameters.minCohort, task.minCohort],
     ['minHonest', parameters.minHonest, task.minHonest],
     ['minOrganisations', record.minOrganisations, task.minOrganisations],
+    ['buckets', record.bucket?.count, task.buckets],
     ['noise', record.noise.sigma2Numerator, task.noise.sigma2Numerator],
     ['noise', record.noise.sigma2Denominator, task.noise.sigma2Denominator],
     ['sensitivity2', record.sensitivity2, task.sensitivity2],

@@ -4,6 +4,8 @@ import { canonicalBytes, type Json, toHex } from '../crypto/encoding.ts';
 import { deriveParameters } from '../crypto/params.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { hashWithLabel } from '../crypto/signature.ts';
+import { bucketsToOpen, type Window } from './buckets.ts';
+import { ProtocolError } from './errors.ts';
 import { bigField, labelField, nameField } from './fields.ts';
 import { chargeOf, type RoundRecord, samplingField } from './record.ts';
 import { nextRetryOf } from './retry.ts';
@@ -29,6 +31,8 @@ export const taskField = z.strictObject({
   minCohort: z.int().min(2).max(1024),
   minHonest: z.int().min(2).max(1024),
   minOrganisations: z.int().min(1).max(1024),
+  /** Into how many buckets the nodes are divided, each with a sum, a charge and the minimums above of its own; absent: one sum. */
+  buckets: z.int().min(2).max(64).optional(),
   /** Variance of the discrete Gaussian that each node adds, in squared quantisation steps. */
   noise: z.strictObject({ sigma2Numerator: bigField, sigma2Denominator: bigField }),
   /** Squared L2 sensitivity of one unit, in squared quantisation steps. */
@@ -55,7 +59,12 @@ export function taskHashOf(p: Primitives, task: Task): string {
   return toHex(hashWithLabel(p, DOMAIN.taskHash, canonicalBytes(task as unknown as Json)));
 }
 
-/** Cost of one round of a task, in units of 1e-9: shown before anything is opened. */
+/** How many sums are opened for one model of a task, each at its own charge. */
+export function sumsOf(task: Pick<Task, 'buckets'>): number {
+  return task.buckets ?? 1;
+}
+
+/** Cost of one sum of a task, in units of 1e-9: shown before anything is opened. */
 export function chargeOfTask(task: Task): number {
   return chargeOf({ ...task, parameters: task });
 }
@@ -65,6 +74,7 @@ export function chargeOfTask(task: Task): number {
  *
  * @param members - members that logged a round key, in the order of the quorum.
  * @throws CryptoError OUT_OF_RANGE, UNSAFE_PARAMETERS for a task that no parameters can carry.
+ * @throws ProtocolError WINDOW_DECIDED where no bucket is left to open.
  */
 export function recordOf(
   p: Primitives,
@@ -75,7 +85,9 @@ export function recordOf(
   model: ModelEntry,
 ): RoundRecord {
   const taskHash = taskHashOf(p, task);
-  const retryOf = nextRetryOf(t, { taskHash, modelHash: model.modelHash, window: task.window }) ?? null;
+  const own = { taskHash, modelHash: model.modelHash, window: task.window };
+  const bucket = bucketOf(t, task, own);
+  const retryOf = nextRetryOf(t, { ...own, bucket }) ?? null;
   const { dimension, bits, nodesMax, minCohort, minHonest } = task;
   const { threshold } = t.quorum;
   const derived = deriveParameters({
@@ -97,6 +109,7 @@ export function recordOf(
     taskHash,
     window: task.window,
     retryOf,
+    ...(bucket === undefined ? {} : { bucket }),
     unit: task.unit,
     masking: 'pairwise',
     approvals: 'none',
@@ -118,6 +131,13 @@ export function recordOf(
     uploadMs: task.uploadMs,
     confirmMs: task.confirmMs,
   };
+}
+
+function bucketOf(t: Transcript, { buckets: count }: Task, window: Window): RoundRecord['bucket'] {
+  if (count === undefined) return undefined;
+  const [index] = bucketsToOpen(t, window, count);
+  if (index === undefined) throw new ProtocolError('WINDOW_DECIDED', 'every bucket runs or has ended');
+  return { index, count };
 }
 
 /** The number that the next round of a task gets. */

@@ -137,6 +137,8 @@ interface RoundBase {
   /** The opener's clock, ms since 1970: informative. */
   readonly openTime: number;
   readonly record: RoundRecord;
+  /** The nodes of its bucket; absent where the round is over all nodes, and once it was aborted. */
+  readonly assigned?: ReadonlySet<string> | undefined;
   readonly uploads: ReadonlyMap<string, Upload>;
   readonly attempts: readonly Attempt[];
 }
@@ -175,16 +177,17 @@ export function isWithdrawn(transcript: Transcript, announce: Announce): boolean
   return announce.isAborted || transcript.size > announce.index + MAX_ANNOUNCE_LEAVES;
 }
 
-/** The key under which at most one decision ever exists: a round that ended undecided shares it with its retries. */
+/** The key, of a bucket where there are some, under which at most one decision ever exists: a round that ended undecided shares it with its retries. */
 export function windowKey(
   t: Transcript,
-  record: Pick<RoundRecord, 'taskHash' | 'modelHash' | 'window' | 'retryOf'>,
+  record: Pick<RoundRecord, 'taskHash' | 'modelHash' | 'window' | 'retryOf' | 'bucket'>,
 ): string {
   let { retryOf } = record;
   const isUndecided = (round: Round | undefined): round is Round => round !== undefined && decisionOf(round) === null;
   for (let named = t.rounds.get(retryOf ?? ''); isUndecided(named); named = t.rounds.get(retryOf ?? ''))
     retryOf = named.record.retryOf;
-  return `${record.taskHash}/${record.modelHash}/${record.window}/${retryOf ?? ''}`;
+  const bucket = record.bucket === undefined ? '' : `/${record.bucket.index}`;
+  return `${record.taskHash}/${record.modelHash}/${record.window}/${retryOf ?? ''}${bucket}`;
 }
 
 export function newestModel(transcript: Transcript): ModelEntry | null {

@@ -16,8 +16,8 @@ export async function listRounds(
   const rows = roundRows(transcript)
     .reverse()
     .map((row) => {
-      const { record } = transcript.rounds.get(row.id)!;
-      return { number: record.number, ...row, task: record.task };
+      const { number, task: name, bucket } = transcript.rounds.get(row.id)!.record;
+      return { number, ...row, task: name, ...(bucket === undefined ? {} : { bucket }) };
     })
     .filter((row) => task === null || row.task === task);
   if (json) {
@@ -32,7 +32,7 @@ export async function listRounds(
   if (rows.length === 0) print('no rounds yet');
   else {
     const cells = rows.map((row) => [
-      row.number,
+      row.bucket === undefined ? row.number : `${row.number} (bucket ${row.bucket.index + 1} of ${row.bucket.count})`,
       printable(row.task),
       row.state === 'aborted' ? `aborted: ${row.reason}` : row.state,
       row.uploads,

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { canonicalBytes, type Json, toHex } from '../../crypto/encoding.ts';
-import { chargeOfTask, type Task, taskField } from '../../protocols/task.ts';
-import { decisionOf, type Round, type Transcript } from '../../protocols/transcript.ts';
+import { bucketsToOpen, finishedGroup } from '../../protocols/buckets.ts';
+import { chargeOfTask, sumsOf, type Task, taskField, taskHashOf } from '../../protocols/task.ts';
+import { decisionOf, newestModel, type Round, type Transcript } from '../../protocols/transcript.ts';
 import { readValidated } from '../config/files.ts';
 import { RoundService } from '../grpc/services.ts';
 import type { LogReader } from '../party/log-reader.ts';
+import { nodePrimitives } from '../platform/primitives-node.ts';
 import { epsilonOfOneRound } from '../training/sampling.ts';
 import { saysYes } from './ask.ts';
 import { budgetLines, epsilonAt, roundsLeft } from './budget.ts';
@@ -36,13 +38,18 @@ function roundsText(count: number): string {
 /** What is about to be opened, and what it costs. */
 function describe(t: Transcript, task: Task, rounds: number, print: Print): number {
   const { dimension, bits, minCohort, minHonest, minOrganisations, unit } = task;
-  const charge = chargeOfTask(task);
+  const sums = sumsOf(task);
+  const charge = chargeOfTask(task) * sums;
   const { deltaExponent } = t.genesis!.budget;
   const delta = `delta 1e-${deltaExponent}`;
   print(`task ${printable(task.task)}, window ${printable(task.window)}: ${grouped(dimension)} values of ${bits} bits`);
   print(
     `  sums of at least ${minCohort} nodes of ${minOrganisations} organisations; noise counts on ${minHonest} honest ones; recipients ${task.recipients.join(', ')}`,
   );
+  if (sums > 1)
+    print(
+      `  in ${sums} buckets of other nodes each: ${sums} sums, ${sums} charges to the log's budget, one to each node's own`,
+    );
   print(
     `  this round costs epsilon ${epsilonText(epsilonOfOneRound(task, 10 ** -deltaExponent))} (${delta}, per ${unit}); the budget carries ${roundsText(roundsLeft(t, charge))}`,
   );
@@ -118,6 +125,29 @@ async function openOne(caller: Caller, task: Task, print: Print): Promise<string
   return toHex(roundId);
 }
 
+/** How many rounds are to be opened over the newest model: one, or those of the buckets that are not there yet. */
+function sumsToOpen(t: Transcript, task: Task): number {
+  const { buckets, window } = task;
+  if (buckets === undefined) return 1;
+  const { modelHash } = newestModel(t)!;
+  const own = { taskHash: taskHashOf(nodePrimitives, task), modelHash, window };
+  const left = bucketsToOpen(t, own, buckets).length;
+  if (left === 0)
+    throw new CliError('WINDOW_DECIDED', 'every bucket over the newest model runs or has ended: name a new window');
+  return left;
+}
+
+/** The round whose decision the next model names. @throws CliError ROUND_ABORTED where there will be none. */
+function requireResult(t: Transcript, ended: readonly Round[]): Round {
+  const last = ended.at(-1)!;
+  const aborted = ended.find((round) => round.phase === 'aborted');
+  const [first] = last.record.bucket === undefined ? [] : (finishedGroup(t, last.record) ?? []);
+  if (first !== undefined) return first;
+  if (aborted?.phase === 'aborted')
+    throw new CliError('ROUND_ABORTED', `round ${aborted.record.number} was aborted: ${aborted.reason}`);
+  return last;
+}
+
 /** Opens rounds of a task. Charges are checked here too, so that what cannot fit is refused before anything is asked. */
 export async function openRounds(folder: string, options: OpenOptions, print: Print): Promise<void> {
   const { rounds } = options;
@@ -140,13 +170,14 @@ export async function openRounds(folder: string, options: OpenOptions, print: Pr
     await firstModel(log, print);
     if (options.ask) await confirm(rounds);
     for (let i = 0; i < rounds; i++) {
-      const id = await openOne(caller, task, print);
+      const ids: string[] = [];
+      for (let left = sumsToOpen(log.transcript, task); left > 0; left--) ids.push(await openOne(caller, task, print));
       if (!options.wait) continue;
-      const round = await waitForEnd(log, id, print);
-      if (round.phase === 'aborted')
-        throw new CliError('ROUND_ABORTED', `round ${round.record.number} was aborted: ${round.reason}`);
+      const ended: Round[] = [];
+      for (const id of ids) ended.push(await waitForEnd(log, id, print));
+      const first = requireResult(log.transcript, ended);
       // The next round starts from the model made of this one.
-      if (i + 1 < rounds) await log.until((t) => t.models.some((model) => model.decide === decisionOf(round)?.hash));
+      if (i + 1 < rounds) await log.until((t) => t.models.some((model) => model.decide === decisionOf(first)?.hash));
     }
   } finally {
     await log.stop();

@@ -6,10 +6,12 @@ import { taskFitsGenesis } from '../../protocols/minimums.ts';
 import { chargeOfTask, type Task, taskField, taskHashOf } from '../../protocols/task.ts';
 import { readFederation } from '../config/federation.ts';
 import { readValidated, writeDurably } from '../config/files.ts';
+import type { Aggregate } from '../learning/aggregates.ts';
 import type { DatasetName } from '../learning/dataset-names.ts';
 import { readFeatureFile } from '../learning/feature-file.ts';
 import type { Optimiser } from '../learning/optimisers.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
+import { parseLearningPlan } from '../training/learning-plan.ts';
 import { type MadeTask, makeTask, makeUpdatesTask, type RoundsRequest } from '../training/make-task.ts';
 import { epsilonOfOneRound } from '../training/sampling.ts';
 import { unitOf } from './budget.ts';
@@ -50,6 +52,8 @@ export interface TaskFlags {
   readonly minCohort?: number;
   readonly minHonest?: number;
   readonly minOrganisations?: number;
+  readonly buckets?: number;
+  readonly aggregate?: Aggregate;
   readonly members?: number;
   readonly threshold?: number;
   readonly uploadMs?: number;
@@ -79,13 +83,26 @@ export function taskOf(flags: Omit<TaskFlags, 'out' | 'dir'>): MadeTask {
     minCohort,
     minHonest,
     minOrganisations,
+    buckets,
     uploadMs,
     confirmMs,
     checkSums,
   } = flags;
   const common: RoundsRequest = {
     ...{ recipients: recipient, nodes, window, quorum: { members, threshold } },
-    ...given({ task, rounds, epsilon, delta, minCohort, minHonest, minOrganisations, uploadMs, confirmMs, checkSums }),
+    ...given({
+      task,
+      rounds,
+      epsilon,
+      delta,
+      minCohort,
+      minHonest,
+      minOrganisations,
+      buckets,
+      uploadMs,
+      confirmMs,
+      checkSums,
+    }),
     ...given({ renyiOrder: flags.renyiOrder }),
   };
   if (dimension !== undefined) return makeUpdatesTask({ ...common, dimension, clip: clip ?? 1 });
@@ -102,6 +119,7 @@ export function taskOf(flags: Omit<TaskFlags, 'out' | 'dir'>): MadeTask {
       clip,
       sampleRate: flags.sampleRate,
       optimiser: flags.optimiser,
+      aggregate: flags.aggregate,
       serverRate: flags.serverRate,
       sensitive: flags.sensitive && { columns: flags.sensitive, share: flags.sensitiveShare ?? SENSITIVE_SHARE },
     }),
@@ -163,6 +181,7 @@ export async function writeTask(flags: TaskFlags, print: (line: string) => void)
   print(
     `${flags.out}: one round costs epsilon ${epsilonText(made.epsilonPerRound)}, ${rounds} of them ${epsilonText(epsilon)} at delta 1e-${budget.deltaExponent}, per ${task.unit}`,
   );
+  for (const line of bucketLines(task)) print(line);
   for (const line of noiseLines(task, flags.nodes)) print(line);
   if (genesis !== null) return print(`Rounds of it can be opened in the federation of ${flags.dir}.`);
   print('A federation is founded for its task: unit, budget and minimums are final then. For this one:');
@@ -183,6 +202,17 @@ function recordLines(task: Task): (readonly [string, string])[] {
     ]);
   }
   return lines;
+}
+
+/** What buckets cost and what they ask of the nodes. */
+function bucketLines(task: Task): string[] {
+  const { buckets, minCohort, minHonest } = task;
+  if (buckets === undefined) return [];
+  const rule = task.learning === null ? 'mean' : (parseLearningPlan(task).aggregate ?? 'mean');
+  return [
+    `${buckets} of ${minCohort} nodes or more each, combined by ${rule}; one model costs the log's budget ${buckets} charges`,
+    `at most ${minCohort - minHonest} corrupt nodes in all buckets together: they may come to be in one`,
+  ];
 }
 
 export function showTask(
@@ -216,6 +246,7 @@ export function showTask(
       `sigma ${noiseOfNode(task).toPrecision(4)} per node and value (${grouped(scale)} steps per 1.0); ${minHonest} honest nodes reach the target`,
     ],
     ...noiseLines(task, minCohort).map((line) => ['', line] as const),
+    ...bucketLines(task).map((line) => ['buckets', line] as const),
     ['privacy', `per ${task.unit}, clipped to L2 norm ${task.clipMicro / 1e6}`],
     ...recordLines(task),
     [

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { AGGREGATES } from '../learning/aggregates.ts';
 import { DATASETS } from '../learning/dataset-names.ts';
 import { OPTIMISERS } from '../learning/optimisers.ts';
 import { usageError } from './exit.ts';
@@ -44,6 +45,18 @@ function newCommand(): Command {
     .addOption(numberOption('--min-cohort <n>', 'fewest nodes in a sum; default one less than --nodes, but three'))
     .addOption(numberOption('--min-honest <n>', 'nodes whose noise alone has to suffice; default one less again'))
     .addOption(numberOption('--min-organisations <n>', 'fewest organisations in a sum; default the smallest cohort'))
+    .addOption(
+      numberOption(
+        '--buckets <b>',
+        'divide the nodes into b buckets, each with a sum and minimums of its own; default none',
+      ),
+    )
+    .addOption(
+      new Option(
+        '--aggregate <rule>',
+        "with --buckets: how the buckets' means become one update; default mean",
+      ).choices(AGGREGATES),
+    )
     .addOption(numberOption('--members <n>', 'size of the quorum; default 5'))
     .addOption(numberOption('--threshold <t>', 'of the quorum; default 3'))
     .addOption(numberOption('--upload-ms <ms>', 'time for uploads; default 60000'))
@@ -84,6 +97,10 @@ ${examples(
       const local = ['localSteps', 'localBatch', 'localRate', 'proximal'].filter((flag) => flags[flag] !== undefined);
       if (local.length > 0 && flags['unit'] !== 'node')
         throw usageError('--local-steps, --local-batch, --local-rate and --proximal go with --unit node');
+      if (flags['aggregate'] !== undefined && flags['buckets'] === undefined)
+        throw usageError('--aggregate goes with --buckets: it is applied to the means of buckets');
+      if (flags['aggregate'] !== undefined && flags['dimension'] !== undefined)
+        throw usageError('--aggregate goes with --dataset: sums of updates from files are handed on as their mean');
       if (flags['sensitiveShare'] !== undefined && flags['sensitive'] === undefined)
         throw usageError('--sensitive-share goes with --sensitive');
       if (flags['dimension'] !== undefined && flags['model'] !== undefined)

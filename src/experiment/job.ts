@@ -63,7 +63,7 @@ export async function runJob({ tf, regions, made, records, onRound = () => {} }:
     const opened = federation.openings.get(round.id);
     if (round.phase !== 'released' || opened === undefined) throw new Error(`round ${number} was not released`);
     if (!opened.values.every((value, i) => value === plain[i])) throw new Error(`round ${number}: not the exact sum`);
-    bytes = await maker.next(task, round, bytes, opened.values);
+    bytes = await maker.next(task, [{ round, values: opened.values }], bytes);
     federation.nextModel(round);
     federation.blobs.clear();
     onRound(number, read(bytes));

@@ -34,12 +34,19 @@ import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
 import { keepResult, resultHashFor, results } from './results.ts';
 import type { Running } from './running.ts';
 
+/** A released round with what it opened to. */
+export interface OpenedRound {
+  readonly round: Round;
+  /** d exact integers. */
+  readonly values: Int32Array;
+}
+
 /** Turns opened sums into models. What it must remember it keeps in the recipient's store. */
 export interface ModelMaker {
   /** The first model of a task. */
   first(task: Task): Promise<Uint8Array>;
-  /** The next model. @param values - the opened sum: d exact integers. */
-  next(task: Task, round: Round, model: Uint8Array, values: Int32Array): Promise<Uint8Array>;
+  /** The next model. @param sums - one, or one for each released bucket in the order of buckets. */
+  next(task: Task, sums: readonly OpenedRound[], model: Uint8Array): Promise<Uint8Array>;
 }
 
 export interface RecipientSetting {
@@ -186,13 +193,17 @@ async function publish(
   party.say('model published', { number });
 }
 
-async function nextModel(party: Party, setting: RecipientSetting, round: Round): Promise<Uint8Array> {
-  const task = setting.tasks.find((t) => taskHashOf(primitives, t) === round.record.taskHash);
+async function nextModel(party: Party, setting: RecipientSetting, rounds: readonly Round[]): Promise<Uint8Array> {
+  const { taskHash, modelHash } = rounds[0]!.record;
+  const task = setting.tasks.find((t) => taskHashOf(primitives, t) === taskHash);
   if (task === undefined)
     throw new ProtocolError('UNKNOWN_MODEL', "the round's task is not among this recipient's task files");
-  const bytes = await party.store.blobs.get(await resultHashFor(party, round.id));
-  const values = new Int32Array(bytes.slice().buffer);
-  return setting.maker.next(task, round, await party.store.blobs.get(round.record.modelHash), values);
+  const sums: OpenedRound[] = [];
+  for (const round of rounds) {
+    const bytes = await party.store.blobs.get(await resultHashFor(party, round.id));
+    sums.push({ round, values: new Int32Array(bytes.slice().buffer) });
+  }
+  return setting.maker.next(task, sums, await party.store.blobs.get(modelHash));
 }
 
 /** Runs a recipient: it checks its boxes, opens sums, makes models of them and publishes those to the nodes. */
@@ -244,7 +255,7 @@ export async function runRecipient(
       }
       failedSince.delete(hash);
     } else if (duty.duty === 'next-model') {
-      await publish(party, log, () => nextModel(party, setting, duty.round), duty.decision.hash);
+      await publish(party, log, () => nextModel(party, setting, duty.sums), duty.decision.hash);
     } else {
       party.rounds.forget(duty.announce.hash);
       const round = log.transcript.rounds.get(duty.announce.openedAs ?? '');

@@ -1,5 +1,6 @@
 import { bytesEqual, canonicalBytes, fromHex, type Json, parseCanonical, toHex } from '../../crypto/encoding.ts';
 import { RoundPhase } from '../../proto/gen/veilsum/v1/round.ts';
+import { bucketsToOpen } from '../../protocols/buckets.ts';
 import { ProtocolError } from '../../protocols/errors.ts';
 import { available } from '../../protocols/ledger.ts';
 import { taskFitsGenesis } from '../../protocols/minimums.ts';
@@ -114,7 +115,14 @@ export function roundDesk(party: Party, keeper: LogKeeper) {
       if (model === null) throw new ProtocolError('UNKNOWN_MODEL', 'the recipient has not published a first model yet');
       const window = { taskHash: taskHashOf(primitives, task), modelHash: model.modelHash, window: task.window };
       const asked = await records.get(REQUESTS, toHex(requestId));
-      if (asked === undefined && nextRetryOf(keeper.transcript, window) === undefined)
+      const { buckets } = task;
+      if (
+        asked === undefined &&
+        buckets !== undefined &&
+        bucketsToOpen(keeper.transcript, window, buckets).length === 0
+      )
+        throw new ProtocolError('WINDOW_DECIDED', 'every bucket of this task, model and window runs or was decided');
+      if (asked === undefined && buckets === undefined && nextRetryOf(keeper.transcript, window) === undefined)
         throw new ProtocolError('WINDOW_DECIDED', 'this task, model and window were decided: name a new window');
       const hash = await announce(task, toHex(requestId));
       const end = performance.now() + OPEN_MS;

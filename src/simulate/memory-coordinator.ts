@@ -9,15 +9,17 @@ import { type MemoryWorld, splitBlocks, TASK } from './memory-world.ts';
 
 /** The task of a round; each has a window of its own unless told, so that rounds over one model can be run at will. */
 function taskOf(world: MemoryWorld, number: number): Task {
-  const { request, sigma2, sensitivity2, sampling, window } = world.setting;
+  const { request, sigma2, sensitivity2, sampling, window, buckets } = world.setting;
   return {
     version: 1,
     task: TASK,
-    window: window ?? `round-${number}`,
+    // The buckets of a group are rounds over one window.
+    window: window ?? (buckets === undefined ? `round-${number}` : 'in buckets'),
     unit: 'record',
     recipients: ['recipient'],
     ...request,
     minOrganisations: 1,
+    ...(buckets === undefined ? {} : { buckets }),
     noise: { sigma2Numerator: String(sigma2), sigma2Denominator: '1' },
     sensitivity2: String(sensitivity2),
     ...(sampling === undefined ? {} : { sampling }),

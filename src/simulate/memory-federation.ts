@@ -22,8 +22,29 @@ export class MemoryFederation extends MemoryWorld {
    * @returns the round as the log has it.
    */
   runRound(number: number, updates: ReadonlyMap<string, Int32Array>): Round {
-    const announced = this.post('coordinator', 'announce', { task: TASK, number, recipients: ['recipient'] });
-    if (announced === null) throw new ProtocolError('UNKNOWN_ANNOUNCE', 'the round could not be announced');
+    return this.#run([number], updates)[0]!;
+  }
+
+  /**
+   * Runs a round in buckets, all at the same time.
+   *
+   * @param first - number of the first bucket's round; the others follow.
+   * @returns the rounds by bucket, each released or aborted.
+   */
+  runBuckets(first: number, updates: ReadonlyMap<string, Int32Array>): Round[] {
+    const rounds = this.#run(
+      Array.from({ length: this.setting.buckets ?? 1 }, (_, i) => first + i),
+      updates,
+    );
+    return rounds.sort((a, b) => (a.record.bucket?.index ?? 0) - (b.record.bucket?.index ?? 0));
+  }
+
+  #run(numbers: readonly number[], updates: ReadonlyMap<string, Int32Array>): Round[] {
+    const announced = numbers.map((number) => {
+      const hash = this.post('coordinator', 'announce', { task: TASK, number, recipients: ['recipient'] });
+      if (hash === null) throw new ProtocolError('UNKNOWN_ANNOUNCE', 'the round could not be announced');
+      return hash;
+    });
     const members = Array.from({ length: this.setting.members }, (_, i) => `member-${i + 1}`);
     for (let idle = 0; idle < 80; ) {
       let acted = actCoordinator(this);
@@ -35,13 +56,16 @@ export class MemoryFederation extends MemoryWorld {
         this.clock += 250;
         idle++;
       }
-      const round = this.log.transcript.rounds.get(this.log.transcript.announces.get(announced)?.openedAs ?? '');
-      if (!acted && round !== undefined && (round.phase === 'released' || round.phase === 'aborted')) return round;
+      const { rounds, announces } = this.log.transcript;
+      const ended = announced
+        .map((hash) => rounds.get(announces.get(hash)?.openedAs ?? ''))
+        .filter((round) => round?.phase === 'released' || round?.phase === 'aborted');
+      if (!acted && ended.length === announced.length) return ended as Round[];
     }
     throw new ProtocolError('ROUND_RUNNING', 'the round did not end');
   }
 
-  /** Publishes the next model after a released round. */
+  /** Publishes the next model after a released round; after a round in buckets: the first released one. */
   nextModel(round: Round): void {
     if (round.phase !== 'released') throw new ProtocolError('NOT_RELEASED', 'the round has no result');
     this.publishModel(this.setting.rng(64), round.decision.hash);

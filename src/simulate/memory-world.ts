@@ -39,6 +39,8 @@ export interface MemorySetting {
   readonly sampling?: Sampling;
   /** The data window of all rounds; left out, each has its own. */
   readonly window?: string;
+  /** Rounds run in so many buckets; left out: in none. */
+  readonly buckets?: number;
 }
 
 /** Where a party stops answering. The run goes on without it. */

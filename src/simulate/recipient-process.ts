@@ -71,9 +71,12 @@ export class RecipientProcess extends OpeningProcess {
       yield* this.#open(duty.round);
       this.#failedSince.delete(duty.decision.hash);
     } else if (duty.duty === 'next-model') {
-      const values = this.disk.get<Int32Array>(`results/${duty.round.id}`);
-      if (values === undefined) throw new CallFailed('NOT_FOUND');
-      const model = Uint8Array.of(this.t.models.length, ...new Uint8Array(values.buffer));
+      const sums = duty.sums.map(({ id }) => this.disk.get<Int32Array>(`results/${id}`));
+      const bytes = sums.flatMap((values) => {
+        if (values === undefined) throw new CallFailed('NOT_FOUND');
+        return [...new Uint8Array(values.buffer)];
+      });
+      const model = Uint8Array.of(this.t.models.length, ...bytes);
       yield* this.#publish(model, duty.decision.hash);
     } else {
       yield* this.forgetRoundKey(duty.announce.hash);

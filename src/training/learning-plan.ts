@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { toHex, utf8 } from '../../crypto/encoding.ts';
 import { hashField, labelField } from '../../protocols/fields.ts';
 import type { Task } from '../../protocols/task.ts';
+import { AGGREGATES } from '../learning/aggregates.ts';
 import { type ContributionPlan, layoutOf } from '../learning/contribution.ts';
 import { type ModelSpec, parameterCount } from '../learning/model.ts';
 import { OPTIMISERS } from '../learning/optimisers.ts';
@@ -34,6 +35,8 @@ const common = {
     /** Left out: momentum. */
     optimiser: z.enum(OPTIMISERS).optional(),
   }),
+  /** How the sums of buckets become one; left out: the mean. Only for tasks with buckets. */
+  aggregate: z.enum(AGGREGATES).optional(),
 };
 
 const binsField = z.strictObject({
@@ -101,6 +104,9 @@ export function parseLearningPlan(task: Task): LearningPlan {
   const plan = parsed.data;
   if (plan.unit !== task.unit) {
     throw new TrainingError('BAD_PLAN', `task ${task.task} protects a ${task.unit}, its plan a ${plan.unit}`);
+  }
+  if (plan.aggregate !== undefined && plan.aggregate !== 'mean' && task.buckets === undefined) {
+    throw new TrainingError('BAD_PLAN', `task ${task.task} names ${plan.aggregate}, and has no buckets to apply it to`);
   }
   const dimension = vectorLength(plan, task.clipMicro);
   if (dimension !== task.dimension) {

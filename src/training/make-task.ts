@@ -2,6 +2,7 @@ import { deriveParameters } from '../../crypto/params.ts';
 import type { Quantiser } from '../../crypto/quantise.ts';
 import type { Sampling } from '../../protocols/sampled-charge.ts';
 import { chargeOfTask, type Task, taskField } from '../../protocols/task.ts';
+import type { Aggregate } from '../learning/aggregates.ts';
 import type { DatasetName } from '../learning/dataset-names.ts';
 import { datasetSchema } from '../learning/datasets.ts';
 import { type Profile, type RunDefaults, runDefaults } from '../learning/defaults.ts';
@@ -31,6 +32,8 @@ export interface RoundsRequest {
   /** Nodes whose noise alone has to suffice. */
   readonly minHonest?: number;
   readonly minOrganisations?: number;
+  /** Into how many buckets the nodes are divided; `nodesMax` and the minimums are then of one bucket. Left out: none. */
+  readonly buckets?: number;
   /** Null: no privacy, for experiments that compare with it. */
   readonly epsilon?: number | null;
   readonly delta?: number;
@@ -63,6 +66,8 @@ export interface LearningRequest extends RoundsRequest {
   readonly local?: Partial<LocalRequest>;
   /** How the recipient steps; left out: momentum. */
   readonly optimiser?: Optimiser;
+  /** With buckets: how their means become one update; left out: the mean. */
+  readonly aggregate?: Aggregate;
   /** Of the server's step; left out: what suits the optimiser and the dataset. */
   readonly serverRate?: number;
   readonly clip?: number;
@@ -88,10 +93,10 @@ export interface MadeTask {
   readonly rounds: number;
   /** Of all rounds together, for the genesis. */
   readonly budget: ReturnType<typeof budgetFor>;
-  /** Charge of one round, and of all of them: at most the budget's. */
+  /** Charge of one sum, and of all sums of all rounds: at most the budget's. */
   readonly rhoNanoPerRound: number;
   readonly rhoNano: number;
-  /** What one round alone, and all together, amount to at the budget's delta. */
+  /** What one sum alone, and all together, amount to at the budget's delta. */
   readonly epsilonPerRound: number;
   readonly epsilon: number;
 }
@@ -123,6 +128,7 @@ export function makeTask(request: LearningRequest): MadeTask {
     schema: { name: schema.name, hash: schemaHashOf(schema) },
     model: model === 'mlp' ? { kind: model, inputs, hidden: defaults.hidden, seed: 1 } : { kind: model, inputs },
   } as const;
+  const aggregate = request.aggregate === undefined ? {} : { aggregate: request.aggregate };
   const { bins } = defaults;
   const server = serverPlan(request, defaults, unit);
   const local = { ...LOCAL, ...request.local };
@@ -130,6 +136,7 @@ export function makeTask(request: LearningRequest): MadeTask {
     unit === 'record'
       ? {
           ...common,
+          ...aggregate,
           unit,
           server,
           countShareMicro: micro(defaults.countShare),
@@ -139,6 +146,7 @@ export function makeTask(request: LearningRequest): MadeTask {
         }
       : {
           ...common,
+          ...aggregate,
           unit,
           server,
           local: {
@@ -197,16 +205,27 @@ function assemble(
   clip: number,
   sampling?: Sampling,
 ): MadeTask {
-  const { nodes, rounds } = request;
-  const { minCohort, minHonest, minOrganisations } = minimumsFor(nodes, request);
-  const nodesMax = request.nodesMax ?? Math.max(16, nodes);
+  const { rounds, buckets } = request;
+  if (buckets !== undefined && !(Number.isSafeInteger(buckets) && buckets >= 2 && buckets <= 64))
+    throw new TrainingError('BAD_PLAN', 'buckets: a whole number from 2 to 64');
+  // Each bucket is a cohort of its own.
+  const smallest = Math.floor(request.nodes / (buckets ?? 1));
+  const { minCohort, minHonest, minOrganisations } = minimumsFor(smallest, request);
+  if (buckets !== undefined && smallest < minCohort)
+    throw new TrainingError(
+      'BAD_PLAN',
+      `${buckets} buckets of ${request.nodes} nodes have ${smallest} at least, and a sum needs ${minCohort}`,
+    );
+  // The log charges every bucket's sum, though a node's data is in one only.
+  const charges = rounds * (buckets ?? 1);
+  const nodesMax = request.nodesMax ?? Math.max(16, Math.ceil(request.nodes / (buckets ?? 1)));
   const unit = plan?.unit ?? 'node';
   const { epsilon, delta } = request;
   const budget = epsilon === null ? NO_PRIVACY : budgetFor(epsilon, delta, sampling?.order ?? request.renyiOrder);
   const recordsMax = plan?.unit === 'record' ? plan.recordsMax : 1;
   const clipMicro = micro(clip);
   const fitted = fitNoise(
-    { unit, dimension, clip: clipMicro / 1e6, recordsMax, minHonest, nodesMax, rounds, sampling },
+    { unit, dimension, clip: clipMicro / 1e6, recordsMax, minHonest, nodesMax, rounds: charges, sampling },
     budget,
   );
   requireParameters(fitted, { nodesMax, minCohort, minHonest, ...(request.quorum ?? { members: 5, threshold: 3 }) });
@@ -222,6 +241,7 @@ function assemble(
     minCohort,
     minHonest,
     minOrganisations,
+    ...(buckets === undefined ? {} : { buckets }),
     noise: { sigma2Numerator: String(fitted.variance.sigma2Numerator), sigma2Denominator: '1' },
     sensitivity2: String(fitted.sensitivity2),
     ...(sampling === undefined ? {} : { sampling }),
@@ -235,7 +255,7 @@ function assemble(
     learning: plan,
   });
   const rhoNanoPerRound = chargeOfTask(task);
-  const rhoNano = rhoNanoPerRound * rounds;
+  const rhoNano = rhoNanoPerRound * charges;
   if (rhoNano > budget.rhoNano) throw new TrainingError('BAD_BUDGET', 'the rounds cost more than the budget');
   return {
     task,

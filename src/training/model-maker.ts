@@ -2,13 +2,14 @@ import { toHex } from '../../crypto/encoding.ts';
 import { dequantise, type Quantiser } from '../../crypto/quantise.ts';
 import type { Task } from '../../protocols/task.ts';
 import type { Round } from '../../protocols/transcript.ts';
-import { readContribution } from '../learning/contribution.ts';
+import { layoutOf, readContribution } from '../learning/contribution.ts';
 import { LearningError } from '../learning/errors.ts';
 import { type Evaluation, evaluateHistogram } from '../learning/evaluation.ts';
 import { initialModel, type Model } from '../learning/model.ts';
+import { aggregate } from '../learning/robust.ts';
 import { decodeSafetensors, encodeSafetensors, modelFromTensors, modelTensors } from '../learning/safetensors.ts';
 import { initialServerState, type OpenedSum, serverStep } from '../learning/server-step.ts';
-import type { ModelMaker } from '../party/recipient.ts';
+import type { ModelMaker, OpenedRound } from '../party/recipient.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import type { Store } from '../store/port.ts';
 import { TrainingError } from './errors.ts';
@@ -55,13 +56,12 @@ export function createModelMaker({ store, onOutcome }: ModelMakerSettings): Mode
       quantiserOf(task);
       return encodeModel(firstModel(plan));
     },
-    next: async (task, round, modelBytes, values) => {
+    next: async (task, sums, modelBytes) => {
       const quantiser = quantiserOf(task);
-      if (values.length !== task.dimension) {
-        throw new TrainingError('WRONG_LENGTH', `the sum has ${values.length} values, the task ${task.dimension}`);
-      }
-      const nodes = cohortOf(round);
-      const sum = dequantise(quantiser, values);
+      const { round } = sums[0]!;
+      const parts = sums.map((sum) => partOf(task, quantiser, sum));
+      const nodes = parts.reduce((total, part) => total + part.nodes, 0);
+      const sum = combine(task, parts, nodes);
       // Updates of no model: what is handed on is their noised mean.
       if (task.learning === null) return encodeMean(Float32Array.from(sum, (value) => value / nodes));
       const plan = parseLearningPlan(task);
@@ -89,6 +89,33 @@ export function createModelMaker({ store, onOutcome }: ModelMakerSettings): Mode
       return bytes;
     },
   };
+}
+
+interface Part {
+  readonly sum: Float64Array;
+  readonly nodes: number;
+}
+
+function partOf(task: Task, quantiser: Quantiser, { round, values }: OpenedRound): Part {
+  if (values.length !== task.dimension) {
+    throw new TrainingError('WRONG_LENGTH', `the sum has ${values.length} values, the task ${task.dimension}`);
+  }
+  return { sum: dequantise(quantiser, values), nodes: cohortOf(round) };
+}
+
+/**
+ * One sum of several: the robust mean of a node's part, over the buckets' means, times all nodes. Counts of the evaluation
+ * are added up as they are: a robust rule would bend them, and nothing is trained on them.
+ */
+function combine(task: Task, parts: readonly Part[], nodes: number): Float64Array {
+  const plan = task.learning === null ? null : parseLearningPlan(task);
+  const means = parts.map((part) => part.sum.map((value) => value / part.nodes));
+  const weights = parts.map((part) => part.nodes);
+  const mean = aggregate('mean', means, weights);
+  const end = plan?.unit === 'record' ? layoutOf(contributionPlanOf(plan, task.clipMicro)).histogramStart : mean.length;
+  const trained = means.map((values) => values.subarray(0, end));
+  mean.set(aggregate(plan?.aggregate ?? 'mean', trained, weights));
+  return mean.map((value) => value * nodes);
 }
 
 interface Opened {

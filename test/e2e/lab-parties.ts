@@ -7,7 +7,7 @@ import { runAggregator } from '../../src/party/aggregator.ts';
 import { type CoordinatorOptions, runCoordinator } from '../../src/party/coordinator.ts';
 import { runMember } from '../../src/party/member.ts';
 import { runNode } from '../../src/party/node.ts';
-import { runRecipient } from '../../src/party/recipient.ts';
+import { type OpenedRound, runRecipient } from '../../src/party/recipient.ts';
 import type { Running } from '../../src/party/running.ts';
 import { runWitness } from '../../src/party/witness.ts';
 
@@ -58,7 +58,7 @@ export function runParty(setting: PartySetting): Promise<Running> {
     case 'recipient': {
       const maker = {
         first: async () => new Uint8Array([1]),
-        next: async (_task: Task, round: Round) => new Uint8Array([1 + round.record.number]),
+        next: async (_task: Task, [sum]: readonly OpenedRound[]) => new Uint8Array([1 + sum!.round.record.number]),
       };
       return runRecipient(folder, async () => ({ tasks, engine: 'auto', maker, lateAnswersMs: 3000 }));
     }

@@ -203,7 +203,11 @@ describe('an update from a file', () => {
   it('becomes part of a mean that the recipient hands on', async () => {
     const maker = createModelMaker({ store });
     const first = await maker.first(task);
-    const next = await maker.next(task, roundOf(1, 2), first, new Int32Array(500).fill(4 * task.scale));
+    const next = await maker.next(
+      task,
+      [{ round: roundOf(1, 2), values: new Int32Array(500).fill(4 * task.scale) }],
+      first,
+    );
     expect([...decodeSafetensors(next)[0]!.values]).toEqual(Array(500).fill(2));
   });
 });
@@ -227,7 +231,7 @@ describe('rounds of training', () => {
         kept = await openStore(folderOf);
         maker = makerOf();
       }
-      models.push(await maker.next(task, roundOf(round, 4), models.at(-1)!, sums.at(-1)!));
+      models.push(await maker.next(task, [{ round: roundOf(round, 4), values: sums.at(-1)! }], models.at(-1)!));
     }
     await kept[Symbol.asyncDispose]();
     return { models, sums, outcomes };
@@ -265,8 +269,8 @@ describe('rounds of training', () => {
     const maker = createModelMaker({ store });
     let model = await maker.first(task);
     for (const [i, sum] of sums.entries()) {
-      const next = await maker.next(task, roundOf(i + 1, 4), model, sum);
-      expect(await maker.next(task, roundOf(i + 1, 4), model, sum)).toEqual(next);
+      const next = await maker.next(task, [{ round: roundOf(i + 1, 4), values: sum }], model);
+      expect(await maker.next(task, [{ round: roundOf(i + 1, 4), values: sum }], model)).toEqual(next);
       expect(next).toEqual(models[i + 1]);
       model = next;
     }
@@ -274,7 +278,7 @@ describe('rounds of training', () => {
     const outcomes: RoundOutcome[] = [];
     const empty = await openStore(join(folder, 'empty'));
     const anew = createModelMaker({ store: empty, onOutcome: (outcome) => outcomes.push(outcome) });
-    expect(await anew.next(task, roundOf(4, 4), models[3]!, sums[3]!)).not.toEqual(models[4]);
+    expect(await anew.next(task, [{ round: roundOf(4, 4), values: sums[3]! }], models[3]!)).not.toEqual(models[4]);
     expect(outcomes[0]!.optimiser).toBe('anew');
     await empty[Symbol.asyncDispose]();
   });
@@ -293,7 +297,7 @@ describe('rounds of training', () => {
     const { task } = makeTask(base);
     const maker = createModelMaker({ store });
     const first = await maker.first(task);
-    const next = (values: Int32Array, round: Round) => codeOf(() => maker.next(task, round, first, values));
+    const next = (values: Int32Array, round: Round) => codeOf(() => maker.next(task, [{ round, values }], first));
     expect(await next(new Int32Array(task.dimension - 1), roundOf(1, 4))).toBe('WRONG_LENGTH');
     const open = { ...roundOf(1, 4), phase: 'uploading' } as unknown as Round;
     expect(await next(new Int32Array(task.dimension), open)).toBe('NOT_DECIDED');

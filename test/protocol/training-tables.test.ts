@@ -64,7 +64,7 @@ describe.skipIf(!folder)('published tables', () => {
         const update = (await source.update(task, round as unknown as Round, model))!;
         for (let i = 0; i < sum.length; i++) sum[i]! += update[i]!;
       }
-      model = await maker.next(task, round as unknown as Round, model, sum);
+      model = await maker.next(task, [{ round: round as unknown as Round, values: sum }], model);
     }
     const heldOut = poolRows(tables.map((region) => encodeRegion(region, schema).heldOut));
     const spec = specOf(parseLearningPlan(task));

@@ -1,3 +1,4 @@
+import { bucketForgeries } from './bucket-log.ts';
 import { form } from './forged-form.ts';
 import { order } from './forged-order.ts';
 import { records } from './forged-records.ts';
@@ -5,4 +6,4 @@ import { round } from './forged-rounds.ts';
 import type { Forgery } from './forgery.ts';
 
 /** Every rule, broken at least once. */
-export const FORGERIES: readonly Forgery[] = [...form, ...order, ...records, ...round];
+export const FORGERIES: readonly Forgery[] = [...form, ...order, ...records, ...round, ...bucketForgeries];
