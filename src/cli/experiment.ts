@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { DATASETS, type DatasetName } from '../learning/dataset-names.ts';
 import { OPTIMISERS, type Optimiser } from '../learning/optimisers.ts';
 import { usageError } from './exit.ts';
+import { robustCommand } from './experiment-robust.ts';
 import { print } from './output.ts';
 import { examples, numberOption } from './settings.ts';
 
@@ -33,6 +34,7 @@ function datasetsOf(names: readonly string[]): readonly DatasetName[] {
 
 export function experimentCommand(): Command {
   return new Command('experiment')
+    .addCommand(robustCommand())
     .description('federated against regional and centralised models on tables, at several epsilons: a report to read')
     .argument(
       '<dataset...>',

@@ -1,6 +1,5 @@
 import { createKernelEngine } from '../../crypto/engine-kernel.ts';
 import { deriveParameters, ringShape } from '../../crypto/params.ts';
-import type { Task } from '../../protocols/task.ts';
 import type { RegionTables } from '../learning/datasets.ts';
 import type { Tf } from '../learning/load-tensorflow.ts';
 import type { Model } from '../learning/model.ts';
@@ -58,7 +57,7 @@ export async function runJob({ tf, regions, made, records, onRound = () => {} }:
     for (const [i, name] of federation.nodeNames.entries()) {
       updates.set(name, (await sources[i]!.update(task, undefined as never, bytes))!);
     }
-    const plain = plainSum(task, updates);
+    const plain = plainSum(updates, updates.keys());
     const round = federation.runRound(number, updates);
     const opened = federation.openings.get(round.id);
     if (round.phase !== 'released' || opened === undefined) throw new Error(`round ${number} was not released`);
@@ -71,7 +70,8 @@ export async function runJob({ tf, regions, made, records, onRound = () => {} }:
   return { model: read(bytes), bytes, msPerRound: (performance.now() - start) / rounds };
 }
 
-async function federationOf({ task, budget }: MadeTask, nodes: number): Promise<MemoryFederation> {
+/** All parties of a job, with the real cryptography. */
+export async function federationOf({ task, budget }: MadeTask, nodes: number): Promise<MemoryFederation> {
   const { dimension, bits, nodesMax, minCohort, minHonest } = task;
   const request = { dimension, bits, nodesMax, minCohort, minHonest };
   const shape = ringShape(deriveParameters({ ...request, ...JOB_QUORUM }));
@@ -87,11 +87,13 @@ async function federationOf({ task, budget }: MadeTask, nodes: number): Promise<
     budgetEpsilonMicro: budget.epsilonMicro,
     sigma2: BigInt(task.noise.sigma2Numerator),
     sensitivity2: BigInt(task.sensitivity2),
+    ...(task.buckets === undefined ? {} : { buckets: task.buckets }),
   });
 }
 
-function plainSum(task: Task, updates: ReadonlyMap<string, Int32Array>): Int32Array {
-  const sum = new Int32Array(task.dimension);
-  for (const update of updates.values()) for (let i = 0; i < sum.length; i++) sum[i]! += update[i]!;
+/** The sum of some nodes' integers. */
+export function plainSum(updates: ReadonlyMap<string, Int32Array>, names: Iterable<string>): Int32Array {
+  const sum = new Int32Array(updates.values().next().value!.length);
+  for (const name of names) for (const [i, value] of updates.get(name)!.entries()) sum[i]! += value;
   return sum;
 }

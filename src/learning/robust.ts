@@ -44,6 +44,14 @@ export function aggregate(
   }
 }
 
+/** The vector itself where its L2 norm is at most `bound`, else shortened to it. A mean of clipped updates is never longer, but for noise. */
+export function clipNorm(vector: Float64Array, bound: number): Float64Array {
+  let sum = 0;
+  for (const value of vector) sum += value * value;
+  const norm = Math.sqrt(sum);
+  return norm <= bound ? vector : vector.map((value) => (value * bound) / norm);
+}
+
 /** How many values the trimmed mean leaves out at either end: a quarter, rounded down, at least one of three. */
 export function trimOf(vectors: number): number {
   return vectors < 3 ? 0 : Math.max(1, Math.floor(vectors / 4));

@@ -18,13 +18,17 @@ function stateOf(round: Round): RoundState {
   }
 }
 
+function bucketText({ record: { bucket } }: Round): string {
+  return bucket === undefined ? '' : ` (bucket ${bucket.index + 1} of ${bucket.count})`;
+}
+
 function rowOf(t: Transcript, round: Round): RoundRow {
   const charged =
     round.phase === 'decided' || round.phase === 'released' || (round.phase === 'aborted' && round.decision !== null);
   return {
     id: round.id,
     openLeaf: round.openIndex,
-    task: `${round.record.task} #${round.record.number}`,
+    task: `${round.record.task} #${round.record.number}${bucketText(round)}`,
     state: stateOf(round),
     reason: round.phase === 'aborted' ? round.reason : '',
     uploads: round.uploads.size,

@@ -6,7 +6,7 @@ import { layoutOf, readContribution } from '../learning/contribution.ts';
 import { LearningError } from '../learning/errors.ts';
 import { type Evaluation, evaluateHistogram } from '../learning/evaluation.ts';
 import { initialModel, type Model } from '../learning/model.ts';
-import { aggregate } from '../learning/robust.ts';
+import { aggregate, clipNorm } from '../learning/robust.ts';
 import { decodeSafetensors, encodeSafetensors, modelFromTensors, modelTensors } from '../learning/safetensors.ts';
 import { initialServerState, type OpenedSum, serverStep } from '../learning/server-step.ts';
 import type { ModelMaker, OpenedRound } from '../party/recipient.ts';
@@ -113,9 +113,21 @@ function combine(task: Task, parts: readonly Part[], nodes: number): Float64Arra
   const weights = parts.map((part) => part.nodes);
   const mean = aggregate('mean', means, weights);
   const end = plan?.unit === 'record' ? layoutOf(contributionPlanOf(plan, task.clipMicro)).histogramStart : mean.length;
-  const trained = means.map((values) => values.subarray(0, end));
-  mean.set(aggregate(plan?.aggregate ?? 'mean', trained, weights));
+  const rule = plan?.aggregate ?? 'mean';
+  const boundOf = plan?.unit === 'node' && rule !== 'mean' ? noisyBound(task) : () => Number.POSITIVE_INFINITY;
+  const trained = means.map((values, i) => clipNorm(values.subarray(0, end), boundOf(weights[i]!)));
+  mean.set(aggregate(rule, trained, weights));
   return mean.map((value) => value * nodes);
+}
+
+/**
+ * How long a mean of n clipped updates with their noise can be: what is longer was not made by the rules. The noise's norm is above
+ * sigma (sqrt d + 3) with probability below e^(-9/2) (Laurent, Massart 2000), and shortening then is no harm.
+ */
+function noisyBound(task: Task): (nodes: number) => number {
+  const { dimension, clip, scale, variance } = quantiserOf(task);
+  const step = Math.sqrt(Number(variance.sigma2Numerator) / Number(variance.sigma2Denominator) + 1 / 4) / scale;
+  return (nodes) => clip + (step / Math.sqrt(nodes)) * (Math.sqrt(dimension) + 3);
 }
 
 interface Opened {
