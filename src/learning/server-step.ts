@@ -20,6 +20,8 @@ export interface ServerSettings {
   readonly momentum: number;
   /** L2 penalty per round on all weights; 0 for none. */
   readonly weightDecay?: number;
+  /** Rounds over which the learning rate falls linearly to nothing: what noise did to early steps is then forgotten. */
+  readonly decayRounds?: number;
   /** Left out: momentum. The adaptive ones take `momentum` for their first moment. */
   readonly optimiser?: Optimiser;
 }
@@ -53,7 +55,8 @@ export type OpenedSum =
  * @throws LearningError BAD_MODEL, NOT_FINITE or BAD_SETTING; the state given is never changed.
  */
 export function serverStep(state: ServerState, opened: OpenedSum, settings: ServerSettings): ServerState {
-  const { learningRate, momentum, weightDecay = 0, optimiser = 'momentum' } = settings;
+  const { momentum, weightDecay = 0, optimiser = 'momentum', decayRounds } = settings;
+  const learningRate = settings.learningRate * shareLeft(state.round, decayRounds);
   if (!(learningRate > 0 && momentum >= 0 && momentum < 1 && weightDecay >= 0)) {
     throw new LearningError('BAD_SETTING', 'a server step needs learningRate > 0, 0 <= momentum < 1, weightDecay >= 0');
   }
@@ -76,6 +79,11 @@ export function serverStep(state: ServerState, opened: OpenedSum, settings: Serv
     next[i] = values[i]! - (learningRate * velocity[i]!) / scale;
   }
   return { model: makeModel(spec, next), velocity, spread, round: state.round + 1, meanCount };
+}
+
+/** 1 at the first round; at least one round's share, so that a job that goes on longer still moves. */
+function shareLeft(round: number, decayRounds: number | undefined): number {
+  return decayRounds === undefined ? 1 : Math.max(1, decayRounds - round) / decayRounds;
 }
 
 function nextSpread(optimiser: Optimiser, spread: number, square: number): number {

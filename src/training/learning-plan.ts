@@ -32,6 +32,8 @@ const common = {
     learningRateMicro: positiveMicro,
     momentumMicro: z.int().min(0).max(999_999),
     weightDecayMicro: z.int().min(0).max(1_000_000),
+    /** The learning rate falls linearly over so many rounds; left out: it stays. */
+    decayRounds: z.int().min(1).max(1_000_000).optional(),
     /** Left out: momentum. */
     optimiser: z.enum(OPTIMISERS).optional(),
   }),
@@ -146,6 +148,7 @@ export function serverSettingsOf({ server }: LearningPlan): ServerSettings {
     momentum: server.momentumMicro / 1e6,
     weightDecay: server.weightDecayMicro / 1e6,
     optimiser: server.optimiser ?? 'momentum',
+    ...(server.decayRounds === undefined ? {} : { decayRounds: server.decayRounds }),
   };
 }
 

@@ -105,6 +105,9 @@ export interface MadeTask {
 const RECORDS_MAX = 16_384;
 const LOCAL: LocalRequest = { steps: 20, batch: 128, learningRate: 0.3, proximal: 0 };
 const NODE_CLIP = 1;
+/** Under so much noise the learning rate falls over the rounds, of which there are enough; measured in src/learning/README.md. */
+const NOISY_EPSILON = 3;
+const DECAY_ROUNDS = 50;
 /** Of FedAdam and FedYogi; measured in src/learning/README.md. */
 const ADAPTIVE = { learningRate: 0.05, momentum: 0.9 };
 /** Rounds that a budget is divided among where updates come from files and nobody says how many. */
@@ -130,7 +133,8 @@ export function makeTask(request: LearningRequest): MadeTask {
   } as const;
   const aggregate = request.aggregate === undefined ? {} : { aggregate: request.aggregate };
   const { bins } = defaults;
-  const server = serverPlan(request, defaults, unit);
+  const filled = { epsilon: defaults.epsilon, delta: defaults.delta, rounds: defaults.rounds, ...request };
+  const server = serverPlan(filled, defaults, unit);
   const local = { ...LOCAL, ...request.local };
   const plan: LearningPlan =
     unit === 'record'
@@ -155,8 +159,6 @@ export function makeTask(request: LearningRequest): MadeTask {
           },
         };
   const clip = request.clip ?? (unit === 'record' ? defaults.clip : NODE_CLIP);
-  const { epsilon, delta, rounds } = defaults;
-  const filled = { epsilon, delta, rounds, ...request };
   const sampling = filled.epsilon === null ? undefined : samplingFor({ ...filled, epsilon: filled.epsilon }, unit);
   return assemble(filled, plan, vectorLength(plan, micro(clip)), clip, sampling);
 }
@@ -171,18 +173,20 @@ function sensitivePlan(
 
 /** Momentum steps as the dataset's defaults say; a mean of local deltas is a step already. Adaptive rules scale it themselves. */
 function serverPlan(
-  { optimiser, serverRate }: LearningRequest,
+  { optimiser, serverRate, epsilon, rounds }: Pick<LearningRequest, 'optimiser' | 'serverRate'> & Filled,
   defaults: RunDefaults,
   unit: 'record' | 'node',
 ): LearningPlan['server'] {
   const isAdaptive = optimiser === 'adam' || optimiser === 'yogi';
   const plain = unit === 'record' ? defaults : { learningRate: 1, momentum: 0 };
   const { learningRate, momentum } = isAdaptive ? ADAPTIVE : plain;
+  const isNoisy = epsilon !== null && epsilon <= NOISY_EPSILON && rounds >= DECAY_ROUNDS;
   return {
     learningRateMicro: micro(serverRate ?? learningRate),
     momentumMicro: micro(momentum),
     weightDecayMicro: micro(defaults.weightDecay ?? 0),
     ...(isAdaptive ? { optimiser } : {}),
+    ...(unit === 'record' && isNoisy ? { decayRounds: rounds } : {}),
   };
 }
 

@@ -294,3 +294,16 @@ it('FedProx pulls local training back: the more, the less it moves', () => {
   expect(much).toBeLessThan(some);
   expect(() => moved(-1)).toThrow(expect.objectContaining({ code: 'BAD_SETTING' }));
 });
+
+it('a falling learning rate takes smaller steps, and never none', () => {
+  const start = initialServerState(makeModel({ kind: 'logistic', inputs: 1 }, new Float32Array(1)));
+  const settings = { learningRate: 1, momentum: 0, decayRounds: 4 };
+  const moved: number[] = [];
+  let state = start;
+  for (let round = 0; round < 6; round++) {
+    const next = serverStep(state, { unit: 'node', sum: [-4], nodes: 4 }, settings);
+    moved.push(next.model.values[0]! - state.model.values[0]!);
+    state = next;
+  }
+  expect(moved).toEqual([1, 0.75, 0.5, 0.25, 0.25, 0.25]);
+});
