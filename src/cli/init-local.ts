@@ -90,6 +90,9 @@ export async function initLocally(
 ): Promise<void> {
   if (existsSync(join(folder, 'founders')))
     throw new CliError('FILE_EXISTS', `${folder} holds a federation already: choose another --dir`);
+  const inTheWay = ['task.json', 'start.sh', 'parties'].find((name) => existsSync(join(folder, name)));
+  if (inTheWay !== undefined)
+    throw new CliError('FILE_EXISTS', `${join(folder, inTheWay)} is in the way: choose another --dir`);
   const { threshold, epsilon, delta, rounds } = settings;
   const dataset = settings.dimension === undefined ? (settings.dataset ?? 'synthetic') : undefined;
   const regions = dataset === undefined ? [] : loadDataset(dataset, { folder: process.env['VEILSUM_DATA'] }).regions;

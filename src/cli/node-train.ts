@@ -62,7 +62,9 @@ export async function checkRegion(path: string, print: (line: string) => void): 
   const tables = splitRecords(region.name, rows, schema);
   const folder = region.resolve(config.node);
   if (problems.length === 0) {
-    const tasks = existsSync(join(folder, 'node.yaml')) ? readNodeConfig(folder).tasks : [];
+    const isNode = existsSync(join(folder, 'node.yaml'));
+    if (!isNode) print(`no task was compared: ${folder} has no node.yaml`);
+    const tasks = isNode ? readNodeConfig(folder).tasks : [];
     const checks = tasks
       .filter(({ learning }) => learning !== null)
       .map((task) => () => {
@@ -77,7 +79,7 @@ export async function checkRegion(path: string, print: (line: string) => void): 
     const many = problems.length === 1 ? 'one problem' : `${problems.length} problems`;
     throw new CliError(codeOf(problems[0]), `${many}: training would not begin. Nothing was sent`);
   }
-  print('Everything fits. Nothing was sent.');
+  print('The table fits. Nothing was sent.');
 }
 
 function failures(checks: readonly (() => unknown)[]): Error[] {

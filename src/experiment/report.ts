@@ -23,13 +23,16 @@ const mean = (values: readonly number[]): number => values.reduce((sum, value) =
 const WEAK_AUC = 0.6;
 
 /** What a manager takes away, in a sentence a run. Nothing is claimed that an interval does not show. */
-export function sentenceOf({ run, measures, overMean, verdict }: Comparison): string {
+export function sentenceOf({ run, measures, overMean, verdict, regions }: Comparison): string {
   const what = `${epsilonName(run.epsilon)}: AUC ${number(measures.auc.value)}`;
   const weak = measures.auc.value < WEAK_AUC ? ' There is hardly anything to learn in this table.' : '';
   const than = "on all regions' rows than the regions' own models are on average";
-  if (verdict === 'gain') return `${what}, ${signedRange(overMean)} better ${than}.${weak}`;
+  const losing = regions.filter(({ gain }) => gain.high < 0).map(({ region }) => region);
+  const losers =
+    losing.length === 0 ? '' : ` On their own rows these do better with their own model: ${losing.join(', ')}.`;
+  if (verdict === 'gain') return `${what}, ${signedRange(overMean)} better ${than}.${losers}${weak}`;
   if (verdict === 'worse') return `${what}, worse ${than}: ${signedRange(overMean)}.${weak}`;
-  return `${what}. No gain shown: the difference ${signedRange(overMean)} may be chance.${weak}`;
+  return `${what}. No gain shown: the difference ${signedRange(overMean)} may be chance.${losers}${weak}`;
 }
 
 async function sectionOf(findings: Findings): Promise<Block[]> {
@@ -122,17 +125,20 @@ function summaryOf(all: readonly Findings[]): Block[] {
       kind: 'table',
       head: ['dataset', 'model', 'centralised', 'region only, mean (best)', 'privacy', 'federated', 'verdict'],
       rows: all.flatMap(({ dataset, kind, baseline, comparisons }) =>
-        comparisons.map(({ run, measures, verdict }) => {
+        comparisons.map(({ run, measures, verdict, regions }) => {
           const alone = baseline.regionOnly.map(({ auc }) => auc);
           const regionOnly = `${number(mean(alone))} (${number(Math.max(...alone))})`;
           const central = number(baseline.central.auc.value);
-          return [dataset, kind, central, regionOnly, epsilonName(run.epsilon), ranged(measures.auc), verdict];
+          const losing = regions.filter(({ gain }) => gain.high < 0).length;
+          const losers = losing === 0 ? '' : `; ${losing} of ${regions.length} regions lose`;
+          const privacy = epsilonName(run.epsilon);
+          return [dataset, kind, central, regionOnly, privacy, ranged(measures.auc), `${verdict}${losers}`];
         }),
       ),
     },
     {
       kind: 'text',
-      text: 'Region-only and centralised models are trained with the same rounds and steps, without noise or clipping. The held-out rows are chosen by a public rule. Resampling says how much the result depends on which rows were held out, not on the draw of the noise: each run was made once.',
+      text: 'Region-only and centralised models are trained with as many rounds, without noise or clipping. A region loses where the whole interval of its gain, on its own rows, is below zero. The held-out rows are chosen by a public rule. Resampling says how much the result depends on which rows were held out, not on the draw of the noise: each run was made once.',
     },
   ];
 }
