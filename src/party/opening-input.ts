@@ -112,6 +112,19 @@ export class OpeningInput {
     this.#gathered.delete(decide);
   }
 
+  /** Removes every summed payload of an ended round; one that is still on its way goes when it is there. */
+  async forget({ attempts }: Round): Promise<void> {
+    const { blobs } = this.#party.store;
+    const hashes = attempts.map(({ sumHash }) => sumHash);
+    for (const hash of hashes) {
+      this.#sums
+        .get(hash)
+        ?.then(() => blobs.removeAll([hash]))
+        .catch(() => {}); // it never came, or this party stopped
+    }
+    await blobs.removeAll(hashes);
+  }
+
   async #gather(round: Round, decision: Decision): Promise<Gathered> {
     const [context, correctionSum] = await Promise.all([
       payloadContext(round.record, this.#engine),

@@ -260,7 +260,7 @@ export async function runRecipient(
       party.rounds.forget(duty.announce.hash);
       const round = log.transcript.rounds.get(duty.announce.openedAs ?? '');
       if (round?.phase === 'aborted') input.drop(round.decision?.hash ?? '');
-      await party.store.blobs.removeAll((round?.attempts ?? []).map(({ sumHash }) => sumHash));
+      if (round !== undefined) await input.forget(round);
     }
     done.add(dutyKey(duty, party.name));
   };
