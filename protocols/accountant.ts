@@ -1,3 +1,4 @@
+import { expNegative } from '../crypto/fixed-point.ts';
 import type { Variance } from '../crypto/gaussian-table.ts';
 import { ceilDivide, type Rho } from './sampled-charge.ts';
 
@@ -48,7 +49,7 @@ export function rhoOf(release: Release): Rho {
   if (!Number.isSafeInteger(parts) || parts < 1 || !Number.isSafeInteger(coordinates) || coordinates < 1) {
     throw new AccountingError('BAD_RELEASE', 'a release has at least one part and one coordinate');
   }
-  const excess = ceilFixed(sumExcess(Number(numerator) / Number(denominator), parts) * coordinates);
+  const excess = sumExcess(variance, parts, coordinates);
   // One fraction, for its user to round once: sensitivity^2 / (2 parts sigma^2) + excess.
   const below = 2n * BigInt(parts) * numerator;
   return { numerator: sensitivity2 * denominator * FRACTION + excess * below, denominator: below * FRACTION };
@@ -60,20 +61,39 @@ export function chargeRhoNano(release: Release): bigint {
   return ceilDivide(1_000_000_000n * numerator, denominator);
 }
 
+/** Terms of `sumExcess` are computed to 2^-128 and rounded up. */
+const TERM_BITS = 128;
+/** 2 pi^2 from below, which bounds the terms from above. */
+const TWO_PI_SQUARED = { numerator: 197_392_088n, denominator: 10_000_000n };
+/** A term of e^-745 or less is left out: all of them together are below 1e-300. */
+const NEGLIGIBLE = 745n;
+/** Terms only fall: from here on the rest is bounded by the last one. */
+const TERMS = 1000;
+
 /**
- * tau of Kairouz, Liu, Steinke (arXiv 2102.06387, Theorem 1 and Proposition 14): the sum of n discrete Gaussians has Renyi
- * divergence at most alpha * sensitivity^2 / (2 n sigma^2) + tau * d, so tau * d on top of rho covers the difference.
- * tau = 10 * sum over k < n of exp(-2 pi^2 sigma^2 k / (k + 1)): under 1e-40 from sigma = 3 on. Needs sigma >= 1/2.
+ * tau * d of Kairouz, Liu, Steinke (arXiv 2102.06387, Theorem 1 and Proposition 14), in units of 2^-60, rounded up: the sum of n
+ * discrete Gaussians has Renyi divergence at most alpha * sensitivity^2 / (2 n sigma^2) + tau * d, so this on top of rho covers the
+ * difference. tau = 10 * sum over k < n of exp(-2 pi^2 sigma^2 k / (k + 1)): under 1e-40 from sigma = 3 on. Needs sigma >= 1/2.
+ * Integers alone: it decides over records, and everybody must come to the same.
  */
-export function sumExcess(sigma2: number, parts: number): number {
-  let sum = 0;
+export function sumExcess(
+  { sigma2Numerator, sigma2Denominator }: Variance,
+  parts: number,
+  coordinates: number,
+): bigint {
+  const { numerator, denominator } = TWO_PI_SQUARED;
+  let sum = 0n;
   for (let k = 1; k < parts; k += 1) {
-    const term = Math.exp(-2 * Math.PI ** 2 * sigma2 * (k / (k + 1)));
-    // Terms only fall: once they are level the rest is bounded by the last one.
-    if (k > 1000) return 10 * (sum + (parts - k) * term) * (1 + 1e-9);
+    const above = numerator * sigma2Numerator * BigInt(k);
+    const below = denominator * sigma2Denominator * BigInt(k + 1);
+    if (above >= NEGLIGIBLE * below) break; // and so are the ones after it
+    const term = expNegative(above, below, TERM_BITS) + 1n;
     sum += term;
+    if (k < TERMS) continue;
+    sum += BigInt(parts - 1 - k) * term;
+    break;
   }
-  return 10 * sum * (1 + 1e-9);
+  return ceilDivide(10n * sum * BigInt(coordinates) * FRACTION, 1n << BigInt(TERM_BITS));
 }
 
 /**
@@ -169,10 +189,4 @@ export function bisect(low: number, high: number, holds: (x: number) => boolean)
     if (holds(middle)) below = middle;
     else above = middle;
   }
-}
-
-/** A non-negative double in units of 1 / FRACTION, rounded up. */
-function ceilFixed(value: number): bigint {
-  if (!(value < 2 ** 53)) throw new AccountingError('BAD_RELEASE', 'the noise is too narrow to be summed');
-  return BigInt(Math.ceil(value * 2 ** 60));
 }

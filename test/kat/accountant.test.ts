@@ -129,8 +129,26 @@ describe('laws', () => {
     expect(one).toBe(2_000_000_000n);
     // tau = 10 e^(-pi^2) = 5.17e-4.
     expect(Number(two - one) / 1e9).toBeCloseTo(10 * Math.exp(-(Math.PI ** 2)), 8);
-    expect(sumExcess(9, 1000) * 1e8).toBeLessThan(1e-26);
-    expect(sumExcess(1, 2000)).toBeGreaterThanOrEqual(sumExcess(1, 1999));
+    const variance = (sigma2: bigint) => ({ sigma2Numerator: sigma2, sigma2Denominator: 1n });
+    expect(sumExcess(variance(9n), 1000, 1e8)).toBe(1n); // of 2^60: rounded up from under 1e-26
+    expect(sumExcess(variance(9n), 1, 1e8)).toBe(0n);
+    expect(sumExcess(variance(80n), 1000, 1e8)).toBe(0n);
+    const [fewer, more] = [sumExcess(variance(1n), 1999, 1), sumExcess(variance(1n), 2000, 1)];
+    expect(more).toBeGreaterThanOrEqual(fewer);
+    // The formula in doubles, which is good to ten digits here.
+    const tau = (sigma2: number, parts: number) => {
+      const term = (k: number) => Math.exp(-2 * Math.PI ** 2 * sigma2 * (k / (k + 1)));
+      return 10 * Array.from({ length: parts - 1 }, (_, i) => term(i + 1)).reduce((a, b) => a + b, 0);
+    };
+    for (const [sigma2, parts] of [
+      [1n, 2],
+      [2n, 8],
+      [1n, 100],
+    ] as const) {
+      const ratio = Number(sumExcess(variance(sigma2), parts, 1000)) / 2 ** 60 / (1000 * tau(Number(sigma2), parts));
+      expect(ratio).toBeGreaterThanOrEqual(1);
+      expect(ratio).toBeLessThan(1 + 1e-6);
+    }
     expect(() => chargeRhoNano(release({ variance: { sigma2Numerator: 1n, sigma2Denominator: 5n } }))).toThrow(
       RangeError,
     );
