@@ -3,7 +3,7 @@ import { xwingKeyPair } from '../../crypto/hpke.ts';
 import { SecretBytes, wipe } from '../../crypto/secret.ts';
 import { checkBox } from '../../protocols/boxes.ts';
 import type { Body } from '../../protocols/leaves.ts';
-import type { Attempt, Round } from '../../protocols/transcript.ts';
+import type { Attempt, Confirm, Round } from '../../protocols/transcript.ts';
 import { fetchBoxes } from './fetch.ts';
 import { decodeParts, encodeParts } from './parts.ts';
 import { type Party, primitives, rng } from './party.ts';
@@ -39,13 +39,39 @@ export interface CheckedBoxes {
   readonly complaints: readonly Body<'complaint'>[];
 }
 
+/** How long a second box may take to every aggregator after one of them has logged it, and the pause between two looks, in ms. */
+const SECOND_BOX_MS = 3000;
+const LOOK_AGAIN_MS = 100;
+
+/**
+ * The holder's boxes by node; null for one that no replica has. A second box goes to all replicas at once: whoever logs it first may
+ * have lost it, while it is still on its way to another one. So it is not called missing before it has been looked for a while.
+ */
+async function allBoxes(
+  party: Party,
+  attempt: Attempt,
+  confirms: readonly Confirm[],
+): Promise<ReadonlyMap<string, Uint8Array | null>> {
+  const boxes = new Map(await fetchBoxes(party.aggregators, attempt, confirms, party.name));
+  const isSecond = ({ hash }: Confirm): boolean =>
+    (attempt.complaints.get(hash)?.get(party.name)?.resealed ?? null) !== null;
+  const isLate = (confirm: Confirm): boolean => boxes.get(confirm.node) === null && isSecond(confirm);
+  for (const end = performance.now() + SECOND_BOX_MS; performance.now() < end; ) {
+    const late = confirms.filter(isLate);
+    if (late.length === 0) break;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
+    for (const [node, box] of await fetchBoxes(party.aggregators, attempt, late, party.name)) boxes.set(node, box);
+  }
+  return boxes;
+}
+
 /** Fetches and opens the holder's boxes of all of U. */
 export async function checkBoxes(party: Party, round: Round, attempt: Attempt): Promise<CheckedBoxes> {
   using roundKey = roundKeyOf(party, round.record.announce)!;
   const seeds: Seeds = new Map();
   const complaints: Body<'complaint'>[] = [];
   const confirms = [...attempt.confirms.values()];
-  const boxes = await fetchBoxes(party.aggregators, attempt, confirms, party.name);
+  const boxes = await allBoxes(party, attempt, confirms);
   for (const confirm of confirms) {
     const box = boxes.get(confirm.node) ?? null;
     const checked = checkBox(primitives, roundKey, round, attempt, confirm, party.name, box);
