@@ -131,7 +131,8 @@ export const people: readonly Target[] = [
     slowdown: 5,
     form: ['json', 'json'],
     seeds: async () => {
-      const made = { ...(await card()), name: 'member-1' };
+      const { role, organisation } = member;
+      const made = { ...(await card()), name: 'member-1', role, organisation };
       const { tlsKeySha256 } = made;
       const draft = log.draft('member-1', 'tls-key', { tlsKeySha256, replaces: member.tlsKeySha256 });
       return [encodeParts([made, draft].map((json) => canonicalBytes(json as unknown as Json)))];
@@ -140,7 +141,7 @@ export const people: readonly Target[] = [
       ConfigError: ['INVALID'],
       CryptoError: ['BAD_ENCODING'],
       ProtocolError: ['MALFORMED', 'TOO_LARGE', 'UNKNOWN_KIND', 'UNKNOWN_VERSION', 'BAD_SIGNATURE', 'STALE_TLS_KEY'],
-      TlsError: ['BAD_REQUEST', 'PIN_MISMATCH', 'BAD_TLS_KEY'],
+      TlsError: ['BAD_SUBJECT', 'BAD_REQUEST', 'PIN_MISMATCH', 'BAD_TLS_KEY'],
     },
     async run(input) {
       const [given, core] = partsOf(input) ?? [];
