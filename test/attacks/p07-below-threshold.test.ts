@@ -111,8 +111,9 @@ describe('P7: t-1 members learn nothing, even with the aggregator', () => {
     expect(open([0, 1, lab.recipient])).not.toBeNull(); // control
   });
 
-  it('control: with t members the same distinguisher has AUC 1', () => {
+  it('control: with t members the same distinguisher tells them apart', () => {
+    // What it learns from 40 games may misplace one of the other 40.
     const result = play(parameters.threshold, 80);
-    expect(result.auc).toBe(1);
+    expect(result.auc).toBeGreaterThan(0.95);
   });
 });
