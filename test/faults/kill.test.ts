@@ -50,6 +50,9 @@ async function roundOfDeaths(
   return id;
 }
 
+/** Nodes ask the replica that answered last: which one that is, the round before decides. So both die, one after the other. */
+const bothAt = (point: string): Record<string, string> => ({ 'aggregator-1': point, 'aggregator-2': point });
+
 describe('SIGKILL', () => {
   it('of nodes: in mid-upload, with a confirmation kept but not sent, with one sent but not acknowledged', async () => {
     // And of the recipient, with its seeds kept and nothing said.
@@ -77,15 +80,14 @@ describe('SIGKILL', () => {
     expect(answers.get('member-1')!.body.sealed.map((box) => box.hash)).toEqual(kept.get(hash));
   });
 
-  it('of a node with its upload ready, of an aggregator with a payload durable but not logged, of a ready recipient', async () => {
+  it('of a node with its upload ready, of the aggregators with a payload durable but not logged, of a ready recipient', async () => {
     const owner = 'after:Append:ready';
-    await roundOfDeaths({ one: 'before:Upload', 'aggregator-1': 'before:Append:upload', owner });
+    await roundOfDeaths({ one: 'before:Upload', ...bothAt('before:Append:upload'), owner });
   });
 
-  it('of an aggregator before it could say that an upload, or a confirmation, is logged', async () => {
-    await roundOfDeaths({ 'aggregator-1': 'after:Append:upload' });
-    // Nodes ask the replica that answered last: which one that is, the round before decides. Both die, one after the other.
-    await roundOfDeaths({ 'aggregator-1': 'after:Append:confirm', 'aggregator-2': 'after:Append:confirm' });
+  it('of the aggregators before they could say that an upload, or a confirmation, is logged', async () => {
+    await roundOfDeaths(bothAt('after:Append:upload'));
+    await roundOfDeaths(bothAt('after:Append:confirm'));
   });
 
   it('of the coordinator between close and decision, and right after the decision: the same log, one decision', async () => {
