@@ -152,6 +152,16 @@ export function tlsKeyRule(t: Transcript, { leaf }: Signed<'tls-key'>): Patch | 
   return { parties: [{ ...party, tlsKeySha256 }], keys: [tlsKeySha256] };
 }
 
+/** Whether the recipients of a task can have rounds announced for them. @returns null, REVOKED or UNKNOWN_ACTOR. */
+export function checkRecipients(t: Transcript, recipients: readonly string[]): Rejection | null {
+  for (const name of recipients) {
+    const party = findParty(t, name);
+    if (party?.role !== 'recipient') return reject('UNKNOWN_ACTOR', 'a recipient is not enrolled');
+    if (party.revoked) return reject('REVOKED', 'a recipient was revoked');
+  }
+  return null;
+}
+
 export function announceRule(t: Transcript, { leaf, hash }: Signed<'announce'>): Patch | Rejection {
   const { body } = leaf;
   if (findParty(t, leaf.actor)?.role !== 'coordinator') return reject('WRONG_ROLE', 'only the coordinator announces');
@@ -161,10 +171,8 @@ export function announceRule(t: Transcript, { leaf, hash }: Signed<'announce'>):
     }
   }
   if (hasTwice(body.recipients)) return reject('DUPLICATE_NAME', 'a recipient is named twice');
-  for (const name of body.recipients) {
-    const party = findParty(t, name);
-    if (party?.role !== 'recipient' || party.revoked) return reject('UNKNOWN_ACTOR', 'a recipient is not enrolled');
-  }
+  const unfit = checkRecipients(t, body.recipients);
+  if (unfit !== null) return unfit;
   return { announce: { ...body, hash, index: t.size, roundKeys: new Map(), openedAs: null, isAborted: false } };
 }
 

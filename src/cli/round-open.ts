@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { canonicalBytes, type Json, toHex } from '../../crypto/encoding.ts';
 import { bucketsToOpen, finishedGroup } from '../../protocols/buckets.ts';
+import { checkRecipients } from '../../protocols/rules-register.ts';
 import { chargeOfTask, sumsOf, type Task, taskField, taskHashOf } from '../../protocols/task.ts';
 import { decisionOf, newestModel, type Round, type Transcript } from '../../protocols/transcript.ts';
 import { readValidated } from '../config/files.ts';
@@ -159,6 +160,10 @@ export async function openRounds(folder: string, options: OpenOptions, print: Pr
   try {
     const { quorum } = log.transcript;
     requireFit(caller.genesis, task, { ...quorum, members: quorum.members.length });
+    const unserved = checkRecipients(log.transcript, task.recipients);
+    // One that is not enrolled yet may be in a moment.
+    if (unserved?.rejected === 'REVOKED')
+      throw new CliError('REVOKED', `${unserved.why}: write a task for others with 'veilsum task new'`);
     const charge = describe(log.transcript, task, rounds, print);
     const fit = roundsLeft(log.transcript, charge);
     if (fit < rounds) {

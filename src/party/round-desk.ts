@@ -5,6 +5,7 @@ import { ProtocolError } from '../../protocols/errors.ts';
 import { available } from '../../protocols/ledger.ts';
 import { taskFitsGenesis } from '../../protocols/minimums.ts';
 import { nextRetryOf } from '../../protocols/retry.ts';
+import { checkRecipients } from '../../protocols/rules-register.ts';
 import { chargeOfTask, nextNumber, type Task, taskField, taskHashOf } from '../../protocols/task.ts';
 import { isRunning, isWithdrawn, newestModel, type Round, type Transcript } from '../../protocols/transcript.ts';
 import { implement } from '../grpc/handlers.ts';
@@ -104,6 +105,8 @@ export function roundDesk(party: Party, keeper: LogKeeper) {
       const { quorum, genesis } = keeper.transcript;
       const unfit = taskFitsGenesis(genesis!, { ...quorum, members: quorum.members.length }, task);
       if (unfit !== null) throw new ProtocolError(unfit.rejected, unfit.why);
+      const unserved = checkRecipients(keeper.transcript, task.recipients);
+      if (unserved !== null) throw new ProtocolError(unserved.rejected, unserved.why);
       const left = available(keeper.transcript.ledger);
       if (chargeOfTask(task) > left) {
         throw new ProtocolError(

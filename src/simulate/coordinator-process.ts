@@ -4,6 +4,7 @@ import { isRejection } from '../../protocols/errors.ts';
 import { available } from '../../protocols/ledger.ts';
 import { nextRetryOf } from '../../protocols/retry.ts';
 import { judge, verifyNext } from '../../protocols/rules.ts';
+import { checkRecipients } from '../../protocols/rules-register.ts';
 import { cohortHashOf } from '../../protocols/rules-round.ts';
 import { chargeOfTask, nextNumber, type Task as RoundTask, recordOf, taskHashOf } from '../../protocols/task.ts';
 import { findParty, newestModel, type Round } from '../../protocols/transcript.ts';
@@ -126,6 +127,8 @@ export class CoordinatorProcess extends LogProcess {
   /** The announcement of a request: made once, whatever is lost on the way. */
   *#announce(task: RoundTask, window: number, requestId: string): Task<string> {
     const t = this.transcript;
+    const unserved = checkRecipients(t, task.recipients);
+    if (unserved !== null) throw new CallFailed(unserved.rejected, unserved.why);
     if (chargeOfTask(task) > available(t.ledger)) throw new CallFailed('BUDGET_EXCEEDED');
     const model = newestModel(t);
     if (model === null) throw new CallFailed('UNKNOWN_MODEL');

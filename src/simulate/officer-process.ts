@@ -4,7 +4,7 @@ import type { Setting } from './reader-process.ts';
 import type { Scenario } from './scenario.ts';
 
 /** No money, nothing left to sum, or a recipient that was revoked. */
-const FINAL: ReadonlySet<string> = new Set(['BUDGET_EXCEEDED', 'WINDOW_DECIDED', 'UNKNOWN_ACTOR']);
+const FINAL: ReadonlySet<string> = new Set(['BUDGET_EXCEEDED', 'WINDOW_DECIDED', 'REVOKED']);
 
 /** Who asks for rounds: asks until it has an answer, the same request again while none came. Never crashes. */
 export class OfficerProcess extends Process {

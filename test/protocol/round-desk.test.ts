@@ -1,6 +1,9 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { canonicalBytes, type Json, toHex } from '../../crypto/encoding.ts';
 import { RoundService } from '../../src/grpc/services.ts';
+import { revokeLeaf } from '../../src/keys/found.ts';
+import { nodePrimitives as p } from '../../src/platform/primitives-node.ts';
 import { FederationLab } from '../e2e/federation-lab.ts';
 import { codeOf } from './parties.ts';
 
@@ -41,4 +44,16 @@ it('a request that was kept with a number that is taken is given the next one, a
   const [one, twin] = await Promise.all([ask(3), ask(3)]);
   expect(toHex(one!.roundId)).toBe(toHex(twin!.roundId));
   await vi.waitFor(() => expect(numbers()).toEqual([1, 2, 3]), 10_000);
+}, 30_000);
+
+it('a task whose recipient was revoked before the first model is refused for good, not told to wait for one', async () => {
+  await using other = await FederationLab.start({ nodes: [], absent: ['owner', 'aggregator-2'] });
+  await other.log.until((t) => t.parties.has('owner'));
+  const task = canonicalBytes(other.tasks[0] as unknown as Json);
+  const open = (id: number): Promise<string | null> =>
+    codeOf(other.officer.callOnce(RoundService.open, { task, requestId: new Uint8Array(16).fill(id) }, 30_000));
+  expect(await open(1)).toBe('UNKNOWN_MODEL');
+  const founders = join(other.folder, 'founders');
+  await other.coordinator.keeper.append(revokeLeaf(p, founders, other.local.federation, 'owner', 'lost', Date.now()));
+  expect(await open(2)).toBe('REVOKED');
 }, 30_000);
