@@ -140,7 +140,7 @@ export async function initLocally(
           ] as const,
         ]
       : []),
-    ['Open a round', `${veilsum} round open --dir ${at}/founders --task ${at}/task.json --wait`],
+    ['Open a round', `${veilsum} round open --dir ${at}/founders --task ${at}/task.json --yes --wait`],
     ['Fetch its sum', `${veilsum} result fetch --dir ${at}/parties/${RECIPIENT} --round 1 --out sum.json`],
     [
       'Audit the log',

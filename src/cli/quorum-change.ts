@@ -93,11 +93,7 @@ export async function approveQuorum(
     throw new CliError('WRONG_ROLE', `${caller.name} is not a member of the present quorum`);
   requirePossible(caller, transcript, proposal);
   explain(transcript, proposal, print);
-  if (isAsked) {
-    if (process.stdin.isTTY !== true)
-      throw new CliError('REFUSED', 'nobody is there to ask: read the proposal, and say --yes to sign it');
-    if (!(await saysYes('Approve?'))) throw new CliError('CANCELLED', 'not approved: nothing was signed');
-  }
+  if (isAsked && !(await saysYes('Approve?'))) throw new CliError('CANCELLED', 'not approved: nothing was signed');
   using identity = readKeyFile(join(folder, FOLDER.identity), 'identity key');
   const bytes = approvalBytes(proposal.log, proposal);
   const signature = toBase64(sign(nodePrimitives, identity, DOMAIN.quorumChange, bytes));

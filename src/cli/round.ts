@@ -8,7 +8,7 @@ function openCommand(): Command {
     .addOption(dirOption("the founders' folder (an officer's certificate)"))
     .requiredOption('--task <file>', 'the task file that the coordinator, recipients and sites have')
     .addOption(numberOption('--rounds <n>', 'open this many, each after the one before has ended; default 1'))
-    .option('-y, --yes', 'do not ask; without a terminal, as in a script, nothing is asked anyway')
+    .option('-y, --yes', 'do not ask; needed without a terminal, as in a script')
     .option('-w, --wait', 'wait for the end of the round and say what became of it')
     .addHelpText('after', examples('veilsum round open --dir founders --task task.json --wait'))
     .action(async (options: { task: string; rounds?: number; yes?: boolean; wait?: boolean }, command: Command) => {
@@ -17,7 +17,7 @@ function openCommand(): Command {
       const request = {
         taskFile: task,
         rounds,
-        ask: yes !== true && process.stdin.isTTY === true,
+        ask: yes !== true,
         wait: wait === true || rounds > 1,
       };
       await openRounds(folderOf(command), request, print);

@@ -205,9 +205,15 @@ describe('a federation from cards', { timeout: 120_000 }, () => {
     const request = { task: few, requestId: new Uint8Array(16) };
     await expect(desk.callOnce(RoundService.open, request, 20_000)).rejects.toMatchObject({ code: 'BELOW_MINIMUM' });
     desk.close();
-    let opened = await cli.run('round open --dir founders --task task.json --wait');
+    // No terminal and no --yes is no consent. Until the first model is there, that is what is said instead.
+    let [, unasked] = await refused('round open --dir founders --task task.json');
+    for (let i = 0; i < 10 && unasked.includes('UNKNOWN_MODEL'); i++)
+      [, unasked] = await refused('round open --dir founders --task task.json');
+    expect(unasked).toMatch(/REFUSED: nobody is there to ask: read what is printed above, and say --yes/);
+    expect(JSON.parse(await done('round list --dir founders --json')).rounds).toEqual([]);
+    let opened = await cli.run('round open --dir founders --task task.json --yes --wait');
     for (let i = 0; i < 10 && opened.err.includes('UNKNOWN_MODEL'); i++)
-      opened = await cli.run('round open --dir founders --task task.json --wait');
+      opened = await cli.run('round open --dir founders --task task.json --yes --wait');
     expect(opened.code, opened.out + opened.err).toBe(0);
     const [cost, asked] = [opened.out.indexOf('this round costs epsilon'), opened.out.indexOf('opened: leaf')];
     expect(cost).toBeGreaterThan(0);
