@@ -68,8 +68,6 @@ function closeOrAbort(t: Transcript, round: Round): CoordinatorDuty {
   const small = checkCohortSize(t, round.record, cohort);
   if (small !== null)
     return { duty: 'abort', round, reason: small.rejected === 'TOO_FEW_ORGS' ? 'TOO_FEW_ORGS' : 'COHORT_TOO_SMALL' };
-  const last = round.attempts.at(-1);
-  if (last !== undefined && cohort.length >= last.cohort.length) return { duty: 'abort', round, reason: 'NOT_READY' };
   if (attempt > round.record.maxAttempts) return { duty: 'abort', round, reason: 'TOO_MANY_ATTEMPTS' };
   return { duty: 'close', round, attempt, cohort };
 }
@@ -103,10 +101,10 @@ function confirmingDuty(
   const isJudging = ready < threshold && [...attempt.complaints.values()].some((by) => hasOpenBox(attempt, by));
   if (isJudging && !late(patience, lastConfirm.hash, 4 * patience.readyMs)) return null;
   if (ready < threshold) {
-    // Without a node to leave out, members are only slow: closing again would ask the same of them, and a retry that has
-    // only this attempt would end.
+    // Without a node to leave out, members are only slow: closing again would ask the same of them.
     const isSlow = [...attempt.confirms.values()].every((confirm) => isServable(t, record, attempt, confirm));
-    return isSlow && !late(patience, lastConfirm.hash, patience.holderMs) ? null : closeOrAbort(t, round);
+    if (!isSlow) return closeOrAbort(t, round);
+    return late(patience, lastConfirm.hash, patience.holderMs) ? { duty: 'abort', round, reason: 'NOT_READY' } : null;
   }
   return areRecipientsReady ? { duty: 'decide', round } : endUnready(round, patience, lastConfirm.hash);
 }
