@@ -177,7 +177,8 @@ it('a command prints both heads, and the folder that they are kept in', async ()
     coordinator: { stream } as unknown as Connection,
   });
   reader.start();
-  await expect.poll(() => (reader.failure as { code?: string } | null)?.code).toBe('SPLIT_VIEW');
+  const failed = () => (reader.failure as { code?: string } | null)?.code;
+  await expect.poll(failed, { timeout: 20_000 }).toBe('SPLIT_VIEW');
   const text = written.mock.calls.map(([chunk]) => String(chunk)).join('');
   written.mockRestore();
   const [kept] = readdirSync(join(path, 'evidence'));

@@ -286,8 +286,9 @@ describe('limits and the log', () => {
     await (await get(`/api/v1/organisations/${id}`, anna)).text();
     await (await get('/api/v1/organisations?search=needle&territory=emea', anna)).text();
     await (await get('/api/v1/about', 'vss_secret')).text();
-    await vi.waitFor(() => expect(readFileSync(lab.accessLogFile, 'utf8').slice(before).split('\n').length).toBe(4));
-    const added = readFileSync(lab.accessLogFile, 'utf8').slice(before);
+    const written = () => readFileSync(lab.accessLogFile, 'utf8').slice(before);
+    await vi.waitFor(() => expect(written().split('\n').length).toBe(4), 20_000);
+    const added = written();
     const lines = added
       .trim()
       .split('\n')
