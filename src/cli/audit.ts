@@ -48,6 +48,8 @@ export function auditCommand(): Command {
         genesis: flags.genesis ?? null,
       });
       if (exitCode === EXIT.usage) throw usageError(text.trimEnd());
+      // A file that is no policy says nothing of the log: the person is told so, and no verdict.
+      if (exitCode === EXIT.refused) (await import('./log-proof.ts')).readPolicy(flags.policy);
       print(flags.json === true ? JSON.stringify(json) : text.trimEnd());
       process.exitCode = exitCode;
     });

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Help, type Option } from 'commander';
 import { VERSION } from '../party/version.ts';
 import { aggregatorCommand } from './aggregator.ts';
 import { auditCommand } from './audit.ts';
@@ -79,12 +79,20 @@ Exit codes: 0 done, 1 refused or failed, 2 cannot decide (audit), 3 usage. VEILS
   return program;
 }
 
+const help = new Help();
+
+/** Commander's words, and whether a command cannot do without the option. */
+function describe(option: Option): string {
+  const isNeeded = option.mandatory && option.defaultValue === undefined;
+  return `${help.optionDescription(option)}${isNeeded ? ' (required)' : ''}`;
+}
+
 /** The same manner for every command: no abbreviations that guess, errors in our form, code 3 for wrong usage. */
 function prepare(command: Command): void {
   command.exitOverride();
   command.helpCommand(false);
   command.showSuggestionAfterError(true);
-  command.configureHelp({ minWidthToWrap: 24 });
+  command.configureHelp({ minWidthToWrap: 24, optionDescription: describe });
   command.configureOutput({
     writeOut: (text) => process.stdout.write(text.replace(/\n+$/, '\n')),
     outputError: (text, write) => write(`veilsum: USAGE: ${text.replace(/^error: /, '')}`),

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -77,6 +77,24 @@ describe('help and usage', () => {
     expect(line).toMatch(/^veilsum: [A-Z_]+: /);
     expect(line.slice('veilsum: '.length).startsWith(start), line).toBe(true);
     expect(line).not.toContain('    at ');
+  });
+
+  test('help says which options a command cannot do without', async () => {
+    const { out } = await cli.run('round open --help');
+    const [, task, rounds] = /(--task <file>[^]*)(--rounds <n>[^]*?)--yes/.exec(out)!;
+    expect(task).toMatch(/\(required\)/);
+    expect(rounds).not.toContain('required');
+  });
+
+  test('audit: a file that is no policy is wrong usage, not a verdict on the log', async () => {
+    mkdirSync(cli.path('some-log'));
+    writeFileSync(cli.path('some-log', 'checkpoint'), 'of another kind\n');
+    writeFileSync(cli.path('letter.txt'), 'Dear auditor,\n');
+    for (const json of ['', ' --json']) {
+      const { code, out, err } = await cli.run(`audit some-log --policy letter.txt${json}`);
+      expect([code, out]).toEqual([3, '']);
+      expect(err).toContain('USAGE: letter.txt is no C2SP tlog-policy');
+    }
   });
 
   test('VEILSUM_DEBUG prints the stack, and VEILSUM_DIR names the folder', async () => {
