@@ -44,8 +44,9 @@ export class CorruptCoordinator extends CoordinatorProcess {
       yield* this.append(this.leaf('announce', { task: TASK, number, recipients: [...recipients] }));
       return true;
     }
-    // Between ready members and the honest decision there is but a moment.
-    if (!this.#isDone && this.world.draw.chance(this.trick === 'charges less' ? 1 : 0.2)) {
+    // Before the honest decision, and with one member less than it takes, there is but a moment.
+    const isBrief = this.trick === 'charges less' || this.trick === 'decides before t members are ready';
+    if (!this.#isDone && this.world.draw.chance(isBrief ? 1 : 0.2)) {
       for (const round of this.transcript.rounds.values()) {
         const leaf = this.#badLeaf(round);
         if (leaf === null) continue;
@@ -75,8 +76,11 @@ export class CorruptCoordinator extends CoordinatorProcess {
     if (trick === 'logs a leaf twice') return this.world.draw.pick(this.entries);
     if (trick === 'decides before t members are ready' || trick === 'charges less') {
       if (round.phase !== 'confirming' || round.attempt.confirms.size < round.attempt.cohort.length) return null;
-      const isEarly = round.attempt.ready.size < this.setting.founding.sizes.threshold;
-      return isEarly === (trick !== 'charges less') ? this.#decide(round, trick === 'charges less' ? 1 : 0) : null;
+      const missing = this.setting.founding.sizes.threshold - round.attempt.ready.size;
+      if (trick === 'charges less') return missing <= 0 ? this.#decide(round, 1) : null;
+      // One member too few, and nothing else amiss.
+      const areRecipientsReady = round.attempt.readyRecipients.size === round.record.recipients.length;
+      return missing === 1 && areRecipientsReady ? this.#decide(round, 0) : null;
     }
     if (trick === 'decides before a recipient is ready') {
       if (round.phase !== 'confirming' || round.attempt.ready.size < this.setting.founding.sizes.threshold) return null;

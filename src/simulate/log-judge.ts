@@ -85,6 +85,10 @@ export function judgeLog(
         bad(index, 'a member of the round is not in the quorum');
       if (record.parameters.threshold !== quorum.threshold || names.length < 2 * quorum.threshold - 1)
         bad(index, 'a round with another threshold, or with fewer than 2t-1 members');
+      const promised = [...rounds.values()].filter((other) => !other.decided && !other.ended && index < other.end);
+      const all = promised.reduce((sum, other) => sum + other.record.charge.rhoNano, spent + record.charge.rhoNano);
+      if (all > genesis.budget.rhoNano)
+        throw new Violation('S9', `leaf ${index}: with this round ${all} nano-rho are spent or promised`);
       const round = {
         record,
         uploads: new Map(),
