@@ -1,36 +1,37 @@
 import { channel } from 'node:diagnostics_channel';
-import type { ServerHttp2Stream } from 'node:http2';
 import { isIPv6, type Socket } from 'node:net';
+import type { PeerIdentity } from '../tls/identity.ts';
 
-/** How many connections one server holds, and how many of them one address. */
+/** How many connections one server holds, how many of them one address, and for how many of one key it keeps their places. */
 export interface ConnectionLimits {
   readonly total: number;
   readonly perAddress: number;
+  readonly perParty: number;
 }
 
 interface Held {
   readonly socket: Socket;
   readonly source: string;
+  /** Whose place it is; null for those that give way. */
+  peer: PeerIdentity | null;
 }
 
 /**
- * Bounds the connections of a server. One that has made a call has shown a certificate and is never cut for another one; of the
- * others, who are strangers so far, the one that waits longest gives way. So strangers take no place from parties, however many
- * they are, and a party that connects gets a place as long as not all are parties'.
+ * Bounds the connections of a server. One whose last call was let in keeps its place, as long as its party is not barred and has not
+ * more of them; of the others, strangers most of them, the one that waits longest gives way. So strangers take no place from
+ * parties, however many they are, nor does one party from the others, and a party that connects gets a place as long as not all
+ * are kept.
  */
 export class ConnectionBound {
   readonly #limits: ConnectionLimits;
-  /** By remote end, in the order of their coming; strangers and those that have made a call. */
-  readonly #strangers = new Map<string, Held>();
-  readonly #parties = new Map<string, Held>();
+  /** By remote end, in the order of their coming. */
+  readonly #held = new Map<string, Held>();
   readonly #bySource = new Map<string, number>();
+  /** By TLS key: those that keep their places, the one that called last at the end. */
+  readonly #byParty = new Map<string, Set<Held>>();
 
   constructor(limits: ConnectionLimits) {
     this.#limits = limits;
-  }
-
-  get size(): number {
-    return this.#strangers.size + this.#parties.size;
   }
 
   /** A connection has come. It is destroyed where there is no place for it. */
@@ -39,31 +40,56 @@ export class ConnectionBound {
     if (remoteAddress === undefined) return void socket.destroy(); // it is gone already
     const source = sourceOf(remoteAddress);
     const inSource = this.#bySource.get(source) ?? 0;
-    const isFull = inSource >= this.#limits.perAddress || this.size >= this.#limits.total;
+    const isFull = inSource >= this.#limits.perAddress || this.#held.size >= this.#limits.total;
     if (isFull && !this.#makeRoom(inSource >= this.#limits.perAddress ? source : null)) return void socket.destroy();
-    const end = endOf(remoteAddress, remotePort);
-    const held = { socket, source };
-    this.#strangers.set(end, held);
+    const end = `${remoteAddress}:${remotePort}`;
+    const held: Held = { socket, source, peer: null };
+    this.#held.set(end, held);
     this.#bySource.set(source, (this.#bySource.get(source) ?? 0) + 1);
     socket.once('close', () => this.#forget(end, held));
   }
 
-  /** A call has come over a connection: TLS has verified its certificate. */
-  admit(remoteAddress: string | undefined, remotePort: number | undefined): void {
-    const end = endOf(remoteAddress, remotePort);
-    const held = this.#strangers.get(end);
+  /**
+   * A call has come over a connection.
+   *
+   * @param end - `address:port` of its remote end. @param peer - who makes it; null where it is not let in.
+   */
+  called(end: string, peer: PeerIdentity | null): void {
+    const held = this.#held.get(end);
     if (held === undefined) return;
-    this.#strangers.delete(end);
-    this.#parties.set(end, held);
+    this.#giveUp(held);
+    if (peer === null) return;
+    const own = this.#byParty.get(peer.spkiSha256) ?? new Set();
+    this.#byParty.set(peer.spkiSha256, own);
+    held.peer = peer;
+    own.add(held);
+    if (own.size <= this.#limits.perParty) return;
+    const [first] = own;
+    this.#giveUp(first!);
   }
 
-  /** Cuts the stranger that waits longest: of one source, or of the one with most connections. */
+  /** Those of barred parties give way from here on, also if they call no more. */
+  recheck(isBarred: (peer: PeerIdentity) => boolean): void {
+    for (const held of this.#held.values()) if (held.peer !== null && isBarred(held.peer)) this.#giveUp(held);
+  }
+
+  #giveUp(held: Held): void {
+    if (held.peer === null) return;
+    const key = held.peer.spkiSha256;
+    const own = this.#byParty.get(key)!;
+    own.delete(held);
+    if (own.size === 0) this.#byParty.delete(key);
+    held.peer = null;
+  }
+
+  /** Cuts what gives way and waits longest: of one source, or of the one with most connections. */
   #makeRoom(source: string | null): boolean {
     let found: [string, Held] | null = null;
     let most = 0;
-    for (const entry of this.#strangers) {
-      const count = this.#bySource.get(entry[1].source)!;
-      if (source === null ? count <= most : entry[1].source !== source) continue;
+    for (const entry of this.#held) {
+      const [, held] = entry;
+      const count = this.#bySource.get(held.source)!;
+      if (held.peer !== null || (source === null ? count <= most : held.source !== source)) continue;
       [found, most] = [entry, count];
       if (source !== null) break;
     }
@@ -74,16 +100,14 @@ export class ConnectionBound {
   }
 
   #forget(end: string, held: Held): void {
-    const ends = [this.#strangers, this.#parties].find((map) => map.get(end) === held);
-    if (ends === undefined) return; // it has given way before
-    ends.delete(end);
+    if (this.#held.get(end) !== held) return; // it has given way before
+    this.#giveUp(held);
+    this.#held.delete(end);
     const left = (this.#bySource.get(held.source) ?? 1) - 1;
     if (left === 0) this.#bySource.delete(held.source);
     else this.#bySource.set(held.source, left);
   }
 }
-
-const endOf = (address: string | undefined, port: number | undefined): string => `${address} ${port}`;
 
 /** Whose connection it is: an IPv4 address, or an IPv6 network of 64 bits, of which one customer has all addresses. */
 function sourceOf(address: string): string {
@@ -101,21 +125,16 @@ let isListening = false;
 
 /**
  * Bounds the connections to a port of this process from here on. grpc-js shows neither its sockets nor the server that takes
- * them; the channels of Node do. @returns ends it.
+ * them; a channel of Node does. @returns ends it.
  */
-export function boundConnections(port: number, limits: ConnectionLimits): () => void {
+export function boundConnections(port: number, bound: ConnectionBound): () => void {
   if (!isListening) {
     isListening = true;
     channel('net.server.socket').subscribe((message) => {
       const { socket } = message as { socket: Socket };
       bounds.get(socket.localPort ?? -1)?.take(socket);
     });
-    channel('http2.server.stream.created').subscribe((message) => {
-      const socket = (message as { stream: ServerHttp2Stream }).stream.session?.socket;
-      bounds.get(socket?.localPort ?? -1)?.admit(socket?.remoteAddress, socket?.remotePort);
-    });
   }
-  const bound = new ConnectionBound(limits);
   bounds.set(port, bound);
   return () => {
     if (bounds.get(port) === bound) bounds.delete(port);

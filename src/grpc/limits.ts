@@ -17,6 +17,8 @@ export const MAX_HEADER_BYTES = 16 << 10;
 /** Connections that one server holds, and how many of them come from one address: a site's nodes may share one. */
 export const MAX_CONNECTIONS = 4096;
 export const MAX_CONNECTIONS_PER_ADDRESS = 1024;
+/** Connections of one certificate's key that keep their places when the server is full. A process of ours needs one or two. */
+export const MAX_CONNECTIONS_PER_PARTY = 16;
 /** Calls that one certificate may have running on one server. */
 export const MAX_CALLS_PER_PEER = 64;
 /** Longest a unary call may take, in ms, whatever deadline its caller set. */

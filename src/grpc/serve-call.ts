@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { ServerDuplexStream, ServerReadableStream, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
+import type { ConnectionBound } from './connection-bound.ts';
 import { TransportError } from './errors.ts';
 import type { AuthContext, Gate } from './gate.ts';
 import type { CallContext, DuplexHandler, ServerStreamHandler, UnaryHandler } from './handlers.ts';
@@ -12,6 +13,7 @@ import { eachUnless, unless } from './unless.ts';
 /** What all calls of a server share. */
 export interface CallRules {
   readonly gate: Gate;
+  readonly connections: ConnectionBound;
   readonly layers: readonly ErrorLayer[];
   /** Told of errors of no known layer: faults of ours, to be logged. */
   readonly onFault: (path: string, error: unknown) => void;
@@ -25,6 +27,8 @@ export interface CallRules {
 type Message = any;
 type Call = {
   getAuthContext(): AuthContext;
+  /** `address:port` of the connection's remote end. */
+  getPeer(): string;
   readonly cancelled: boolean;
   on(event: 'cancelled', listener: () => void): unknown;
 };
@@ -119,7 +123,10 @@ function enter(
   rules: CallRules,
   end: AbortController,
 ): { context: CallContext; leave: () => void; barred: AbortSignal } {
+  const remote = call.getPeer();
+  rules.connections.called(remote, null); // where the gate throws it stays at that
   const { peer, leave, barred } = rules.gate.enter(method.path, call.getAuthContext());
+  rules.connections.called(remote, peer);
   call.on('cancelled', () => end.abort());
   if (call.cancelled) end.abort();
   return { context: { peer, signal: AbortSignal.any([end.signal, rules.stopping, barred]) }, leave, barred };

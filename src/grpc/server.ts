@@ -2,12 +2,12 @@ import { Server } from '@grpc/grpc-js';
 import type { TlsIdentity } from '../tls/context.ts';
 import type { PeerIdentity } from '../tls/identity.ts';
 import { ACCESS, type AccessTable } from './access.ts';
-import { boundConnections } from './connection-bound.ts';
+import { boundConnections, ConnectionBound } from './connection-bound.ts';
 import { MutualTlsCredentials, SERVER_OPTIONS, widenServerSessions } from './credentials.ts';
 import { TransportError } from './errors.ts';
 import { Gate, ownIdentity } from './gate.ts';
 import type { Implementation } from './handlers.ts';
-import { IDLE_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS } from './limits.ts';
+import { IDLE_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, MAX_CONNECTIONS_PER_PARTY } from './limits.ts';
 import { requestInTime } from './request-in-time.ts';
 import { serveMethod } from './serve-call.ts';
 import { ERROR_LAYERS, type ErrorLayer } from './status.ts';
@@ -31,6 +31,7 @@ export interface ServerOptions {
   readonly maxCallsPerPeer?: number;
   readonly maxConnections?: number;
   readonly maxConnectionsPerAddress?: number;
+  readonly maxConnectionsPerParty?: number;
   readonly unaryMs?: number;
   readonly idleMs?: number;
 }
@@ -42,7 +43,7 @@ export interface RunningServer {
   readonly identity: PeerIdentity;
   /** Takes another certificate, and key, for connections from here on; those that are open stay. */
   renew(tls: TlsIdentity): void;
-  /** Ends the running calls of whoever `isRevoked` bars by now: to be called when the log has grown. */
+  /** Ends the running calls of whoever `isRevoked` bars by now, and keeps no place for him: to be called when the log has grown. */
   recheckCallers(): void;
   /** Refuses new calls, ends streams, waits for running calls, then cuts what is left after `graceMs`. */
   stop(graceMs?: number): Promise<void>;
@@ -59,11 +60,18 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   let identity = ownIdentity(options.tls.certificates);
   const credentials = new MutualTlsCredentials(options.tls);
   const stopping = new AbortController();
+  const isRevoked = options.isRevoked ?? (() => false);
+  const connections = new ConnectionBound({
+    total: options.maxConnections ?? MAX_CONNECTIONS,
+    perAddress: options.maxConnectionsPerAddress ?? MAX_CONNECTIONS_PER_ADDRESS,
+    perParty: options.maxConnectionsPerParty ?? MAX_CONNECTIONS_PER_PARTY,
+  });
   const rules = {
+    connections,
     gate: new Gate({
       access,
       ownSpki: () => identity.spkiSha256,
-      isRevoked: options.isRevoked ?? (() => false),
+      isRevoked,
       ...(options.isReplaced === undefined ? {} : { isReplaced: options.isReplaced }),
       ...(options.maxCallsPerPeer === undefined ? {} : { maxCallsPerPeer: options.maxCallsPerPeer }),
     }),
@@ -86,10 +94,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   }
   widenServerSessions();
   const port = await bind(server, options, credentials);
-  const unbound = boundConnections(port, {
-    total: options.maxConnections ?? MAX_CONNECTIONS,
-    perAddress: options.maxConnectionsPerAddress ?? MAX_CONNECTIONS_PER_ADDRESS,
-  });
+  const unbound = boundConnections(port, connections);
   return {
     port,
     address: hostPort(options.host, port),
@@ -100,7 +105,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       identity = ownIdentity(tls.certificates);
       credentials.renew(tls);
     },
-    recheckCallers: () => rules.gate.recheck(),
+    recheckCallers: () => {
+      rules.gate.recheck();
+      connections.recheck(isRevoked);
+    },
     stop: (graceMs = 2_000) => {
       unbound();
       stopping.abort();

@@ -9,13 +9,22 @@ import { type Authority, createAuthority } from '../../src/tls/authority.ts';
 import type { TlsIdentity } from '../../src/tls/context.ts';
 import { codeOf, party } from './parties.ts';
 
-// P33 Strangers who open connections and say nothing: others are still served, and the server holds no more than it said.
+// P33 Strangers who open connections and say nothing, or a party that opens many: others are still served, and the server holds
+// no more than it said.
 
 /** What a control leaves out: the module is replaced here. */
-const without = vi.hoisted(() => ({ giveWay: false }));
+const none = { giveWay: false, perParty: false, recheck: false };
+const without = vi.hoisted(() => ({ giveWay: false, perParty: false, recheck: false }));
 vi.mock('../../src/grpc/connection-bound.ts', async (original) => {
   const real = await original<typeof import('../../src/grpc/connection-bound.ts')>();
-  const { take } = real.ConnectionBound.prototype;
+  const { take, called, recheck } = real.ConnectionBound.prototype;
+  // Every connection counts as another party's.
+  real.ConnectionBound.prototype.called = function (end, peer): void {
+    called.call(this, end, without.perParty && peer !== null ? { ...peer, spkiSha256: end } : peer);
+  };
+  real.ConnectionBound.prototype.recheck = function (isBarred): void {
+    if (!without.recheck) recheck.call(this, isBarred);
+  };
   let held = 0;
   real.ConnectionBound.prototype.take = function (socket: Socket): void {
     if (!without.giveWay) {
@@ -32,9 +41,11 @@ vi.mock('../../src/grpc/connection-bound.ts', async (original) => {
 
 let authority: Authority;
 let client: TlsIdentity;
+let other: TlsIdentity;
+let revoked = '';
 const idle: Socket[] = [];
 
-async function serving(maxConnectionsPerAddress = 100): Promise<RunningServer> {
+async function serving(maxConnectionsPerAddress = 100, maxConnectionsPerParty = 100): Promise<RunningServer> {
   const status = implement(PartyService, {
     status: async () => ({ name: 'c', role: 'coordinator', version: '0', logSize: 0n, ready: true }),
   });
@@ -46,6 +57,8 @@ async function serving(maxConnectionsPerAddress = 100): Promise<RunningServer> {
     services: [status],
     maxConnections: 6,
     maxConnectionsPerAddress,
+    maxConnectionsPerParty,
+    isRevoked: ({ name }) => name === revoked,
   });
 }
 
@@ -58,16 +71,18 @@ async function silent({ port }: RunningServer, localAddress = '127.0.0.1'): Prom
   return socket;
 }
 
-const connected = (server: RunningServer): Connection =>
-  new Connection({ address: server.address, tls: client, expected: { pins: [server.identity.spkiSha256] } });
+const connected = (server: RunningServer, tls = client): Connection =>
+  new Connection({ address: server.address, tls, expected: { pins: [server.identity.spkiSha256] } });
 const asks = (connection: Connection): Promise<string> => codeOf(connection.callOnce(PartyService.status, {}, 10_000));
 
 beforeAll(async () => {
   authority = await createAuthority('ours', new Date());
   client = await party(authority, 'eu-1', 'node');
+  other = await party(authority, 'eu-2', 'node');
 });
 beforeEach(() => {
-  without.giveWay = false;
+  Object.assign(without, none);
+  revoked = '';
 });
 afterAll(() => {
   for (const socket of idle) socket.destroy();
@@ -126,5 +141,56 @@ describe('a server whose connections are all taken', () => {
     expect(await Promise.all(parties.map(asks))).toEqual(Array.from({ length: 6 }, () => 'SUCCEEDED'));
     for (const connection of parties) connection.close();
     await server.stop(0);
+  });
+
+  const six = Array.from({ length: 6 }, () => 'SUCCEEDED');
+  const REFUSED = ['UNREACHABLE', 'CONNECTION_LOST', 'CERTIFICATE_REFUSED'];
+
+  /** One party takes all places with calls that are let in, and then another one comes. */
+  async function another(server: RunningServer, between: (first: readonly Connection[]) => unknown): Promise<string> {
+    const first = Array.from({ length: 6 }, () => connected(server));
+    expect(await Promise.all(first.map(asks))).toEqual(six);
+    await between(first);
+    const late = connected(server, other);
+    const code = await asks(late);
+    for (const connection of [...first, late]) connection.close();
+    await server.stop(0);
+    return code;
+  }
+
+  it('by one party: it keeps as many as it is meant to, and the next party is served', async () => {
+    expect(await another(await serving(100, 5), () => {})).toBe('SUCCEEDED');
+  });
+
+  it('control: where its connections count as those of several parties, it keeps everybody out', async () => {
+    without.perParty = true;
+    expect(REFUSED).toContain(await another(await serving(100, 5), () => {}));
+  });
+
+  it('by a party that is revoked: it keeps none, though it never calls again', async () => {
+    const server = await serving();
+    const revoking = (): void => {
+      revoked = 'eu-1';
+      server.recheckCallers();
+    };
+    expect(await another(server, revoking)).toBe('SUCCEEDED');
+  });
+
+  it('by one that calls under a certificate which is refused by now', async () => {
+    const refused = await another(await serving(), async (first) => {
+      revoked = 'eu-1';
+      expect(await asks(first[3]!)).toBe('CERTIFICATE_REVOKED');
+    });
+    expect(refused).toBe('SUCCEEDED');
+  });
+
+  it('control: where nobody looks again, a revoked party keeps everybody out', async () => {
+    without.recheck = true;
+    const server = await serving();
+    const revoking = (): void => {
+      revoked = 'eu-1';
+      server.recheckCallers();
+    };
+    expect(REFUSED).toContain(await another(server, revoking));
   });
 });
