@@ -29,7 +29,8 @@ vi.mock('../../protocols/node.ts', async (importOriginal) => {
 });
 
 const rounds = new LyingRounds(lies);
-beforeAll(() => rounds.start(), 60_000);
+// All members are to be ready, however slow.
+beforeAll(() => rounds.start({ coordinator: { readyMs: 15_000 } }), 60_000);
 afterAll(() => rounds[Symbol.asyncDispose](), 60_000);
 
 describe('a node whose payload does not fit its key', () => {
