@@ -12,6 +12,8 @@ const lies = vi.hoisted(() => ({
   times: 0,
   /** A recipient that complains about every box. */
   complains: '',
+  /** Weakened: no decision waits for recipients, which look into their boxes after it. */
+  isUnchecked: false,
 }));
 
 vi.mock('../../protocols/boxes.ts', async (importOriginal) => {
@@ -19,6 +21,13 @@ vi.mock('../../protocols/boxes.ts', async (importOriginal) => {
   const checkBox: typeof original.checkBox = (...args) =>
     args[5] === lies.complains ? { confirm: args[4].hash, code: 'BOX_UNREADABLE' } : original.checkBox(...args);
   return { ...original, checkBox };
+});
+vi.mock('../../protocols/disputes.ts', async (importOriginal) => {
+  const original = await importOriginal<typeof import('../../protocols/disputes.ts')>();
+  const waitedFor: typeof original.waitedFor = (...args) => (lies.isUnchecked ? [] : original.waitedFor(...args));
+  const shouldCheckBoxes: typeof original.shouldCheckBoxes = (attempt, name) =>
+    !(lies.isUnchecked && name === 'owner') && original.shouldCheckBoxes(attempt, name);
+  return { ...original, waitedFor, shouldCheckBoxes };
 });
 vi.mock('../../crypto/share-box.ts', async (importOriginal) => {
   const original = await importOriginal<typeof import('../../crypto/share-box.ts')>();
@@ -36,7 +45,7 @@ let lab: FederationLab;
 let number = 0;
 
 beforeAll(async () => {
-  lab = await FederationLab.start({ nodes, coordinator: { readyMs: 1000 } });
+  lab = await FederationLab.start({ nodes, coordinator: { readyMs: 3000 } });
 }, 60_000);
 
 afterAll(() => lab[Symbol.asyncDispose](), 60_000);
@@ -77,6 +86,13 @@ describe('a node', () => {
     const next = await roundWith({});
     expect([next.end, next.round.record.retryOf]).toEqual(['released', id]);
     expect(await lab.result(next.id)).toEqual(sumOf(nodes));
+  });
+
+  it('control: where no decision waits for recipients, the round is charged before anybody hears of it', async () => {
+    const { spentRhoNano } = lab.log.transcript.ledger;
+    const { end, round } = await roundWith({ seals: 'us', times: 9, isUnchecked: true }, 2);
+    expect(end).toBe('BOX_UNREADABLE');
+    expectUncharged(spentRhoNano + round.record.charge.rhoNano);
   });
 });
 
