@@ -46,13 +46,13 @@ describe('P3: a log that lies to a node, with every witness corrupt', () => {
       const event = log.lab.events.find((e) => e.party === 'us' && e.event === 'two heads contradict each other');
       expect(event).toBeDefined();
       return event!;
-    }, 5000);
+    }, 30_000);
     const kept = (name: string): string => readFileSync(join(said['evidence'] as string, name), 'utf8');
     expect(kept('offered')).toBe(fromUtf8(log.shown.note));
     expect(kept('held')).toBe(said['seen'] as string);
     await vi.waitFor(
       () => expect(log.lab.events.some((e) => e.party === 'us' && e.event === 'log refused')).toBe(true),
-      5000,
+      30_000,
     );
   });
 });

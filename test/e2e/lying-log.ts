@@ -57,7 +57,7 @@ export class LyingLog implements AsyncDisposable {
     const { log } = lab.coordinator.keeper;
     await vi.waitFor(() => {
       if (log.published?.checkpoint.size !== log.size) throw new Error('not published');
-    }, 5000);
+    }, 30_000);
     const leaves = await log.entries(0, log.size);
     const published = log.published!.note;
     for (const name of nodes) {
@@ -129,7 +129,7 @@ export class LyingLog implements AsyncDisposable {
     reader.start();
     await vi.waitFor(() => {
       if (reader.failure === null && reader.head?.size !== of.length) throw new Error('no verdict yet');
-    }, 5000);
+    }, 30_000);
     const code = (reader.failure as (Error & { code?: string }) | null)?.code;
     const outcome = code ?? (reader.isCaughtUp ? 'TAKEN' : 'WAITS');
     await reader.stop();
