@@ -81,7 +81,7 @@ describe('help and usage', () => {
 
   test('help says which options a command cannot do without', async () => {
     const { out } = await cli.run('round open --help');
-    const [, task, rounds] = /(--task <file>[^]*)(--rounds <n>[^]*?)--yes/.exec(out)!;
+    const [, task, rounds] = /(--task <file>[\s\S]*)(--rounds <n>[\s\S]*?)--yes/.exec(out)!;
     expect(task).toMatch(/\(required\)/);
     expect(rounds).not.toContain('required');
   });
