@@ -167,6 +167,9 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     print(
       `Audit it:  ${command} audit ${join(out, 'log')} --policy ${join(out, 'policy.txt')} --blobs ${join(out, 'blobs')} --genesis ${local.federation.genesisHash}`,
     );
+    print(
+      '           It remarks PLAIN_UPDATES_KEPT: nodes kept their updates here, so that every sum could be compared (checkSums)',
+    );
     return report.rounds.every((round) => round.exactSum) ? 0 : 1;
   } finally {
     await federation.stop();

@@ -12,11 +12,13 @@ const root = resolve(import.meta.dirname, '../..');
 const launcher = join(root, 'src', 'launcher.mjs');
 const out = mkdtempSync(join(tmpdir(), 'veilsum-demo-'));
 let report: DemoReport;
+let said: string;
 
 beforeAll(async () => {
   // Eight rounds: the last of the four deaths is in the eighth.
   const options = { cwd: root, maxBuffer: 1 << 26, env: COMPILED };
-  await run(process.execPath, [launcher, 'demo', '--out', out, '--rounds', '8'], options);
+  const demo = await run(process.execPath, [launcher, 'demo', '--out', out, '--rounds', '8'], options);
+  said = demo.stdout;
   report = JSON.parse(readFileSync(join(out, 'report.json'), 'utf8')) as DemoReport;
 }, 240_000);
 
@@ -72,5 +74,8 @@ describe('the demonstration', () => {
     ];
     const { stdout } = await run(process.execPath, args, { cwd: root }); // exit code 0, else it throws
     expect(stdout).toContain('verified');
+    // What an auditor would stumble over is explained where the audit is named.
+    expect(stdout).toContain('PLAIN_UPDATES_KEPT');
+    expect(said).toMatch(/Audit it:.*\n.*PLAIN_UPDATES_KEPT.*checkSums/);
   }, 120_000);
 });
