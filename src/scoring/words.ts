@@ -77,9 +77,6 @@ export function phraser(words: Words, schema: FeatureSchema, column: string): ((
   if (phrase === null) return null;
   if (holdsText(schema, column)) return () => (typeof phrase === 'string' ? phrase : `what "${column}" says`);
   const features = schema.features.filter((feature) => feature.column === column);
-  // What somebody said is never shown to sellers, only that it counted.
-  if (features.some((feature) => feature.kind === 'text'))
-    return () => (typeof phrase === 'string' ? phrase.replaceAll('{}', '\u2026') : `what "${column}" says`);
   const missing = new Set(features.flatMap((feature) => ('missingCells' in feature ? feature.missingCells : [])));
   // A level may be spelt in several ways; what is said is its name.
   const levels = new Map<string, string>();
