@@ -58,7 +58,7 @@ All parties run in this process, with the real cryptography where it says encryp
 `,
     )
     .action(async (name: string, _options, command: Command) => {
-      const flags = command.optsWithGlobals<RobustFlags>();
+      const flags = command.opts<RobustFlags>();
       const dataset = DATASETS.find((known): known is DatasetName => known === name);
       if (dataset === undefined) throw usageError(`no dataset '${name}': ${DATASETS.join(', ')}`);
       for (const [flag, least] of [

@@ -33,50 +33,56 @@ function datasetsOf(names: readonly string[]): readonly DatasetName[] {
 }
 
 export function experimentCommand(): Command {
-  return new Command('experiment')
-    .addCommand(robustCommand())
-    .description('federated against regional and centralised models on tables, at several epsilons: a report to read')
-    .argument(
-      '<dataset...>',
-      `${DATASETS.join(', ')}; or all. All but synthetic and conversations are read from the folder VEILSUM_DATA`,
-    )
-    .addOption(new Option('--model <kind>', 'what is trained').choices(['logistic', 'mlp', 'both']).default('logistic'))
-    .option(
-      '--epsilon <list>',
-      'record-level privacy of all rounds together, at delta 1e-5; none: no privacy',
-      'none,8,3,1,0.5',
-    )
-    .addOption(
-      new Option('--optimiser <rule>', "of the recipient's step on an opened sum")
-        .choices(OPTIMISERS)
-        .default('momentum'),
-    )
-    .addOption(numberOption('--rounds <n>', 'training rounds; default: what suits the dataset and model, 200'))
-    .addOption(numberOption('--seed <n>', 'of the synthetic tables and of the resampling').default(1))
-    .option(
-      '--out <folder>',
-      'report.html, report.md, figures, experiment.json and every model go here',
-      'veilsum-experiment',
-    )
-    .addHelpText(
-      'after',
-      `${examples('veilsum experiment synthetic --epsilon none,8', 'VEILSUM_DATA=~/tables veilsum experiment all --model both')}
+  return (
+    new Command('experiment')
+      // Its subcommand has options of the same names, with other defaults.
+      .enablePositionalOptions()
+      .addCommand(robustCommand())
+      .description('federated against regional and centralised models on tables, at several epsilons: a report to read')
+      .argument(
+        '<dataset...>',
+        `${DATASETS.join(', ')}; or all. All but synthetic and conversations are read from the folder VEILSUM_DATA`,
+      )
+      .addOption(
+        new Option('--model <kind>', 'what is trained').choices(['logistic', 'mlp', 'both']).default('logistic'),
+      )
+      .option(
+        '--epsilon <list>',
+        'record-level privacy of all rounds together, at delta 1e-5; none: no privacy',
+        'none,8,3,1,0.5',
+      )
+      .addOption(
+        new Option('--optimiser <rule>', "of the recipient's step on an opened sum")
+          .choices(OPTIMISERS)
+          .default('momentum'),
+      )
+      .addOption(numberOption('--rounds <n>', 'training rounds; default: what suits the dataset and model, 200'))
+      .addOption(numberOption('--seed <n>', 'of the synthetic tables and of the resampling').default(1))
+      .option(
+        '--out <folder>',
+        'report.html, report.md, figures, experiment.json and every model go here',
+        'veilsum-experiment',
+      )
+      .addHelpText(
+        'after',
+        `${examples('veilsum experiment synthetic --epsilon none,8', 'VEILSUM_DATA=~/tables veilsum experiment all --model both')}
 All parties run in this process, with the real cryptography; 'veilsum demo' runs a job as separate processes.
 It needs all regions' rows in one place, to compare: for tables that may be. Runs are kept in --out and not repeated, so
 that an experiment that was stopped goes on.
 `,
-    )
-    .action(async (names: readonly string[], _options, command: Command) => {
-      const { model, epsilon, optimiser, rounds, seed, out } = command.opts<ExperimentFlags>();
-      if (rounds !== undefined && !(Number.isSafeInteger(rounds) && rounds >= 1))
-        throw usageError('--rounds: a whole number from 1');
-      const datasets = datasetsOf(names);
-      const epsilons = epsilonsOf(epsilon);
-      const { runExperiment } = await import('../experiment/experiment.ts');
-      await runExperiment({
-        ...{ datasets, epsilons, optimiser, seed, out, print },
-        models: model === 'both' ? ['logistic', 'mlp'] : [model],
-        ...(rounds === undefined ? {} : { rounds }),
-      });
-    });
+      )
+      .action(async (names: readonly string[], _options, command: Command) => {
+        const { model, epsilon, optimiser, rounds, seed, out } = command.opts<ExperimentFlags>();
+        if (rounds !== undefined && !(Number.isSafeInteger(rounds) && rounds >= 1))
+          throw usageError('--rounds: a whole number from 1');
+        const datasets = datasetsOf(names);
+        const epsilons = epsilonsOf(epsilon);
+        const { runExperiment } = await import('../experiment/experiment.ts');
+        await runExperiment({
+          ...{ datasets, epsilons, optimiser, seed, out, print },
+          models: model === 'both' ? ['logistic', 'mlp'] : [model],
+          ...(rounds === undefined ? {} : { rounds }),
+        });
+      })
+  );
 }
