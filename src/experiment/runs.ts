@@ -8,6 +8,7 @@ import type { Tf } from '../learning/load-tensorflow.ts';
 import type { Model } from '../learning/model.ts';
 import type { Optimiser } from '../learning/optimisers.ts';
 import { decodeSafetensors, modelFromTensors } from '../learning/safetensors.ts';
+import { formatCsv } from '../learning/table.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import type { RecordStore } from '../store/port.ts';
 import { parseLearningPlan, specOf } from '../training/learning-plan.ts';
@@ -69,12 +70,20 @@ function taskOf({ dataset, regions, kind, epsilon, optimiser, rounds }: RunReque
   });
 }
 
-/** Runs are kept in a folder, each with the task it was for: the same run is not made again. */
+function hashOf(text: string): string {
+  return toHex(nodePrimitives.sha256(utf8(text)));
+}
+
+/** Runs are kept in a folder, each with the task and the rows it was for: the same run is not made again. */
 export async function runOnce(folder: string, request: RunRequest): Promise<Run & { readonly isKept: boolean }> {
   const made = taskOf(request);
   const spec = specOf(parseLearningPlan(made.task));
-  const rows = request.regions.map((region) => [region.name, region.train.rowCount, region.heldOut.rowCount]);
-  const key = toHex(nodePrimitives.sha256(utf8(JSON.stringify([made.task, made.rounds, rows]))));
+  const rows = request.regions.map(({ name, train, heldOut }) => [
+    name,
+    hashOf(formatCsv(train)),
+    hashOf(formatCsv(heldOut)),
+  ]);
+  const key = hashOf(JSON.stringify([made.task, made.rounds, rows]));
   const optimiser = request.optimiser === 'momentum' ? '' : `-${request.optimiser}`;
   const base = join(folder, `${request.kind}${optimiser}-epsilon-${request.epsilon}`);
   const read = (bytes: Uint8Array): Model => modelFromTensors(spec, decodeSafetensors(bytes));

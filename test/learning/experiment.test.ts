@@ -104,5 +104,9 @@ describe('an experiment', () => {
     lines.length = 0;
     await runExperiment({ ...options, epsilons: [8], rounds: 2 });
     expect(lines.join('\n')).not.toContain('kept from before');
+    // Other rows are another run, though there are as many.
+    lines.length = 0;
+    await runExperiment({ ...options, epsilons: [8], rounds: 2, seed: 2 });
+    expect(lines.join('\n')).not.toContain('kept from before');
   });
 });
