@@ -20,7 +20,7 @@ import { plainSum } from '../e2e/lab-parties.ts';
 import { codeOf, party as issueParty } from '../protocol/parties.ts';
 
 /** Checks that a control takes away. */
-const weak = vi.hoisted(() => ({ residues: false, signatures: false, rules: false }));
+const weak = vi.hoisted(() => ({ residues: false, signatures: false, boxes: false }));
 
 vi.mock('../../src/party/payload-sums.ts', async (importOriginal) => {
   const original = await importOriginal<typeof import('../../src/party/payload-sums.ts')>();
@@ -35,6 +35,22 @@ vi.mock('../../crypto/signature.ts', async (importOriginal) => {
     ...original,
     verify: (...args: Parameters<typeof original.verify>) => weak.signatures || original.verify(...args),
   };
+});
+
+vi.mock('../../protocols/aggregator.ts', async (importOriginal) => {
+  const original = await importOriginal<typeof import('../../protocols/aggregator.ts')>();
+  const roundOfComplaint: typeof original.roundOfComplaint = (t, ...rest) =>
+    weak.boxes ? [...t.rounds.values()].at(-1) : original.roundOfComplaint(t, ...rest);
+  const checkBoxSizes: typeof original.checkBoxSizes = (...args) =>
+    weak.boxes ? null : original.checkBoxSizes(...args);
+  return { ...original, roundOfComplaint, checkBoxSizes };
+});
+vi.mock('../../protocols/rules.ts', async (importOriginal) => {
+  const original = await importOriginal<typeof import('../../protocols/rules.ts')>();
+  // An aggregator's look at the leaf alone: the coordinator's log is asked as ever.
+  const judge: typeof original.judge = (primitives, t, signed) =>
+    weak.boxes && t !== lab.coordinator.keeper.transcript ? {} : original.judge(primitives, t, signed);
+  return { ...original, judge };
 });
 
 const dimension = 300;
@@ -248,6 +264,11 @@ describe('a second box', () => {
     expect(checkBoxSizes(good.round.record, [{ holder: 'member-1', sealed }])).toMatchObject({
       rejected: 'BOXES_MISMATCH',
     });
+    // Control: kept before anybody looks, it stays on the disk though the log refuses its leaf.
+    weak.boxes = true;
+    expect([await refused(send), kept()]).toEqual(['UNKNOWN_CONFIRM', true]);
+    weak.boxes = false;
+    rmSync(join(lab.folder, 'aggregators', 'blobs', hash));
   });
 });
 
