@@ -5,10 +5,9 @@ import { blockBytes, createSum, type PayloadContext } from '../crypto/payload.ts
 import type { Primitives } from '../crypto/primitives.ts';
 import { addCorrections, checkCorrection } from './aggregator.ts';
 import { type AuditInput, type AuditResult, auditing } from './audit.ts';
-import { decisionOf } from './audit-rounds.ts';
 import { type Finding, finding } from './findings.ts';
 import type { RoundRecord } from './record.ts';
-import type { Attempt, Round, Transcript, Upload } from './transcript.ts';
+import { type Attempt, type Decision, decisionOf, type Round, type Transcript, type Upload } from './transcript.ts';
 
 /** One stored blob, open for reading. */
 export interface AuditBlob extends Disposable {
@@ -196,7 +195,7 @@ class RoundCheck {
     return all;
   }
 
-  #checkCorrections(attempt: Attempt, decision: ReturnType<typeof decisionOf>): boolean {
+  #checkCorrections(attempt: Attempt, decision: Decision | null): boolean {
     const { record } = this.#round;
     const corrections: Uint8Array[] = [];
     for (const confirm of attempt.confirms.values()) {

@@ -3,7 +3,7 @@ import { subsets } from '../crypto/sharing.ts';
 import type { RemarkCode } from './checks.ts';
 import { type Dispute, disputesOf } from './disputes.ts';
 import { shareClaims } from './share-agreement.ts';
-import { type Decision, isRunning, isWithdrawn, type Round, type Transcript } from './transcript.ts';
+import { type Decision, decisionOf, isRunning, isWithdrawn, type Round, type Transcript } from './transcript.ts';
 
 /** What an auditor says about one round, in numbers. Charges in units of 1e-9 of rho (zCDP). */
 export interface RoundSummary {
@@ -28,11 +28,6 @@ export interface RoundSummary {
   /** Members whose logged shares differ from the ones that a majority of holders logged, or that a recipient named. */
   readonly named: readonly string[];
   readonly approvals: 'none';
-}
-
-/** The decision of a round that has one. */
-export function decisionOf(round: Round): Decision | null {
-  return round.phase === 'uploading' || round.phase === 'confirming' ? null : round.decision;
 }
 
 /** Sets whose holders logged different hashes of K_T, with the members that did. */

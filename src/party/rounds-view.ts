@@ -1,5 +1,5 @@
 import { epsilonInLog } from '../../protocols/accountant.ts';
-import type { Round, Transcript } from '../../protocols/transcript.ts';
+import { decisionOf, type Round, type Transcript } from '../../protocols/transcript.ts';
 import type { RoundRow, RoundState, RoundsView } from '../http/rounds-view.ts';
 import type { LogKeeper } from './log-keeper.ts';
 
@@ -23,8 +23,6 @@ function bucketText({ record: { bucket } }: Round): string {
 }
 
 function rowOf(t: Transcript, round: Round): RoundRow {
-  const charged =
-    round.phase === 'decided' || round.phase === 'released' || (round.phase === 'aborted' && round.decision !== null);
   return {
     id: round.id,
     openLeaf: round.openIndex,
@@ -35,7 +33,7 @@ function rowOf(t: Transcript, round: Round): RoundRow {
     cohort: round.attempts.at(-1)?.cohort.length ?? 0,
     minCohort: round.record.parameters.minCohort,
     attempts: round.attempts.length,
-    epsilon: charged ? epsilonAtLog(t, round.record.charge.rhoNano) : null,
+    epsilon: decisionOf(round) !== null ? epsilonAtLog(t, round.record.charge.rhoNano) : null,
     bytes: round.uploads.size * round.record.parameters.payloadBytes,
   };
 }
