@@ -42,6 +42,12 @@ it('is asked for all of them once, and then for the others at once', async () =>
   expect(stingy.turns()).toBe(2);
 });
 
+it('control: whoever asks for one box after the other waits for as many answers as there are nodes', async () => {
+  const stingy = replica(1);
+  for (const confirm of confirms) await fetchBoxes([stingy.connection], attempt, [confirm], HOLDER);
+  expect(stingy.turns()).toBe(nodes.length);
+});
+
 it('one that gives full answers is asked until it has given all of them', async () => {
   const full = replica(70);
   const boxes = await fetchBoxes([full.connection], attempt, confirms, HOLDER);
