@@ -17,11 +17,20 @@ const lies = vi.hoisted(() => ({
   /** It logs confirmations and second boxes, and keeps none of the boxes. */
   losesBoxes: false,
   lost: 0,
+  /** Weakened: nodes send second boxes to the liar alone. */
+  isToOne: false,
 }));
 vi.mock('../../src/party/party.ts', async (importOriginal) => {
   const original = await importOriginal<typeof import('../../src/party/party.ts')>();
+  const { AggregationService } = await import('../../src/grpc/services.ts');
   const openParty: typeof original.openParty = async (...args) => {
     const party = await original.openParty(...args);
+    const [, other] = party.aggregators;
+    const callOnce = other!.callOnce.bind(other);
+    other!.callOnce = async (method, ...rest) => {
+      if (lies.isToOne && (method as unknown) === AggregationService.reseal) throw new Error('not sent');
+      return callOnce(method, ...rest);
+    };
     if (party.name !== 'aggregator-1') return party;
     const append: typeof party.append = async (leaf) => {
       if (!lies.kinds.includes(JSON.parse(new TextDecoder().decode(leaf)).kind)) return party.append(leaf);
@@ -59,7 +68,7 @@ afterAll(() => lab[Symbol.asyncDispose](), 60_000);
 
 afterEach(() => {
   vi.restoreAllMocks();
-  Object.assign(lies, { kinds: [], dropped: 0, losesBoxes: false, lost: 0 });
+  Object.assign(lies, { kinds: [], dropped: 0, losesBoxes: false, lost: 0, isToOne: false });
 });
 
 const told = () => lab.events.filter(({ event }) => event === 'receipt not borne out by the log');
@@ -79,6 +88,14 @@ async function roundWithout(kinds: string[]): Promise<{ id: string; round: Round
   return { id, round: lab.round(id) };
 }
 
+/** As if for the first time: whoever was asked last is the first again. */
+async function startAgain(): Promise<void> {
+  for (const name of [LIAR, ...nodes]) {
+    await lab.stop(name);
+    await lab.run(name);
+  }
+}
+
 describe('a node whose aggregator gives a false receipt', () => {
   it('for its upload notices it in the log, and is in the sum by way of another one', async () => {
     const { id, round } = await roundWithout(['upload']);
@@ -87,22 +104,14 @@ describe('a node whose aggregator gives a false receipt', () => {
   });
 
   it('for its confirmation notices it too: nobody is left out, and there is one attempt', async () => {
-    await lab.stop(LIAR); // whoever was asked last is the first again
-    await lab.run(LIAR);
-    for (const node of nodes) {
-      await lab.stop(node);
-      await lab.run(node);
-    }
+    await startAgain();
     const { id, round } = await roundWithout(['confirm']);
     expect(round.attempts).toHaveLength(1);
     expect(await lab.result(id)).toEqual(plainSum(nodes, number, 300));
   });
 
   it('and logs its confirmation without keeping the boxes: the second ones go to all aggregators, and nobody is left out', async () => {
-    for (const name of [LIAR, ...nodes]) {
-      await lab.stop(name);
-      await lab.run(name);
-    }
+    await startAgain();
     lies.losesBoxes = true;
     const id = await lab.open();
     number++;
@@ -115,6 +124,17 @@ describe('a node whose aggregator gives a false receipt', () => {
     // The liar lost the second ones as well.
     expect(lies.lost).toBeGreaterThan(nodes.length * (lab.round(id).record.members.length + 1));
     expect(await lab.result(id)).toEqual(plainSum(nodes, number, 300));
+  });
+
+  it('control: where the second ones go to whoever lost the first, nobody can be ready with any node', async () => {
+    await startAgain();
+    Object.assign(lies, { losesBoxes: true, isToOne: true });
+    const id = await lab.open();
+    const isFinal = (r: Round) => [...r.attempts[0]!.complaints.values()].map((by) => by.get('owner')?.final === true);
+    await lab.until(id, (r) => r.attempts.length > 0 && isFinal(r).filter(Boolean).length === nodes.length);
+    expect([lab.round(id).attempts[0]!.ready.size, lab.round(id).attempts[0]!.readyRecipients.size]).toEqual([0, 0]);
+    await lab.officer.call(RoundService.abort, { roundId: fromHex(id, 32) }, { deadlineMs: 30_000 });
+    expect(await lab.end(id)).toBe('OPERATOR');
   });
 
   it('control: where a receipt is believed, no upload ever stands in the log', async () => {
