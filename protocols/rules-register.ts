@@ -3,13 +3,13 @@ import { canonicalBytes, fromBase64, type Json, toHex } from '../crypto/encoding
 import { isSealingKey } from '../crypto/hpke.ts';
 import type { Primitives } from '../crypto/primitives.ts';
 import { hashWithLabel, verify } from '../crypto/signature.ts';
-import { AccountingError, epsilonInLog } from './accountant.ts';
 import { finishedGroup } from './buckets.ts';
 import { type Rejection, reject } from './errors.ts';
 import type { Body } from './leaves.ts';
 import { newLedger } from './ledger.ts';
 import type { Patch } from './patch.ts';
 import { checkQuorumSize } from './quorum-size.ts';
+import { isWithinEpsilon } from './stated-epsilon.ts';
 import { findParty, isWithdrawn, newestModel, type Party, type Round, type Transcript } from './transcript.ts';
 import { NO_LOG, type Signed } from './verified.ts';
 
@@ -43,7 +43,8 @@ export function genesisRule(p: Primitives, t: Transcript, { leaf }: Signed<'gene
     return reject('GENESIS_INVALID', 'the coordinator and the members must carry their roles');
   }
   const all = [body.coordinator, ...body.members];
-  if (!isBudgetHonest(body.budget)) {
+  // People read epsilon, the ledger counts rho: the two must say the same.
+  if (!isWithinEpsilon(body.budget)) {
     return reject('GENESIS_INVALID', 'the budget in rho is worth more epsilon at this delta than genesis says');
   }
   if (all.some((party) => party.kemKey !== null && !isSealingKey(fromBase64(party.kemKey)))) {
@@ -72,16 +73,6 @@ export function genesisRule(p: Primitives, t: Transcript, { leaf }: Signed<'gene
 /** Every key of a party: signing, sealing, and the hash of its TLS key. Spellings of the three never coincide. */
 function keysOf({ key, kemKey, tlsKeySha256 }: Pick<Party, 'key' | 'kemKey' | 'tlsKeySha256'>): string[] {
   return kemKey === null ? [key, tlsKeySha256] : [key, tlsKeySha256, kemKey];
-}
-
-/** People read epsilon, the ledger counts rho: the two must say the same. Rounding aside, 1e-6 of it. */
-function isBudgetHonest(budget: Body<'genesis'>['budget']): boolean {
-  try {
-    return epsilonInLog(budget, budget.rhoNano) <= (budget.epsilonMicro / 1e6) * (1 + 1e-6);
-  } catch (error) {
-    if (error instanceof AccountingError) return false;
-    throw error;
-  }
 }
 
 function partyOf(fields: Omit<Party, 'index' | 'revoked'>): Omit<Party, 'index' | 'revoked'> {

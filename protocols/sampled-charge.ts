@@ -41,7 +41,7 @@ export function sampledChargeNano(rho: Rho, { rateMicro, order }: Sampling): big
   const { numerator, denominator } = rho;
   const whole = ceilDivide(1_000_000_000n * numerator, denominator);
   if (numerator >= MOST_RHO * denominator || rateMicro >= WHOLE_RATE_MICRO) return whole;
-  const log = lnUp(momentUp(rho, BigInt(rateMicro), order));
+  const log = lnUp(momentUp(rho, BigInt(rateMicro), order), BITS);
   const charge = ceilDivide(1_000_000_000n * log, BigInt(order) * BigInt(order - 1) * ONE);
   return charge < whole ? charge : whole;
 }
@@ -66,22 +66,26 @@ function momentUp({ numerator, denominator }: Rho, rate: bigint, order: number):
   return ceilDivide(sum, whole ** n);
 }
 
-/** ln(value / ONE) * ONE from above, for value >= ONE: 2 artanh((m - 1) / (m + 1)) of its mantissa, and halvings times ln 2. */
-function lnUp(value: bigint): bigint {
-  const halvings = BigInt(value.toString(2).length - 1 - BITS);
+/**
+ * ln(value / one) * one from above, one = 2^bits, for value >= one: 2 artanh((m - 1) / (m + 1)) of its mantissa, and halvings
+ * times ln 2. Above by less than 8 bits + 2 halvings + 64 units.
+ */
+export function lnUp(value: bigint, bits: number): bigint {
+  const one = 1n << BigInt(bits);
+  const halvings = BigInt(value.toString(2).length - 1 - bits);
   const mantissa = ceilDivide(value, 1n << halvings);
-  const ratio = ((mantissa - ONE) * ONE) / (mantissa + ONE);
-  const square = (ratio * ratio) / ONE;
+  const ratio = ((mantissa - one) * one) / (mantissa + one);
+  const square = (ratio * ratio) / one;
   let power = ratio;
   let sum = 0n;
   let terms = 2n;
   for (let i = 1n; power !== 0n; i += 2n) {
     sum += power / i;
-    power = (power * square) / ONE;
+    power = (power * square) / one;
     terms += 1n;
   }
   // Each term is cut by at most three units, the ratio's own cut included; what is left out is below one.
-  return 2n * (sum + 4n * terms) + halvings * (ln2(BITS) + 1n);
+  return 2n * (sum + 4n * terms) + halvings * (ln2(bits) + 1n);
 }
 
 function timesUp(a: bigint, b: bigint): bigint {
