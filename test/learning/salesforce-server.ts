@@ -33,6 +33,9 @@ export interface Request {
   readonly form: URLSearchParams;
 }
 
+/** Null: the server takes the request and says nothing. */
+export type Answering = (request: Request, server: SalesforceServer) => Answer | null;
+
 /** A server in the place of a Salesforce org: the recorded shapes, filled by a test. */
 export class SalesforceServer implements AsyncDisposable {
   readonly requests: Request[] = [];
@@ -42,11 +45,13 @@ export class SalesforceServer implements AsyncDisposable {
     this.#server = server;
   }
 
-  static async start(answer: (request: Request, server: SalesforceServer) => Answer): Promise<SalesforceServer> {
+  static async start(answer: Answering): Promise<SalesforceServer> {
     const http = createServer(async (incoming, response) => {
       const request = await received(incoming);
       server.requests.push(request);
-      const { status = 200, body, headers } = answer(request, server);
+      const given = answer(request, server);
+      if (given === null) return;
+      const { status = 200, body, headers } = given;
       response.writeHead(status, { 'content-type': 'application/json;charset=UTF-8', ...headers });
       response.end(typeof body === 'string' ? body : JSON.stringify(body));
     });

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { readTable } from '../../src/connectors/port.ts';
 import { type SalesforceSettings, salesforceSource } from '../../src/connectors/salesforce.ts';
 import type { SalesforceLogin } from '../../src/connectors/salesforce-login.ts';
-import { type Answer, type Request, SalesforceServer, shapes } from './salesforce-server.ts';
+import { type Answer, type Answering, type Request, SalesforceServer, shapes } from './salesforce-server.ts';
 
 if (shapes === null) console.log('test/learning/salesforce: 34 tests skipped, VEILSUM_VECTORS is not set');
 
@@ -60,7 +60,7 @@ function leads(): Record<string, unknown>[] {
   }));
 }
 
-const withToken = (answer: (request: Request, server: SalesforceServer) => Answer) =>
+const withToken = (answer: Answering) =>
   SalesforceServer.start((request, server) => (isToken(request) ? server.token() : answer(request, server)));
 
 describe.skipIf(shapes === null)('Salesforce: reading', () => {
@@ -296,6 +296,10 @@ describe.skipIf(shapes === null)('Salesforce: limits and errors', () => {
       headers: { 'content-type': 'text/plain' },
     }));
     expect(await failure(broken)).toMatch(/^SOURCE_UNREACHABLE: leads: the server is out of order/);
+    await using silent = await withToken(() => null);
+    expect(await failure(silent, { timeoutMs: 300 })).toMatch(/^SOURCE_UNREACHABLE: leads: /);
+    await using mute = await SalesforceServer.start(() => null);
+    expect(await failure(mute, { timeoutMs: 300 })).toMatch(/^SOURCE_UNREACHABLE: leads: /);
     const url = broken.url;
     await broken[Symbol.asyncDispose]();
     expect(await failure({ url } as SalesforceServer)).toMatch(/^SOURCE_UNREACHABLE: leads: cannot reach Salesforce/);
