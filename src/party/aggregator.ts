@@ -6,6 +6,7 @@ import {
   checkCorrection,
   roundOfComplaint,
 } from '../../protocols/aggregator.ts';
+import { boxHashFor, holderOf } from '../../protocols/disputes.ts';
 import { isRejection, ProtocolError, type Rejection } from '../../protocols/errors.ts';
 import { judge, verifyNext } from '../../protocols/rules.ts';
 import { findAttempt, findDecision, findParty, type Transcript } from '../../protocols/transcript.ts';
@@ -72,16 +73,13 @@ function judgeFirst(log: LogReader, signed: Verified<SignedLeaf>): void {
   if (isRejection(verdict)) refuse(verdict);
 }
 
-/** What a holder's boxes of an attempt hash to, newest sealing; null while the log does not show one of the confirmations. */
+/** What a holder's boxes of an attempt hash to; null for who holds none, and while the log does not show one of the confirmations. */
 function boxHashesOf(t: Transcript, close: string, nodes: readonly string[], holder: string): string[] | null {
-  const attempt = findAttempt(t, close)?.attempt;
-  const hashes = nodes.map((node) => {
-    const confirm = attempt?.confirms.get(node);
-    if (confirm === undefined) return undefined;
-    const resealed = attempt!.complaints.get(confirm.hash)?.get(holder)?.resealed;
-    return resealed ?? confirm.body.boxes.find((box) => box.holder === holder)?.hash;
-  });
-  return hashes.every((hash) => hash !== undefined) ? hashes : null;
+  const found = findAttempt(t, close);
+  if (found === null || holderOf(found.round.record, holder) === null) return null;
+  const confirms = nodes.map((node) => found.attempt.confirms.get(node));
+  if (!confirms.every((confirm) => confirm !== undefined)) return null;
+  return confirms.map((confirm) => boxHashFor(found.attempt, confirm, holder));
 }
 
 /** A blob; null where it was lost or is rotten. */
