@@ -1,9 +1,9 @@
 import { writeDurably } from '../config/files.ts';
 import { formatCsv, makeTable, readCsv, selectRows, type Table } from '../learning/table.ts';
-import type { NameKind } from '../matching/canonical.ts';
 import { canonicalColumn, distinctKeys, keyColumn, sharedRows } from '../matching/name-column.ts';
+import type { NameKind } from '../matching/name-kinds.ts';
 import { usageError } from './exit.ts';
-import { grouped, print } from './output.ts';
+import { counted, grouped, print } from './output.ts';
 
 /** A table of names, and which of its columns holds them. @throws LearningError, CliError USAGE */
 export function readNames(
@@ -48,7 +48,7 @@ export function showCanonical(path: string, wanted: string | undefined, kind: Na
   const several = [...spellings.values()].filter((all) => all.size > 1).length;
   const blank = canonicals.filter((canonical) => canonical === null).length;
   print(
-    `${grouped(table.rowCount)} rows, ${grouped(pairs.length)} spellings, ${grouped(spellings.size)} organisations, ${grouped(several)} of them in several spellings; ${grouped(blank)} rows are blank`,
+    `${counted(table.rowCount, 'row')}, ${counted(pairs.length, 'spelling')}, ${counted(spellings.size, 'organisation')}, ${grouped(several)} of them in several spellings; ${counted(blank, 'row is', 'rows are')} blank`,
   );
 }
 
@@ -57,7 +57,7 @@ export function exportKeys(path: string, wanted: string, out: string): void {
   const keys = distinctKeys(readCsv(path), keyColumn(wanted));
   writePrivate(out, makeTable(out, new Map([['key', keys]])));
   print(
-    `${out}: ${grouped(keys.length)} join keys, no names. Whoever gets it learns how many names there are, and, for each`,
+    `${out}: ${counted(keys.length, 'join key')}, no names. Whoever gets it learns how many names there are, and, for each`,
   );
   print('name that it can have evaluated (its own, and guesses within its budget), whether this site has it.');
 }
@@ -68,5 +68,7 @@ export function compareKeys(path: string, wanted: string, other: string, atLeast
   const theirs = distinctKeys(readCsv(other), 'key');
   const { rows, keys } = sharedRows(mine, keyColumn(wanted), theirs, atLeast);
   writePrivate(out, selectRows(mine, rows, out));
-  print(`${out}: ${grouped(rows.length)} rows of ${mine.name}, of ${grouped(keys)} names that the other site has too`);
+  print(
+    `${out}: ${counted(rows.length, 'row')} of ${mine.name}, of ${counted(keys, 'name')} that the other site has too`,
+  );
 }

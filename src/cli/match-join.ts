@@ -5,17 +5,17 @@ import { SecretBytes } from '../../crypto/secret.ts';
 import { overwriteFile, readKeyFile, readValidated, writeDurably, writeKeyFile } from '../config/files.ts';
 import { Connection } from '../grpc/connection.ts';
 import { MatchingService } from '../grpc/services.ts';
-import type { NameKind } from '../matching/canonical.ts';
 import { HOLDER_KEY_FILE } from '../matching/holder.ts';
 import { type HolderLink, joinId, joinKeys } from '../matching/join.ts';
 import { type KeySet, keySetField, keySetId, makeKeySet } from '../matching/key-set.ts';
 import { canonicalColumn, keyColumn, withKeys } from '../matching/name-column.ts';
+import type { NameKind } from '../matching/name-kinds.ts';
 import { nodePrimitives as p } from '../platform/primitives-node.ts';
 import { systemRng } from '../platform/rng.ts';
 import { asking, type Caller, openCaller } from './caller.ts';
 import { CliError, usageError } from './exit.ts';
 import { readNames, writePrivate } from './match-files.ts';
-import { grouped, print } from './output.ts';
+import { counted, grouped, print } from './output.ts';
 
 const KEY_SET_FILE = 'matching.json';
 const BLIND_FILE = 'matching-blinding.key';
@@ -148,12 +148,12 @@ export async function joinTable(folder: string, request: JoinRequest): Promise<v
   const keys = await joinKeys(p, { keySet, kind, purpose }, links, seed, names, (done) => {
     if (performance.now() - told < 5000) return;
     told = performance.now();
-    print(`${grouped(done)} of ${grouped(names.size)} names`);
+    print(`${grouped(done)} of ${counted(names.size, 'name')}`);
   });
   writePrivate(out, withKeys(table, column, canonicals, keys));
   const blank = canonicals.filter((canonical) => canonical === null).length;
   print(
-    `${out}: ${grouped(names.size)} organisations have a join key in "${keyColumn(column)}" (join ${joinId(p, { keySet, kind, purpose })}); ${grouped(blank)} blank rows have none`,
+    `${out}: ${counted(names.size, 'organisation has', 'organisations have')} a join key in "${keyColumn(column)}" (join ${joinId(p, { keySet, kind, purpose })}); ${counted(blank, 'blank row has', 'blank rows have')} none`,
   );
   if (charged !== null) print(`Names that this organisation has had evaluated under this key: ${charged}`);
 }

@@ -1,12 +1,10 @@
 import { Command, Option } from 'commander';
-import type { NameKind } from '../matching/canonical.ts';
+import { NAME_KINDS, type NameKind } from '../matching/name-kinds.ts';
 import { dirOption, examples, folderOf, listOption, numberOption, requireRole } from './settings.ts';
 
 const site = () => dirOption("the site's folder: a node's");
 const columnOption = () => new Option('--column <name>', 'the column of names; default: the first');
-// The list stands in canonical.ts too; commands load nothing before they run.
-const kindOption = () =>
-  new Option('--kind <kind>', 'what the column holds').choices(['name', 'domain']).default('name');
+const kindOption = () => new Option('--kind <kind>', 'what the column holds').choices(NAME_KINDS).default('name');
 
 function canonicalCommand(): Command {
   return new Command('canonical')

@@ -11,7 +11,7 @@ import { parseLearningPlan } from '../training/learning-plan.ts';
 import { rowsForPlan } from '../training/node-source.ts';
 import { CliError, codeOf } from './exit.ts';
 import { type StartedNode, trainOn } from './node-start.ts';
-import { grouped, table } from './output.ts';
+import { counted, grouped, table } from './output.ts';
 import { requireRole } from './settings.ts';
 
 interface RegionRecords {
@@ -103,8 +103,8 @@ function inputLines(read: ReadonlyMap<string, ReadTable>, { suppressed, derived 
       `events ${name}: ${grouped(unmatched)} of no record, ${grouped(later)} at or after as-of; neither is used`,
     );
   }
-  if ((derived?.later ?? 0) > 0) lines.push(`dates after as-of: ${grouped(derived!.later)} cells, blank`);
-  for (const [entry, cells] of suppressed) lines.push(`rare values of ${entry}: ${grouped(cells)} cells, blank`);
+  if ((derived?.later ?? 0) > 0) lines.push(`dates after as-of: ${counted(derived!.later, 'cell')}, blank`);
+  for (const [entry, cells] of suppressed) lines.push(`rare values of ${entry}: ${counted(cells, 'cell')}, blank`);
   return lines;
 }
 
@@ -120,5 +120,5 @@ function surveyLines({ rows, positive, negative, features }: Survey): string[] {
 }
 
 function partsLine({ train, heldOut }: RegionTables): string {
-  return `${grouped(train.rowCount)} records to train on, ${grouped(heldOut.rowCount)} held out for evaluation`;
+  return `${counted(train.rowCount, 'record')} to train on, ${grouped(heldOut.rowCount)} held out for evaluation`;
 }

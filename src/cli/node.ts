@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { usageError } from './exit.ts';
 import type { StartedNode } from './node-start.ts';
-import { print } from './output.ts';
+import { counted, print } from './output.ts';
 import { runUntilSignal } from './run-until-signal.ts';
 import {
   dirOption,
@@ -126,7 +126,7 @@ function trainCommand(): Command {
 }
 
 function describeNode({ name, rows, tasks }: StartedNode): string {
-  return `node ${name} runs: ${rows} rows, ${tasks.join(', ')}`;
+  return `node ${name} runs: ${counted(rows, 'row')}, ${tasks.join(', ')}`;
 }
 
 function submitCommand(): Command {

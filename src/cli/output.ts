@@ -20,6 +20,11 @@ export function grouped(value: number | bigint): string {
   return value.toLocaleString('en-US');
 }
 
+/** `1 row`, `1,234 rows`. */
+export function counted(value: number, one: string, many = `${one}s`): string {
+  return `${grouped(value)} ${value === 1 ? one : many}`;
+}
+
 /** Bytes in decimal units: what disks and networks are sold in. */
 export function sizeOf(bytes: number): string {
   for (const [unit, step] of [

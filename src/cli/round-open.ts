@@ -14,7 +14,7 @@ import { budgetLines, epsilonAt, roundsLeft } from './budget.ts';
 import { asking, type Caller, followFrom, openCaller, requireOfficer } from './caller.ts';
 import { CliError, usageError } from './exit.ts';
 import { noiseLines } from './noise-words.ts';
-import { epsilonText, grouped, printable } from './output.ts';
+import { counted, epsilonText, grouped, printable } from './output.ts';
 import { requireFit } from './task-new.ts';
 
 export interface OpenOptions {
@@ -33,7 +33,7 @@ const MODEL_MS = 20_000;
 type Print = (line: string) => void;
 
 function roundsText(count: number): string {
-  return count === 1 ? '1 such round' : `${grouped(count)} such rounds`;
+  return counted(count, 'such round');
 }
 
 /** What is about to be opened, and what it costs. */

@@ -10,7 +10,7 @@ import { writeSample } from '../scoring/sample.ts';
 import { type Scores, scoreTable } from '../scoring/scores.ts';
 import { LEAST_MEMBERS } from '../scoring/summaries.ts';
 import { usageError } from './exit.ts';
-import { grouped, printable } from './output.ts';
+import { counted, grouped, printable } from './output.ts';
 
 /** Flags of `score` and of `score serve`, as commander gives them. */
 export interface ScoreFlags {
@@ -61,7 +61,7 @@ export async function scoreOf(flags: ScoreFlags, say: (line: string) => void): P
   const scores = scoreTable({ tf, ...read, table, columns, least });
   for (const [column, cells] of scores.outside)
     say(
-      `note: column "${printable(column)}" has ${grouped(cells)} cells that the schema does not know; they count as other`,
+      `note: column "${printable(column)}" has ${counted(cells, 'cell')} that the schema does not know, counted as other`,
     );
   const calibration = outcomes === undefined ? null : calibrate(tf, read.model, read.schema, readCsv(outcomes), least);
   return { ...read, table, scores, calibration };
@@ -83,7 +83,7 @@ export async function rank(flags: RankFlags, print: (line: string) => void): Pro
   if (out !== undefined) {
     writeDurably(out, ending === '.csv' ? rankingCsv(request) : rankingJson(request), PRIVATE);
     note(
-      `${out}: the first ${grouped(Math.min(top, scores.organisations.length))} of ${grouped(scores.organisations.length)} organisations`,
+      `${out}: the first ${grouped(Math.min(top, scores.organisations.length))} of ${counted(scores.organisations.length, 'organisation')}`,
     );
   }
   if (json === true) print(rankingJson(request).trimEnd());

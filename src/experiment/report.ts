@@ -23,7 +23,7 @@ const mean = (values: readonly number[]): number => values.reduce((sum, value) =
 const WEAK_AUC = 0.6;
 
 /** What a manager takes away, in a sentence a run. Nothing is claimed that an interval does not show. */
-export function sentenceOf({ run, measures, overMean, verdict, regions }: Comparison): string {
+function sentenceOf({ run, measures, overMean, verdict, regions }: Comparison): string {
   const what = `${epsilonName(run.epsilon)}: AUC ${number(measures.auc.value)}`;
   const weak = measures.auc.value < WEAK_AUC ? ' There is hardly anything to learn in this table.' : '';
   const than = "on all regions' rows than the regions' own models are on average";

@@ -43,7 +43,7 @@ export interface RobustOptions {
 }
 
 /** Mean of all nodes; the rule over bucket means, every sum opened by the real cryptography; the rule over the nodes' own updates in the clear. */
-export const DEFENCES = ['none', 'buckets', 'in the clear'] as const;
+const DEFENCES = ['none', 'buckets', 'in the clear'] as const;
 export type Defence = (typeof DEFENCES)[number];
 
 /** What one attack came to under one defence. */

@@ -60,5 +60,8 @@ export function requireEnough({ suppress }: FeatureSchema, { name, rowCount }: T
   if (rowCount === 0) throw new LearningError('EMPTY_REGION', `table ${name} has no rows`);
   if (suppress === undefined || rowCount >= suppress.fewerThan) return;
   const why = `the feature file blanks what fewer than ${suppress.fewerThan} records have`;
-  throw new LearningError('TOO_FEW_ROWS', `table ${name} has ${rowCount} rows, and ${why}: nothing would be left`);
+  throw new LearningError(
+    'TOO_FEW_ROWS',
+    `table ${name} has ${rowCount} row${rowCount === 1 ? '' : 's'}, and ${why}: nothing would be left`,
+  );
 }

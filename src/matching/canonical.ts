@@ -1,6 +1,7 @@
 import { domainToASCII } from 'node:url';
 import { MatchingError } from './errors.ts';
 import { ATTACHED_FORMS, LEGAL_PREFIXES, LEGAL_SUFFIXES } from './legal-forms.ts';
+import type { NameKind } from './name-kinds.ts';
 
 /**
  * One spelling for all spellings of an organisation's name, or of its web domain, by public rules and nothing else: no
@@ -11,10 +12,6 @@ import { ATTACHED_FORMS, LEGAL_PREFIXES, LEGAL_SUFFIXES } from './legal-forms.ts
 
 /** Version of the rules, part of every key that is made from their results: another version never matches by accident. */
 export const CANONICAL_VERSION = 1;
-
-/** What a column holds. A name never matches a domain. */
-export const NAME_KINDS = ['name', 'domain'] as const;
-export type NameKind = (typeof NAME_KINDS)[number];
 
 /** Longest spelling, in UTF-16 code units: beyond it is no name, but free text in the wrong column. */
 const MAX_LENGTH = 512;

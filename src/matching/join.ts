@@ -12,10 +12,11 @@ import {
 import type { Primitives } from '../../crypto/primitives.ts';
 import { type SecretBytes, wipe } from '../../crypto/secret.ts';
 import { hashWithLabel } from '../../crypto/signature.ts';
-import { CANONICAL_VERSION, type NameKind } from './canonical.ts';
+import { CANONICAL_VERSION } from './canonical.ts';
 import { MatchingError } from './errors.ts';
 import { BATCH_MAX } from './holder.ts';
 import { type KeySet, keySetId } from './key-set.ts';
+import type { NameKind } from './name-kinds.ts';
 
 /** Asks one holder. It sees blinded elements and nothing else. */
 export interface HolderLink {

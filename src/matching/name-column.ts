@@ -1,7 +1,8 @@
 import { column, makeTable, type Table } from '../learning/table.ts';
-import { canonicalOf, type NameKind } from './canonical.ts';
+import { canonicalOf } from './canonical.ts';
 import { MatchingError } from './errors.ts';
 import { JOIN_KEY } from './join.ts';
+import type { NameKind } from './name-kinds.ts';
 
 /** The column that a join adds beside the names'. */
 export function keyColumn(name: string): string {

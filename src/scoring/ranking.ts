@@ -14,7 +14,7 @@ export interface RankingRequest {
 }
 
 /** `opened 14 e-mails in 30 days (+0.80)`. A number that rounds to zero has no sign. */
-export function signalText({ text, contribution }: Signal): string {
+function signalText({ text, contribution }: Signal): string {
   return `${text} (${signed(contribution)})`;
 }
 

@@ -57,7 +57,7 @@ export interface Evidence {
 }
 
 /** Name of the one territory of a table that has no such column. */
-export const ALL_TERRITORIES = 'all';
+const ALL_TERRITORIES = 'all';
 
 /** Longest id and name. */
 const NAME_MAX = 200;

@@ -36,7 +36,7 @@ export interface Summaries {
 }
 
 /** What the territories' own summary is called. */
-export const BY_TERRITORY = 'territory';
+const BY_TERRITORY = 'territory';
 /** Fewest members of a group in any setting: with two, each knows the other. */
 export const LEAST_MEMBERS = 3;
 

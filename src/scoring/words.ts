@@ -21,8 +21,8 @@ const wordsField = z.strictObject({
   /** What the positive label is, to go after "chance of": `becoming a customer`. */
   outcome: z.string().min(1).max(80),
   /**
-   * By column: a phrase in which `{}` is the cell (of a text nothing is shown); or one phrase per level; or null for a column that is summed up under
-   * "other signals" and not named to sellers.
+   * By column: a phrase in which `{}` is the cell (of a text nothing is shown) and `[day|days]` its first form where the cell is 1;
+   * or one phrase per level; or null for a column that is summed up under "other signals" and not named to sellers.
    */
   phrases: z.record(z.string(), z.union([z.null(), z.string().max(120), z.record(z.string(), z.string().max(120))])),
 });
@@ -71,6 +71,11 @@ function holdsText(schema: FeatureSchema, column: string): boolean {
   return schema.features.some((feature) => feature.column === column && feature.kind === 'text');
 }
 
+/** The first form of each `[one|many]` where the number is 1, else the second. */
+function inNumber(phrase: string, value: number): string {
+  return phrase.replaceAll(/\[([^[\]|]*)\|([^[\]|]*)\]/g, (_, one: string, many: string) => (value === 1 ? one : many));
+}
+
 /** Says cells of one column, texts without any of their words. Null: the column is not named to sellers. */
 export function phraser(words: Words, schema: FeatureSchema, column: string): ((cell: string) => string) | null {
   const phrase = Object.hasOwn(words.phrases, column) ? words.phrases[column]! : undefined;
@@ -93,6 +98,6 @@ export function phraser(words: Words, schema: FeatureSchema, column: string): ((
       return named?.[1] ?? `${column}: ${short === '' ? 'not stated' : short}`;
     }
     if (short === '' || missing.has(short)) return `${column}: not stated`;
-    return (phrase ?? `${column}: {}`).replace('{}', () => short);
+    return (phrase === undefined ? `${column}: {}` : inNumber(phrase, Number(said))).replace('{}', () => short);
   };
 }

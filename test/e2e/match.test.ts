@@ -71,7 +71,7 @@ it('key sets, joins and a comparison, from two machines', async () => {
 
   const joined = await veilsum(`match join ${dirOf('eu')} --names eu.csv --column account --out eu-keys.csv`);
   expect(joined).toContain('4 organisations have a join key in "account_key"');
-  expect(joined).toContain('1 blank rows have none');
+  expect(joined).toContain('1 blank row has none');
   expect(joined).toContain('4 of 50,000');
   expect(statSync(cli.path('eu-keys.csv')).mode & 0o077).toBe(0);
   await veilsum(`match join ${dirOf('us')} --names us.csv --out us-keys.csv`);

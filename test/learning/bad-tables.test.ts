@@ -114,7 +114,7 @@ describe('a region whose tables fit', () => {
     expect(train.message).not.toContain('accounts');
     expect(printed).toMatch(/accounts +csv +60 +5 of 5/);
     expect(printed).toMatch(/trade +levels +1 +0/); // 'mining' of one row became blank
-    expect(printed).toMatch(/rare values of trade: 1 cells/);
+    expect(printed).toMatch(/rare values of trade: 1 cell,/);
     expect(printed).toMatch(/seats +number +0 +1\b/); // beyond the limit
     expect(printed).toMatch(/records: 60, 30 positive, 30 negative/);
     expect(printed).toContain('task lead-scoring');

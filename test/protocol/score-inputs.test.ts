@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { DatasetName } from '../../src/learning/dataset-names.ts';
+import { DATASETS, type DatasetName } from '../../src/learning/dataset-names.ts';
 import { datasetSchema, loadDataset } from '../../src/learning/datasets.ts';
 import { designColumns } from '../../src/learning/features.ts';
 import { loadTensorFlow, type Tf } from '../../src/learning/load-tensorflow.ts';
@@ -231,6 +231,17 @@ describe('words', () => {
     expect(phraser(synthetic, schema, 'adoption_velocity')!('')).toBe('adoption_velocity: not stated');
     expect(phraser(synthetic, schema, 'industry')!(' FINANCE ')).toBe('industry: finance');
     expect(phraser({ ...synthetic, phrases: {} }, schema, 'seats')!('$&')).toBe('seats: $&');
+    // One day, two days; a cell is never taken for the choice of forms.
+    const days = phraser(synthetic, schema, 'last_interaction_days')!;
+    expect(days('1')).toBe('1 day since the last interaction');
+    expect(days('1.0')).toBe('1.0 day since the last interaction');
+    expect(days('12')).toBe('12 days since the last interaction');
+    expect(days('[a|b]')).toBe('[a|b] days since the last interaction');
+    for (const dataset of DATASETS) {
+      const own = datasetSchema(dataset);
+      for (const { column } of own.features)
+        expect(phraser(wordsFor(own), own, column)?.('2') ?? '').not.toMatch(/[[\]|]/);
+    }
   });
 });
 
