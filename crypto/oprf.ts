@@ -17,9 +17,8 @@ import type { SecretBytes } from './secret.ts';
  */
 const { oprf, voprf } = ristretto255_oprf;
 
-/** Bytes of a group element and of a DLEQ proof. */
-export const ELEMENT_BYTES = 32;
-export const DLEQ_BYTES = 64;
+/** Bytes of a DLEQ proof. */
+const DLEQ_BYTES = 64;
 
 export interface Blinded {
   /** Secret scalar, 32 bytes: whoever has it can test guesses of the input against the element. */
