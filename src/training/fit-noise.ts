@@ -2,27 +2,11 @@ import { CryptoError } from '../../crypto/errors.ts';
 import { ceilLog2 } from '../../crypto/params.ts';
 import { deriveQuantiser, type Quantiser } from '../../crypto/quantise.ts';
 import { AccountingError } from '../../protocols/accountant.ts';
-import { chargeOf } from '../../protocols/record.ts';
-import type { Sampling } from '../../protocols/sampled-charge.ts';
 import type { Task } from '../../protocols/task.ts';
-import { type Budget, DELTA_RESERVE } from './budget.ts';
+import type { Budget } from './budget.ts';
 import { TrainingError } from './errors.ts';
 import { parseLearningPlan } from './learning-plan.ts';
-
-/** What quantiser and noise are fitted to. */
-export interface NoiseRequest {
-  readonly unit: 'record' | 'node';
-  readonly dimension: number;
-  readonly clip: number;
-  /** 1 for unit 'node'. */
-  readonly recordsMax: number;
-  readonly minHonest: number;
-  readonly nodesMax: number;
-  /** Rounds that the budget has to last for. */
-  readonly rounds: number;
-  /** Where records are drawn: at the budget's order. */
-  readonly sampling?: Sampling | undefined;
-}
+import { leastVariance, type NoiseRequest, requireReserve } from './least-variance.ts';
 
 /** Rounding may raise the squared sensitivity by this factor, so the noise by 2.5 percent. */
 const ROUNDING = 1.05;
@@ -30,7 +14,6 @@ const ROUNDING = 1.05;
 const BITS_MAX = 28;
 const SLOT_BITS_MAX = 32;
 const SCALE_LOG_MAX = 24;
-const LEAST_VARIANCE = 16n;
 
 /**
  * Scale, sensitivity, noise and bits of a task.
@@ -76,48 +59,6 @@ function fitAt(request: NoiseRequest, budget: Budget, scale: number): Quantiser 
     }
     throw error;
   }
-}
-
-type Spread = Pick<NoiseRequest, 'dimension' | 'minHonest' | 'rounds' | 'sampling'>;
-
-/** Least integer sigma^2 of one node such that one charge is at most the rounds' equal share of the budget. */
-function leastVariance(sensitivity2: bigint, spread: Spread, budget: Budget): bigint {
-  const { minHonest, rounds, dimension, sampling } = spread;
-  if (!Number.isSafeInteger(rounds) || rounds < 1)
-    throw new TrainingError('BAD_BUDGET', 'a job has at least one round');
-  const share = BigInt(budget.rhoNano) / BigInt(rounds);
-  if (share < 1n) throw new TrainingError('BAD_BUDGET', `the budget is too small for ${rounds} rounds`);
-  const fits = (variance: bigint): boolean => {
-    const noise = { sigma2Numerator: String(variance), sigma2Denominator: '1' };
-    const terms = { noise, sensitivity2: String(sensitivity2), sampling, parameters: { minHonest, dimension } };
-    return BigInt(chargeOf(terms)) <= share;
-  };
-  const below = 2n * BigInt(minHonest) * share;
-  // From sigma^2 = 16 on, what a sum of discrete Gaussians costs beyond one is below 1e-60 and never decides.
-  let variance = (sensitivity2 * 1_000_000_000n + below - 1n) / below;
-  if (variance < LEAST_VARIANCE) variance = LEAST_VARIANCE;
-  // That excess is above zero: a charge that was a whole number of units is one more with it.
-  while (!fits(variance)) variance += 1n;
-  return sampling === undefined ? variance : leastThatFits(variance, fits);
-}
-
-/** What is drawn costs less than that: charges fall as the variance grows, so bisection finds where they begin to fit. */
-function leastThatFits(enough: bigint, fits: (variance: bigint) => boolean): bigint {
-  if (fits(LEAST_VARIANCE)) return LEAST_VARIANCE;
-  let [low, high] = [LEAST_VARIANCE, enough];
-  while (high - low > 1n) {
-    const middle = (low + high) / 2n;
-    if (fits(middle)) high = middle;
-    else low = middle;
-  }
-  return high;
-}
-
-/** Everything that can fail besides the zCDP account, over all rounds and nodes, fits what the conversion left aside. */
-function requireReserve(quantiser: Quantiser, { nodesMax, rounds, dimension }: NoiseRequest, budget: Budget): void {
-  const failures = rounds * nodesMax * (quantiser.failure + dimension * 2 * Math.exp(-72));
-  if (failures <= 10 ** -budget.deltaExponent * DELTA_RESERVE) return;
-  throw new TrainingError('BAD_BUDGET', 'delta is too small for rounding and sampling to stay below it');
 }
 
 /**

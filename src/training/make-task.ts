@@ -1,7 +1,3 @@
-import { deriveParameters } from '../../crypto/params.ts';
-import type { Quantiser } from '../../crypto/quantise.ts';
-import type { Sampling } from '../../protocols/sampled-charge.ts';
-import { chargeOfTask, type Task, taskField } from '../../protocols/task.ts';
 import type { Aggregate } from '../learning/aggregates.ts';
 import type { DatasetName } from '../learning/dataset-names.ts';
 import { datasetSchema } from '../learning/datasets.ts';
@@ -10,44 +6,12 @@ import { designColumns } from '../learning/features.ts';
 import type { ModelSpec } from '../learning/model.ts';
 import type { Optimiser } from '../learning/optimisers.ts';
 import type { FeatureSchema } from '../learning/schema.ts';
-import { budgetFor, deltaIn, epsilonOf, NO_PRIVACY } from './budget.ts';
-import { TrainingError } from './errors.ts';
-import { fitNoise } from './fit-noise.ts';
+import { assembleTask, type Filled, type MadeTask, micro, type RoundsRequest } from './assemble-task.ts';
 import { type LearningPlan, type RecordPlan, requireAccounted, schemaHashOf, vectorLength } from './learning-plan.ts';
-import { epsilonOfOneRound, samplingFor } from './sampling.ts';
+import { samplingFor } from './sampling.ts';
 import { sensitiveInputs } from './sensitive.ts';
-import { minimumsFor } from './task-minimums.ts';
 
-/** What every task is asked for, whatever its updates are. */
-export interface RoundsRequest {
-  readonly task?: string;
-  readonly window: string;
-  readonly recipients: readonly string[];
-  /** Nodes that are expected. */
-  readonly nodes: number;
-  /** Most nodes in one sum; default 16, or `nodes` if that is more. */
-  readonly nodesMax?: number;
-  /** Fewest nodes in a sum that is opened; default as `minimumsFor` says. */
-  readonly minCohort?: number;
-  /** Nodes whose noise alone has to suffice. */
-  readonly minHonest?: number;
-  readonly minOrganisations?: number;
-  /** Into how many buckets the nodes are divided; `nodesMax` and the minimums are then of one bucket. Left out: none. */
-  readonly buckets?: number;
-  /** Null: no privacy, for experiments that compare with it. */
-  readonly epsilon?: number | null;
-  readonly delta?: number;
-  /** Rounds that the budget is divided among. */
-  readonly rounds?: number;
-  /** The order that the federation counts at, where it names one; left out with a sample rate: the best one. */
-  readonly renyiOrder?: number;
-  readonly checkSums?: boolean;
-  readonly quorum?: { readonly members: number; readonly threshold: number };
-  readonly maxAttempts?: number;
-  readonly maxLeaves?: number;
-  readonly uploadMs?: number;
-  readonly confirmMs?: number;
-}
+export type { MadeTask, RoundsRequest } from './assemble-task.ts';
 
 export interface LearningRequest extends RoundsRequest {
   readonly dataset: DatasetName;
@@ -85,20 +49,6 @@ interface LocalRequest {
 export interface UpdatesRequest extends RoundsRequest {
   readonly dimension: number;
   readonly clip: number;
-}
-
-/** A task and what it costs. */
-export interface MadeTask {
-  readonly task: Task;
-  readonly rounds: number;
-  /** Of all rounds together, for the genesis. */
-  readonly budget: ReturnType<typeof budgetFor>;
-  /** Charge of one sum, and of all sums of all rounds: at most the budget's. */
-  readonly rhoNanoPerRound: number;
-  readonly rhoNano: number;
-  /** What one sum alone, and all together, amount to at the budget's delta. */
-  readonly epsilonPerRound: number;
-  readonly epsilon: number;
 }
 
 /** Records in one node's sum, unless asked otherwise. */
@@ -160,7 +110,9 @@ export function makeTask(request: LearningRequest): MadeTask {
         };
   const clip = request.clip ?? (unit === 'record' ? defaults.clip : NODE_CLIP);
   const sampling = filled.epsilon === null ? undefined : samplingFor({ ...filled, epsilon: filled.epsilon }, unit);
-  return assemble(filled, plan, vectorLength(plan, micro(clip)), clip, sampling);
+  const recordsMax = plan.unit === 'record' ? plan.recordsMax : 1;
+  const dimension = vectorLength(plan, micro(clip));
+  return assembleTask(filled, { unit, learning: plan, dimension, clip, recordsMax, sampling });
 }
 
 function sensitivePlan(
@@ -192,96 +144,9 @@ function serverPlan(
 
 /** A task for updates that nodes bring as files: every update is clipped as a whole, the unit is the node. */
 export function makeUpdatesTask(request: UpdatesRequest): MadeTask {
-  return assemble(
+  const { dimension, clip } = request;
+  return assembleTask(
     { task: 'updates', epsilon: 8, delta: 1e-5, rounds: UPDATE_ROUNDS, ...request },
-    null,
-    request.dimension,
-    request.clip,
+    { unit: 'node', learning: null, dimension, clip, recordsMax: 1 },
   );
-}
-
-type Filled = RoundsRequest & Required<Pick<RoundsRequest, 'epsilon' | 'delta' | 'rounds'>>;
-
-function assemble(
-  request: Filled,
-  plan: LearningPlan | null,
-  dimension: number,
-  clip: number,
-  sampling?: Sampling,
-): MadeTask {
-  const { rounds, buckets } = request;
-  if (buckets !== undefined && !(Number.isSafeInteger(buckets) && buckets >= 2 && buckets <= 64))
-    throw new TrainingError('BAD_PLAN', 'buckets: a whole number from 2 to 64');
-  // Each bucket is a cohort of its own.
-  const smallest = Math.floor(request.nodes / (buckets ?? 1));
-  const { minCohort, minHonest, minOrganisations } = minimumsFor(smallest, request);
-  if (buckets !== undefined && smallest < minCohort)
-    throw new TrainingError(
-      'BAD_PLAN',
-      `${buckets} buckets of ${request.nodes} nodes have ${smallest} at least, and a sum needs ${minCohort}`,
-    );
-  // The log charges every bucket's sum, though a node's data is in one only.
-  const charges = rounds * (buckets ?? 1);
-  const nodesMax = request.nodesMax ?? Math.max(16, Math.ceil(request.nodes / (buckets ?? 1)));
-  const unit = plan?.unit ?? 'node';
-  const { epsilon, delta } = request;
-  const budget = epsilon === null ? NO_PRIVACY : budgetFor(epsilon, delta, sampling?.order ?? request.renyiOrder);
-  const recordsMax = plan?.unit === 'record' ? plan.recordsMax : 1;
-  const clipMicro = micro(clip);
-  const fitted = fitNoise(
-    { unit, dimension, clip: clipMicro / 1e6, recordsMax, minHonest, nodesMax, rounds: charges, sampling },
-    budget,
-  );
-  requireParameters(fitted, { nodesMax, minCohort, minHonest, ...(request.quorum ?? { members: 5, threshold: 3 }) });
-  const task: Task = taskField.parse({
-    version: 1,
-    task: request.task ?? 'lead-scoring',
-    window: request.window,
-    unit,
-    recipients: [...request.recipients],
-    dimension,
-    bits: fitted.bits,
-    nodesMax,
-    minCohort,
-    minHonest,
-    minOrganisations,
-    ...(buckets === undefined ? {} : { buckets }),
-    noise: { sigma2Numerator: String(fitted.variance.sigma2Numerator), sigma2Denominator: '1' },
-    sensitivity2: String(fitted.sensitivity2),
-    ...(sampling === undefined ? {} : { sampling }),
-    clipMicro,
-    scale: fitted.scale,
-    maxAttempts: request.maxAttempts ?? 4,
-    maxLeaves: request.maxLeaves ?? 10_000,
-    uploadMs: request.uploadMs ?? 60_000,
-    confirmMs: request.confirmMs ?? 30_000,
-    checkSums: request.checkSums ?? false,
-    learning: plan,
-  });
-  const rhoNanoPerRound = chargeOfTask(task);
-  const rhoNano = rhoNanoPerRound * charges;
-  if (rhoNano > budget.rhoNano) throw new TrainingError('BAD_BUDGET', 'the rounds cost more than the budget');
-  return {
-    task,
-    rounds,
-    budget,
-    rhoNanoPerRound,
-    rhoNano,
-    epsilonPerRound: epsilonOfOneRound(task, deltaIn(budget.deltaExponent)),
-    epsilon: epsilonOf(rhoNano, budget.deltaExponent, budget.renyiOrder),
-  };
-}
-
-type Places = Omit<Parameters<typeof deriveParameters>[0], 'dimension' | 'bits'>;
-
-function requireParameters({ dimension, bits }: Quantiser, places: Places): void {
-  try {
-    deriveParameters({ dimension, bits, ...places });
-  } catch (cause) {
-    throw new TrainingError('DOES_NOT_FIT', cause instanceof Error ? cause.message : 'no parameters', { cause });
-  }
-}
-
-function micro(value: number): number {
-  return Math.round(value * 1e6);
 }
