@@ -119,8 +119,10 @@ const bodies = {
     modelBytes: z.int().min(1),
     /** Hash of the sealed file that nodes fetch. */
     sealedHash: hashField,
-    /** Decide leaf of the round it was made from; null for the first model. */
+    /** Decide leaf of the round it was made from; null for the first model, and for one that goes back. */
     decide: hashField.nullable(),
+    /** Number of the earlier model that this one is again, sealed anew; absent: a model of its own. */
+    restores: z.int().min(0).optional(),
   }),
   open: z.strictObject({ record: recordField }),
   upload: schemaOf(isUpload),

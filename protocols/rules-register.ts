@@ -196,7 +196,17 @@ function checkGroup(t: Transcript, round: Round, recipient: string): Rejection |
   return hasAll ? null : reject('WRONG_ROLE', 'another recipient released one of the sums');
 }
 
-/** The first model, or the one made from a released sum; each number follows the one before. */
+/** A model that goes back is an earlier one to the byte, and says which; the newest is no way back. */
+function checkRestored(t: Transcript, body: Body<'model'>): Rejection | null {
+  const earlier = t.models.find((model) => model.number === body.restores);
+  if (earlier?.modelHash !== body.modelHash || earlier.modelBytes !== body.modelBytes)
+    return reject('UNKNOWN_MODEL', 'not the model that it says to restore');
+  if (newestModel(t)!.modelHash === body.modelHash)
+    return reject('UNKNOWN_MODEL', 'the newest model is this one already');
+  return body.decide === null ? null : reject('NOT_RELEASED', 'a restored model names no decision');
+}
+
+/** The first model, the one made from a released sum, or an earlier one again; each number follows the one before. */
 export function modelRule(t: Transcript, { leaf }: Signed<'model'>): Patch | Rejection {
   const { body } = leaf;
   if (findParty(t, leaf.actor)?.role !== 'recipient') return reject('WRONG_ROLE', 'only a recipient publishes models');
@@ -204,6 +214,7 @@ export function modelRule(t: Transcript, { leaf }: Signed<'model'>): Patch | Rej
   if (body.number !== (newest === null ? 0 : newest.number + 1)) {
     return reject('UNKNOWN_MODEL', 'model numbers follow one another');
   }
+  if (body.restores !== undefined) return checkRestored(t, body) ?? { model: { ...body, index: t.size } };
   if ((body.decide === null) !== (newest === null))
     return reject('NOT_RELEASED', 'all but the first model name a decision');
   if (body.decide !== null) {

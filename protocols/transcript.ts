@@ -67,6 +67,7 @@ export interface ModelEntry {
   readonly decide: string | null;
 }
 
+  readonly restores?: number | undefined;
 export interface RoundKey {
   readonly hash: string;
   /** X-Wing public key, base64. */
