@@ -5,6 +5,7 @@ import { blockBytes, createSum, type PayloadContext } from '../crypto/payload.ts
 import type { Primitives } from '../crypto/primitives.ts';
 import { addCorrections, checkCorrection } from './aggregator.ts';
 import { type AuditInput, type AuditResult, auditing } from './audit.ts';
+import { type BlobBounds, blobBounds, modelBound } from './blob-bounds.ts';
 import { type Finding, finding } from './findings.ts';
 import type { RoundRecord } from './record.ts';
 import { type Attempt, type Decision, decisionOf, type Round, type Transcript, type Upload } from './transcript.ts';
@@ -58,11 +59,13 @@ class RoundCheck {
   readonly #round: Round;
   readonly #blobs: AuditBlobs;
   readonly #context: PayloadContext;
+  readonly #bounds: BlobBounds;
 
   constructor(round: Round, blobs: AuditBlobs, context: PayloadContext) {
     this.#round = round;
     this.#blobs = blobs;
     this.#context = context;
+    this.#bounds = blobBounds(context.parameters);
     const none = () => ({ named: 0, recomputed: 0 });
     this.tallies = {
       payloads: none(),
@@ -98,13 +101,15 @@ class RoundCheck {
     return whole;
   }
 
-  /** Whether a blob is there and holds what its name says. */
-  #checkHash(kind: BlobKind, hash: string, index: number): boolean {
+  /** Whether a blob is there and holds what its name says. One that is too long is not hashed: it may be as long as a disk. */
+  #checkHash(kind: keyof BlobBounds, hash: string, index: number): boolean {
     this.tallies[kind].named++;
     using blob = this.#blobs.open(hash);
     if (blob === null) return false;
-    if (blob.sha256 !== hash) {
-      this.findings.push(finding('BLOB_CORRUPT', index, `the blob ${hash} does not have this hash`));
+    const isLonger = blob.lengthBytes > this.#bounds[kind];
+    if (isLonger || blob.sha256 !== hash) {
+      const why = isLonger ? 'is longer than any that its leaf may name' : 'does not have this hash';
+      this.findings.push(finding('BLOB_CORRUPT', index, `the blob ${hash} ${why}`));
       return false;
     }
     this.tallies[kind].recomputed++;
@@ -136,7 +141,7 @@ class RoundCheck {
       return false;
     };
     using kept = this.#blobs.open(attempt.sumHash);
-    if (kept !== null && kept.sha256 !== attempt.sumHash) {
+    if (kept !== null && (kept.lengthBytes > this.#bounds.payloads || kept.sha256 !== attempt.sumHash)) {
       this.findings.push(finding('BLOB_CORRUPT', attempt.closeIndex, 'the blob of the sum does not have its hash'));
     }
     if (!complete) return false;
@@ -266,12 +271,11 @@ export class BlobAuditor {
     const checked = [...t.rounds.keys()].flatMap((id) => this.#checked.get(id) ?? []);
     const findings = checked.flatMap((round) => round.findings);
     let recomputed = 0;
-    for (const { number, sealedHash } of t.models) {
+    for (const { number, modelBytes, sealedHash } of t.models) {
       using blob = this.#blobs.open(sealedHash);
-      if (blob?.sha256 === sealedHash) recomputed++;
-      else if (blob !== null) {
-        findings.push(finding('BLOB_CORRUPT', null, `the sealed model ${number} has another hash`));
-      }
+      if (blob === null) continue;
+      if (blob.lengthBytes <= modelBound(modelBytes) && blob.sha256 === sealedHash) recomputed++;
+      else findings.push(finding('BLOB_CORRUPT', null, `the sealed model ${number} has another hash`));
     }
     return { findings, rounds: checked.map(({ blobs }) => blobs), models: { named: t.models.length, recomputed } };
   }

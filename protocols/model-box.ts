@@ -28,6 +28,11 @@ import type { Party, Transcript } from './transcript.ts';
 const MAX_HEADER_BYTES = 1 << 22;
 const NONCE = new Uint8Array(12); // the key is used once
 
+/** The most bytes that a sealed model has: length of the header, header, model, AES-GCM's tag. */
+export function sealedModelBytesMax(modelBytes: number): number {
+  return 4 + MAX_HEADER_BYTES + modelBytes + 16;
+}
+
 function keyInfo(log: string, modelHash: string, name: string): Uint8Array {
   return infoWithLabel(DOMAIN.modelBox, fromHex(log, 32), fromHex(modelHash, 32), utf8(name));
 }

@@ -1,7 +1,7 @@
 import { extname, join } from 'node:path';
 import { fromHex, toHex } from '../../crypto/encoding.ts';
 import { isRejection } from '../../protocols/errors.ts';
-import { openModel } from '../../protocols/model-box.ts';
+import { openModel, sealedModelBytesMax } from '../../protocols/model-box.ts';
 import type { ModelEntry, Transcript } from '../../protocols/transcript.ts';
 import { readKeyFile, writeDurably } from '../config/files.ts';
 import { download } from '../grpc/download.ts';
@@ -14,9 +14,6 @@ import { grouped } from './output.ts';
 
 /** A model speaks of the rows that it was trained on: it is for its federation. */
 const PRIVATE = 0o600;
-
-/** A header for each reader may come with the model. */
-const BOXES_BYTES_MAX = 1 << 22;
 
 function findModel({ models }: Transcript, number: number | null): ModelEntry {
   const found = number === null ? models.at(-1) : models.findLast((model) => model.number === number);
@@ -47,7 +44,7 @@ export async function fetchModelFile(
   const entry = findModel(transcript, number);
   const chunks: Uint8Array[] = [];
   const request = (offsetBytes: bigint) => ({ sealedHash: fromHex(entry.sealedHash, 32), offsetBytes });
-  const options = { maxBytes: entry.modelBytes + BOXES_BYTES_MAX + 64, attempts: 3 };
+  const options = { maxBytes: sealedModelBytesMax(entry.modelBytes), attempts: 3 };
   await asking('the coordinator', caller.coordinator, () =>
     download([caller.coordinator], ModelService.get, request, (chunk) => void chunks.push(chunk), options),
   );

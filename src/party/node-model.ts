@@ -1,6 +1,6 @@
 import { fromHex } from '../../crypto/encoding.ts';
 import { isRejection, ProtocolError } from '../../protocols/errors.ts';
-import { openModel } from '../../protocols/model-box.ts';
+import { openModel, sealedModelBytesMax } from '../../protocols/model-box.ts';
 import type { Round } from '../../protocols/transcript.ts';
 import { download } from '../grpc/download.ts';
 import { ModelService } from '../grpc/services.ts';
@@ -15,7 +15,7 @@ async function fetchModel(party: Party, log: LogReader, modelHash: string): Prom
   if (!(await blobs.has(entry.sealedHash))) {
     const chunks: Uint8Array[] = [];
     const request = (offsetBytes: bigint) => ({ sealedHash: fromHex(entry.sealedHash, 32), offsetBytes });
-    const options = { maxBytes: entry.modelBytes + (1 << 22) + 64 };
+    const options = { maxBytes: sealedModelBytesMax(entry.modelBytes) };
     await download([party.coordinator], ModelService.get, request, (chunk) => void chunks.push(chunk), options);
     const { hash } = await blobs.put(chunks);
     if (hash !== entry.sealedHash) throw new ProtocolError('MODEL_MISMATCH', 'the coordinator sent another model');
