@@ -1,6 +1,7 @@
 import { createServer, type RequestListener } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { ConnectionBound } from '../grpc/connection-bound.ts';
 
 export interface ListeningHttp extends AsyncDisposable {
   /** `http://host:port`, or `https://`. */
@@ -21,6 +22,16 @@ export function readableTargets(app: RequestListener): RequestListener {
   };
 }
 
+/** What strangers may hold of a server. */
+export interface HttpLimits {
+  /** Connections in all. When there are so many, the oldest of the address that has most gives way. */
+  readonly connections: number;
+  /** Longest that a connection may neither send nor take a byte, in ms. */
+  readonly silentMs: number;
+}
+
+const LIMITS: HttpLimits = { connections: 1024, silentMs: 30_000 };
+
 /** PEM texts of a certificate, with its chain, and its key. */
 export interface ServerCertificate {
   readonly cert: string;
@@ -29,7 +40,7 @@ export interface ServerCertificate {
 
 /**
  * Serves until disposed. Plain HTTP where no certificate is given: for what is public and signed, or where TLS ends in
- * front of it. Slow and idle connections are cut.
+ * front of it. Connections are cut that are slow with their request, idle, or do not read what they asked for.
  *
  * @param port - 0 for any free one.
  * @param certificate - with it, TLS 1.3 only.
@@ -40,6 +51,7 @@ export async function listenHttp(
   host: string,
   port: number,
   certificate: ServerCertificate | null = null,
+  { connections, silentMs }: HttpLimits = LIMITS,
 ): Promise<ListeningHttp> {
   const timeouts = { headersTimeout: 10_000, requestTimeout: 15_000, keepAliveTimeout: 5_000 };
   const options = { ...timeouts, connectionsCheckingInterval: 2_000 };
@@ -48,7 +60,11 @@ export async function listenHttp(
       ? createServer(options, readableTargets(app))
       : createTlsServer({ ...options, ...certificate, minVersion: 'TLSv1.3' }, readableTargets(app));
   server.maxHeadersCount = 64;
-  server.maxConnections = 1024;
+  server.setTimeout(silentMs);
+  // No address counts as one's own: behind a proxy, all come from one.
+  const bound = new ConnectionBound({ total: connections, perAddress: connections, perParty: 0 });
+  server.on('connection', (socket) => bound.take(socket));
+  server.maxConnections = 2 * connections; // those that are being cut are still open for a moment
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, () => resolve());

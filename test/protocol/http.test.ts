@@ -1,14 +1,17 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { request as httpRequest } from 'node:http';
-import { connect } from 'node:net';
+import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { cosign, openCheckpoint } from '../../crypto/checkpoint.ts';
 import { utf8 } from '../../crypto/encoding.ts';
 import { tilePath, tilesOf } from '../../crypto/tiles.ts';
+import { ConnectionBound } from '../../src/grpc/connection-bound.ts';
 import type { HttpOptions } from '../../src/http/app.ts';
 import { escapeHtml, html } from '../../src/http/html.ts';
+import { listenHttp } from '../../src/http/listen.ts';
 import type { RoundRow } from '../../src/http/rounds-view.ts';
 import { type ListeningHttp, serveHttp } from '../../src/http/serve.ts';
 import type { LogStore } from '../../src/log/log-store.ts';
@@ -221,6 +224,57 @@ describe('trouble', () => {
     idle.write('GET /checkpoint HTTP/1.1\r\nHost: x\r\n');
     expect((await get('/checkpoint')).status).toBe(200);
     idle.destroy();
+  });
+
+  describe('to whoever asks for a tile and reads nothing of it', () => {
+    /** More than the sockets' buffers take in. */
+    const tile = new Uint8Array(64 << 20);
+    const answers = (request: IncomingMessage, response: ServerResponse): void => {
+      response.end(request.url === '/tile/0/000' ? tile : 'ok');
+    };
+
+    async function askAndNotRead(port: number): Promise<Socket> {
+      const socket = connect(port, '127.0.0.1').pause();
+      socket.on('error', () => {});
+      await once(socket, 'connect');
+      socket.write('GET /tile/0/000 HTTP/1.1\r\nHost: x\r\n\r\n');
+      return socket;
+    }
+
+    /** What another one is told while 16 of them hold what there is of 8 connections. */
+    async function toldToAnother(): Promise<string> {
+      await using busy = await listenHttp(answers, '127.0.0.1', 0, null, { connections: 8, silentMs: 60_000 });
+      const silent: Socket[] = [];
+      for (let i = 0; i < 16; i++) silent.push(await askAndNotRead(busy.port));
+      const told = await fetch(busy.url).then(
+        (response) => response.text(),
+        () => 'cut',
+      );
+      for (const socket of silent) socket.destroy();
+      return told;
+    }
+
+    it('no place is kept: the oldest gives way', async () => {
+      expect(await toldToAnother()).toBe('ok');
+    });
+
+    it('control: where nobody gives way, they keep everybody else out', async () => {
+      vi.spyOn(ConnectionBound.prototype, 'take').mockReturnValue();
+      expect(await toldToAnother()).toBe('cut');
+      vi.restoreAllMocks();
+    });
+
+    it('nothing is held for ever: the connection is cut, and what was not read is dropped', async () => {
+      const cut = Promise.withResolvers<boolean>();
+      const watched = (request: IncomingMessage, response: ServerResponse): void => {
+        response.once('close', () => cut.resolve(!response.writableFinished));
+        answers(request, response);
+      };
+      await using short = await listenHttp(watched, '127.0.0.1', 0, null, { connections: 8, silentMs: 200 });
+      const socket = await askAndNotRead(short.port);
+      expect(await cut.promise).toBe(true);
+      socket.destroy();
+    });
   });
 
   it('shows that nothing is published yet', async () => {
