@@ -9,6 +9,7 @@ interface DemoFlags {
   readonly model: 'logistic' | 'mlp';
   readonly rounds: number;
   readonly epsilon: number;
+  readonly sampleRate?: number;
   readonly seed: number;
   readonly out: string;
   readonly kills: boolean;
@@ -29,6 +30,12 @@ export function demoCommand(): Command {
     .addOption(new Option('--model <kind>', 'what is trained').choices(['logistic', 'mlp']).default('logistic'))
     .addOption(numberOption('--rounds <n>', 'training rounds').default(10))
     .addOption(numberOption('--epsilon <e>', 'record-level privacy of all rounds together, at delta 1e-5').default(8))
+    .addOption(
+      numberOption(
+        '--sample-rate <q>',
+        'every round is over records that nodes draw with this probability; default: over all',
+      ),
+    )
     .addOption(numberOption('--seed <n>', 'of the synthetic tables').default(1))
     .addOption(
       new Option('--out <folder>', 'report.json, convergence.svg, policy.txt, log/ and blobs/ go here')
@@ -38,7 +45,11 @@ export function demoCommand(): Command {
     .option('--no-kills', 'let every party live')
     .addHelpText(
       'after',
-      examples('veilsum demo', 'VEILSUM_DATA=~/tables veilsum demo --dataset bank --out veilsum-demo-bank'),
+      examples(
+        'veilsum demo',
+        'veilsum demo --sample-rate 0.5 --no-kills',
+        'VEILSUM_DATA=~/tables veilsum demo --dataset bank --out veilsum-demo-bank',
+      ),
     )
     .action(async (_options, command: Command) => {
       const flags = command.opts<DemoFlags>();

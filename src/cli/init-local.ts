@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { z } from 'zod';
 import { writeDurably } from '../config/files.ts';
+import { nodeName, RECIPIENT } from '../demo/job-federation.ts';
 import { foundLocally, type LocalFederation, type LocalParty, writeSite } from '../demo/local-federation.ts';
 import { DATASETS } from '../learning/dataset-names.ts';
 import { loadDataset, type RegionTables } from '../learning/datasets.ts';
@@ -28,8 +29,6 @@ export const localSettings = z.strictObject({
 });
 export type LocalSettings = z.infer<typeof localSettings>;
 
-const RECIPIENT = 'model-owner';
-
 function partiesOf(nodes: readonly string[], threshold: number): LocalParty[] {
   const place = (name: string, role: LocalParty['role'], organisation = name): LocalParty => ({
     name,
@@ -47,13 +46,6 @@ function partiesOf(nodes: readonly string[], threshold: number): LocalParty[] {
     place(RECIPIENT, 'recipient'),
     ...nodes.map((name) => place(name, 'node', `${name}-office`)),
   ];
-}
-
-function nodeName(region: string): string {
-  return `node-${region
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]+/g, '-')
-    .replaceAll(/^-+|-+$/g, '')}`;
 }
 
 function writeTables(folder: string, tables: RegionTables): { train: string; heldOut: string } {

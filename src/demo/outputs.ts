@@ -52,7 +52,20 @@ async function plot(report: DemoReport): Promise<string> {
   });
 }
 
-/** Writes `report.json`, `convergence.svg`, `policy.txt`, `log/` and `blobs/`. */
+/** Writes `policy.txt`, `log/` and `blobs/`: what an auditor needs. @returns leaves in the log. */
+export async function exportTranscript(
+  federation: DemoFederation,
+  out: string,
+  print: (line: string) => void,
+): Promise<number> {
+  copyFileSync(join(federation.local.folder, 'founders', 'policy.txt'), join(out, 'policy.txt'));
+  const leaves = await fetchLog(federation, join(out, 'log'));
+  const blobs = await copyBlobs(federation, join(out, 'blobs'));
+  print(`Log exported (${leaves} leaves), ${blobs} blobs copied.`);
+  return leaves;
+}
+
+/** Writes `report.json`, `convergence.svg`, and the transcript. */
 export async function writeOutputs(
   federation: DemoFederation,
   report: DemoReport,
@@ -61,8 +74,5 @@ export async function writeOutputs(
 ): Promise<void> {
   writeDurably(join(out, 'report.json'), `${JSON.stringify(report, null, 2)}\n`);
   writeDurably(join(out, 'convergence.svg'), await plot(report));
-  copyFileSync(join(federation.local.folder, 'founders', 'policy.txt'), join(out, 'policy.txt'));
-  const leaves = await fetchLog(federation, join(out, 'log'));
-  const blobs = await copyBlobs(federation, join(out, 'blobs'));
-  print(`Log exported (${leaves} leaves), ${blobs} blobs copied.`);
+  await exportTranscript(federation, out, print);
 }

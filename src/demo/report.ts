@@ -1,4 +1,5 @@
 import type { Round } from '../../protocols/transcript.ts';
+import type { DemoFederation } from './demo-federation.ts';
 
 /** `report.json`: what a run of the demonstration did, for machines. */
 export interface DemoReport {
@@ -47,6 +48,14 @@ export interface RoundReport {
   readonly reason: string | null;
   /** Nodes whose uploads were in time. */
   readonly uploads: number;
+}
+
+/** Every process that ran, with what it proved itself by. */
+export function partiesOf({ started, local, certificates }: DemoFederation): DemoReport['parties'] {
+  return started.map(({ name, pid }) => {
+    const { role, address } = local.cards.find((card) => card.name === name)!;
+    return { role, name, pid, address, certSha256: certificates.get(name)! };
+  });
 }
 
 /** What came of a round, in one line. */

@@ -9,23 +9,22 @@ import { Connection } from '../grpc/connection.ts';
 import { download } from '../grpc/download.ts';
 import { ModelService, ResultService, RoundService } from '../grpc/services.ts';
 import { openPartyFolder, type PartyFolder } from '../keys/party-folder.ts';
-import type { DatasetName } from '../learning/dataset-names.ts';
-import { isGenerated, poolRows, type Region } from '../learning/datasets.ts';
+import { poolRows, type Region } from '../learning/datasets.ts';
 import { loadTensorFlow } from '../learning/load-tensorflow.ts';
-import { modelAuc, trainReferences } from '../learning/references.ts';
+import { modelAuc } from '../learning/references.ts';
 import { decodeSafetensors, modelFromTensors } from '../learning/safetensors.ts';
 import { nodePrimitives as p } from '../platform/primitives-node.ts';
 import { systemRng } from '../platform/rng.ts';
 import { epsilonOf } from '../training/budget.ts';
-import { parseLearningPlan, serverSettingsOf, specOf } from '../training/learning-plan.ts';
+import { parseLearningPlan, specOf } from '../training/learning-plan.ts';
 import type { DemoFederation } from './demo-federation.ts';
+import { RECIPIENT } from './job-federation.ts';
 import { type Kill, killPlan } from './kills.ts';
 import { type DemoReport, progressOf, type RoundReport } from './report.ts';
 import { phaseMs } from './watch.ts';
 
 export interface RoundsRequest {
   readonly federation: DemoFederation;
-  readonly dataset: DatasetName;
   readonly nodes: readonly string[];
   readonly task: Task;
   readonly rounds: number;
@@ -33,6 +32,7 @@ export interface RoundsRequest {
   readonly regions: readonly Region[];
   readonly budgetEpsilon: number;
   readonly print: (line: string) => void;
+  readonly onRound?: (report: RoundReport) => void;
 }
 
 const ROUND_MS = 120_000;
@@ -112,7 +112,7 @@ async function openRound(request: RoundsRequest): Promise<string> {
 }
 
 /** Runs all rounds, kills on the way, and reports what came of each. */
-export async function runRounds(request: RoundsRequest): Promise<DemoReport> {
+export async function runRounds(request: RoundsRequest): Promise<Pick<DemoReport, 'rounds' | 'events'>> {
   const { federation, task, print, nodes } = request;
   const { watch } = federation;
   const started = performance.now();
@@ -125,7 +125,7 @@ export async function runRounds(request: RoundsRequest): Promise<DemoReport> {
   const plan = parseLearningPlan(task);
   const spec = specOf(plan);
   const heldOut = poolRows(request.regions.map((region) => region.heldOut));
-  const view = new RecipientView(await openPartyFolder(federation.local.path('model-owner')));
+  const view = new RecipientView(await openPartyFolder(federation.local.path(RECIPIENT)));
   const kills = request.kills ? killPlan(nodes) : [];
   const evaluations = new Map<number, number>();
   const bytes = new Map<number, Record<string, number>>();
@@ -139,9 +139,10 @@ export async function runRounds(request: RoundsRequest): Promise<DemoReport> {
       evaluations.set(Number(event['round']), Number(event['auc']));
   });
   const reports: RoundReport[] = [];
+  const epsilonAt = (rhoNano: number): number => epsilonOf(rhoNano, 5, task.sampling?.order);
   for (let number = 1; number <= request.rounds; number++) {
     await watch.log.until((t) => t.models.length >= 1, AbortSignal.timeout(ROUND_MS));
-    const cost = epsilonOf(watch.transcript.ledger.spentRhoNano + chargeOfTask(task), 5);
+    const cost = epsilonAt(watch.transcript.ledger.spentRhoNano + chargeOfTask(task));
     print(
       `Round ${number}/${request.rounds}: opening it will bring epsilon to ${cost.toFixed(2)} of ${request.budgetEpsilon}`,
     );
@@ -176,7 +177,7 @@ export async function runRounds(request: RoundsRequest): Promise<DemoReport> {
       round: number,
       auc,
       aucOpened: evaluations.get(number) ?? null,
-      epsilon: epsilonOf(watch.transcript.ledger.spentRhoNano, 5),
+      epsilon: epsilonAt(watch.transcript.ledger.spentRhoNano),
       attempts: round.attempts.length,
       cohort,
       exactSum: opened?.every((value, i) => value === expected![i]) ?? false,
@@ -199,31 +200,12 @@ export async function runRounds(request: RoundsRequest): Promise<DemoReport> {
       uploads: round.uploads.size,
     };
     reports.push(report);
+    request.onRound?.(report);
     print(`      ${progressOf(report, nodes.length)}`);
     if (kill !== undefined) {
       await federation.run(kill.victim);
       happened(number, `restarted ${kill.victim}`);
     }
   }
-  const settings = { ...serverSettingsOf(plan), rounds: request.rounds };
-  const references = trainReferences(tf, spec, request.regions, settings);
-  return {
-    dataset: request.dataset,
-    synthetic: isGenerated(request.dataset),
-    parties: federation.started.map(({ name, pid }) => {
-      const card = federation.local.cards.find((c) => c.name === name)!;
-      return { role: card.role, name, pid, address: card.address, certSha256: federation.certificates.get(name)! };
-    }),
-    rounds: reports,
-    reference: {
-      central: references.central.aucPerRound.at(-1)!,
-      regionOnly: references.regionOnly.map((run, i) => ({ region: nodes[i]!, auc: run.aucPerRound.at(-1)! })),
-    },
-    epsilon: { spent: reports.at(-1)?.epsilon ?? 0, budget: request.budgetEpsilon, delta: 1e-5 },
-    events,
-    curves: {
-      central: references.central.aucPerRound,
-      regionOnly: references.regionOnly.map((run, i) => ({ region: nodes[i]!, aucPerRound: run.aucPerRound })),
-    },
-  };
+  return { rounds: reports, events };
 }
