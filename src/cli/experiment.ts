@@ -11,6 +11,8 @@ interface ExperimentFlags {
   readonly epsilon: string;
   readonly optimiser: Optimiser;
   readonly rounds?: number;
+  readonly processes?: string;
+  readonly processRounds?: number;
   readonly seed: number;
   readonly out: string;
 }
@@ -30,6 +32,22 @@ function datasetsOf(names: readonly string[]): readonly DatasetName[] {
     if (known === undefined) throw usageError(`no dataset '${name}': ${DATASETS.join(', ')} or all`);
     return known;
   });
+}
+
+function processesOf(
+  { processes, processRounds }: Pick<ExperimentFlags, 'processes' | 'processRounds'>,
+  datasets: readonly DatasetName[],
+) {
+  if (processes === undefined) {
+    if (processRounds === undefined) return undefined;
+    throw usageError('--process-rounds goes with --processes');
+  }
+  const dataset = datasets.find((name) => name === processes);
+  if (dataset === undefined)
+    throw usageError(`--processes: one of the datasets of this experiment: ${datasets.join(', ')}`);
+  if (processRounds !== undefined && !(Number.isSafeInteger(processRounds) && processRounds >= 1))
+    throw usageError('--process-rounds: a whole number from 1');
+  return { dataset, rounds: processRounds ?? Number.MAX_SAFE_INTEGER };
 }
 
 export function experimentCommand(): Command {
@@ -57,6 +75,11 @@ export function experimentCommand(): Command {
           .default('momentum'),
       )
       .addOption(numberOption('--rounds <n>', 'training rounds; default: what suits the dataset and model, 200'))
+      .option(
+        '--processes <dataset>',
+        'train one of the datasets once more with every party a process, at the weakest privacy of the list, and compare',
+      )
+      .addOption(numberOption('--process-rounds <n>', 'of that job, the first so many rounds; default: all'))
       .addOption(numberOption('--seed <n>', 'of the synthetic tables and of the resampling').default(1))
       .option(
         '--out <folder>',
@@ -65,23 +88,26 @@ export function experimentCommand(): Command {
       )
       .addHelpText(
         'after',
-        `${examples('veilsum experiment synthetic --epsilon none,8', 'VEILSUM_DATA=~/tables veilsum experiment all --model both')}
-All parties run in this process, with the real cryptography; 'veilsum demo' runs a job as separate processes.
+        `${examples('veilsum experiment synthetic --epsilon none,8', 'VEILSUM_DATA=~/tables veilsum experiment all --model both --processes leads')}
+The last one is everything: all tables, both models, five epsilons, one job over processes. All parties run in this process, with
+the real cryptography, unless --processes says otherwise.
 It needs all regions' rows in one place, to compare: for tables that may be. Runs are kept in --out and not repeated, so
 that an experiment that was stopped goes on.
 `,
       )
       .action(async (names: readonly string[], _options, command: Command) => {
-        const { model, epsilon, optimiser, rounds, seed, out } = command.opts<ExperimentFlags>();
+        const { model, epsilon, optimiser, rounds, seed, out, ...flags } = command.opts<ExperimentFlags>();
         if (rounds !== undefined && !(Number.isSafeInteger(rounds) && rounds >= 1))
           throw usageError('--rounds: a whole number from 1');
         const datasets = datasetsOf(names);
+        const processes = processesOf(flags, datasets);
         const epsilons = epsilonsOf(epsilon);
         const { runExperiment } = await import('../experiment/experiment.ts');
         await runExperiment({
           ...{ datasets, epsilons, optimiser, seed, out, print },
           models: model === 'both' ? ['logistic', 'mlp'] : [model],
           ...(rounds === undefined ? {} : { rounds }),
+          ...(processes === undefined ? {} : { processes }),
         });
       })
   );

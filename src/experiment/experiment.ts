@@ -3,16 +3,18 @@ import { join, resolve } from 'node:path';
 import { writeDurably } from '../config/files.ts';
 import { requireWritableFolder } from '../config/writable-folder.ts';
 import type { DatasetName } from '../learning/dataset-names.ts';
-import { encodeRegion, loadDataset, poolRows } from '../learning/datasets.ts';
+import { encodeRegion, loadDataset, type Region, type RegionTables } from '../learning/datasets.ts';
 import { runDefaults } from '../learning/defaults.ts';
 import { loadTensorFlow } from '../learning/load-tensorflow.ts';
 import type { ModelSpec } from '../learning/model.ts';
 import type { Optimiser } from '../learning/optimisers.ts';
-import { modelAuc, trainReferences } from '../learning/references.ts';
+import { trainReferences } from '../learning/references.ts';
 import { openStore } from '../store/open-store.ts';
 import { type Baseline, Comparer, type Comparison } from './compare.ts';
+import { type ProcessRun, runInProcesses } from './processes.ts';
 import { writeReport } from './report.ts';
 import { type Epsilon, type ModelKind, type Run, runOnce } from './runs.ts';
+import { Tracer } from './trace.ts';
 
 export interface ExperimentOptions {
   readonly datasets: readonly DatasetName[];
@@ -22,6 +24,8 @@ export interface ExperimentOptions {
   readonly optimiser: Optimiser;
   /** Left out: the datasets' defaults. */
   readonly rounds?: number;
+  /** A dataset whose first kind of model is trained once more with every party a process, and for how many rounds at most. */
+  readonly processes?: { readonly dataset: DatasetName; readonly rounds: number };
   readonly out: string;
   readonly seed: number;
   readonly print: (line: string) => void;
@@ -40,6 +44,8 @@ export interface Findings {
     readonly regionOnly: readonly { readonly region: string; readonly aucPerRound: readonly number[] }[];
   };
   readonly comparisons: readonly Comparison[];
+  /** The same job with every party a process; absent where it was not asked for. */
+  readonly processes?: ProcessRun;
 }
 
 /**
@@ -53,12 +59,11 @@ export async function runExperiment(options: ExperimentOptions): Promise<readonl
   const { tf } = await loadTensorFlow(['wasm']);
   const started = performance.now();
   const all: Findings[] = [];
-  const jobs = datasets.length * models.length * epsilons.length;
+  const jobs = datasets.length * models.length * epsilons.length + (options.processes === undefined ? 0 : 1);
   let done = 0;
   for (const name of datasets) {
     const dataset = loadDataset(name, { seed: options.seed, folder: process.env['VEILSUM_DATA'] });
     const regions = dataset.regions.map((region) => encodeRegion(region, dataset.schema));
-    const pooled = poolRows(regions.map(({ heldOut }) => heldOut));
     const inputs = regions[0]!.train.width;
     for (const kind of models) {
       const defaults = runDefaults(name, 'full', kind);
@@ -76,7 +81,7 @@ export async function runExperiment(options: ExperimentOptions): Promise<readonl
           runOnce(folder, {
             ...{ tf, dataset: name, regions: dataset.regions, kind, epsilon, optimiser: options.optimiser, records },
             ...(options.rounds === undefined ? {} : { rounds }),
-            aucOf: (model) => modelAuc(tf, model, pooled),
+            tracer: new Tracer(tf, regions),
             onRound: progressOf(`${name}, ${kind}, epsilon ${epsilon}`, print),
           }),
         );
@@ -87,7 +92,11 @@ export async function runExperiment(options: ExperimentOptions): Promise<readonl
           `${name}, ${kind}, epsilon ${epsilon}: AUC ${auc}, ${run.exactSums} of ${run.rounds} sums exact${isKept ? ', kept from before' : `, ${run.msPerRound.toFixed(0)} ms a round`} (${done} of ${jobs})`,
         );
       }
+      const isSplit = options.processes?.dataset === name && kind === models[0];
+      const split = isSplit ? await inProcesses(options, dataset.regions, regions, join(out, 'runs', name)) : null;
+      if (split !== null) print(`${name}, ${kind}, every party a process: ${splitWords(split)} (${++done} of ${jobs})`);
       all.push({
+        ...(split === null ? {} : { processes: split }),
         ...{ dataset: name, kind, inputs, baseline: comparer.baseline() },
         regions: regions.map((r) => ({ name: r.name, trainRows: r.train.rows, heldOutRows: r.heldOut.rows })),
         curves: {
@@ -103,6 +112,26 @@ export async function runExperiment(options: ExperimentOptions): Promise<readonl
   }
   print(`Done in ${((performance.now() - started) / 60_000).toFixed(1)} minutes: ${join(out, 'report.html')}`);
   return all;
+}
+
+/** At the weakest privacy that is asked for, so that the ledger has something to count. */
+function inProcesses(
+  { processes, models, epsilons, optimiser, rounds, print }: ExperimentOptions,
+  tables: readonly RegionTables[],
+  encoded: readonly Region[],
+  folder: string,
+): Promise<ProcessRun & { readonly isKept: boolean }> {
+  const [kind] = models as [ModelKind];
+  const { dataset, rounds: processRounds } = processes!;
+  const epsilon = epsilons.reduce((a, b) => (a === 'none' || (b !== 'none' && b > a) ? b : a));
+  const what = `${dataset}, ${kind}, epsilon ${epsilon}, processes`;
+  const job = { dataset, regions: tables, kind, epsilon, optimiser, ...(rounds === undefined ? {} : { rounds }) };
+  return runInProcesses(folder, { ...job, encoded, processRounds, print, onRound: progressOf(what, print) });
+}
+
+function splitWords({ aucPerRound, exactSums, rounds, msPerRound, isKept }: ProcessRun & { isKept: boolean }): string {
+  const time = isKept ? 'kept from before' : `${msPerRound.toFixed(0)} ms a round`;
+  return `AUC ${aucPerRound.at(-1)!.toFixed(4)} after ${rounds} rounds, ${exactSums} sums exact, log verified, ${time}`;
 }
 
 type Records = Awaited<ReturnType<typeof openStore>>['records'];

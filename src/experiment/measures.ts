@@ -9,6 +9,17 @@ export interface Measures {
   readonly brier: Interval;
   /** Expected calibration error over ten groups of equal size (Naeini, Cooper, Hauskrecht, AAAI 2015). */
   readonly calibrationError: number;
+  /** The same ten groups, from the least probable up. */
+  readonly groups: readonly CalibrationGroup[];
+}
+
+/** Rows that the model calls about equally probable. */
+export interface CalibrationGroup {
+  readonly rows: number;
+  /** Mean probability that the model says. */
+  readonly predicted: number;
+  /** Part of the rows that are positive. */
+  readonly observed: number;
 }
 
 const GROUPS = 10;
@@ -24,21 +35,29 @@ export function measure(bootstrap: Bootstrap, scores: Scores, labels: Uint8Array
     accuracy: intervalOf(bootstrap.mean(right)),
     brier: intervalOf(bootstrap.mean(squared)),
     calibrationError: calibrationError(scores, labels),
+    groups: calibrationGroups(scores, labels),
   };
 }
 
-/** Mean over groups of equally many rows, by score, of |mean probability - share of positives|. */
-export function calibrationError(scores: Scores, labels: Uint8Array): number {
+/** Rows in ten groups of equally many, by score. */
+export function calibrationGroups(scores: Scores, labels: Uint8Array): CalibrationGroup[] {
   const order = Uint32Array.from(labels, (_, row) => row).sort((a, b) => scores[a]! - scores[b]!);
-  let error = 0;
-  for (let group = 0; group < GROUPS; group++) {
-    const rows = order.subarray(
-      Math.floor((group * order.length) / GROUPS),
-      Math.floor(((group + 1) * order.length) / GROUPS),
-    );
-    let gap = 0;
-    for (const row of rows) gap += probability(scores[row]!) - labels[row]!;
-    error += Math.abs(gap);
-  }
-  return error / labels.length;
+  return Array.from({ length: GROUPS }, (_, group) => {
+    const from = Math.floor((group * order.length) / GROUPS);
+    const rows = order.subarray(from, Math.floor(((group + 1) * order.length) / GROUPS));
+    let [predicted, positive] = [0, 0];
+    for (const row of rows) {
+      predicted += probability(scores[row]!);
+      positive += labels[row]!;
+    }
+    return { rows: rows.length, predicted: predicted / rows.length, observed: positive / rows.length };
+  }).filter(({ rows }) => rows > 0);
+}
+
+/** Mean over those groups of |mean probability - share of positives|. */
+export function calibrationError(scores: Scores, labels: Uint8Array): number {
+  const gaps = calibrationGroups(scores, labels).map(
+    ({ rows, predicted, observed }) => rows * Math.abs(predicted - observed),
+  );
+  return gaps.reduce((sum, gap) => sum + gap, 0) / labels.length;
 }

@@ -11,9 +11,11 @@ import { decodeSafetensors, modelFromTensors } from '../learning/safetensors.ts'
 import { formatCsv } from '../learning/table.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import type { RecordStore } from '../store/port.ts';
+import { epsilonOf } from '../training/budget.ts';
 import { parseLearningPlan, specOf } from '../training/learning-plan.ts';
-import { type MadeTask, makeTask } from '../training/make-task.ts';
+import { type LearningRequest, type MadeTask, makeTask } from '../training/make-task.ts';
 import { JOB_QUORUM, runJob } from './job.ts';
+import type { Trace, Tracer } from './trace.ts';
 
 export type ModelKind = 'logistic' | 'mlp';
 /** Record-level, of all rounds together, at delta 1e-5; 'none': no privacy. */
@@ -31,31 +33,43 @@ export interface RunRequest {
   readonly records: RecordStore;
   /** Told after each round. */
   readonly onRound: (round: number, rounds: number) => void;
-  /** Measured after every round. */
-  readonly aucOf: (model: Model) => number;
+  /** Looks at the model after every round. */
+  readonly tracer: Tracer;
 }
 
 /** What one federated job came to. */
-export interface Run {
+export interface Run extends Trace {
   readonly kind: ModelKind;
   readonly epsilon: Epsilon;
   readonly rounds: number;
-  /** On all regions' held-out rows, after each round. */
-  readonly aucPerRound: readonly number[];
   readonly msPerRound: number;
   /** Rounds whose opened sum was the plain sum of the nodes' integers: all of them, or the run fails. */
   readonly exactSums: number;
-  /** What was charged, in epsilon at delta 1e-5; null without privacy. */
-  readonly spent: number | null;
+  /** What was charged, in epsilon at delta 1e-5, all rounds up to each; null without privacy. */
+  readonly spentPerRound: readonly number[] | null;
   readonly model: Model;
+}
+
+/** The law of the ledger: charges add up in integers, and are converted from above. */
+function spending({ rounds, rhoNanoPerRound, budget }: MadeTask): number[] {
+  const { deltaExponent, renyiOrder } = budget;
+  return Array.from({ length: rounds }, (_, i) => epsilonOf((i + 1) * rhoNanoPerRound, deltaExponent, renyiOrder));
 }
 
 type Kept = Omit<Run, 'model'> & { readonly key: string };
 
+/** Goes up when a run keeps more than before: what was kept then is made again. */
+const KEPT_VERSION = 2;
 /** Where clipping is for nobody's protection it is out of the way. */
 const FREE_CLIP = 16;
 
-function taskOf({ dataset, regions, kind, epsilon, optimiser, rounds }: RunRequest): MadeTask {
+/** What names a job. */
+export type JobRequest = Pick<RunRequest, 'dataset' | 'regions' | 'kind' | 'epsilon' | 'optimiser' | 'rounds'>;
+
+export function taskOf(
+  { dataset, regions, kind, epsilon, optimiser, rounds }: JobRequest,
+  more: Partial<LearningRequest> = {},
+): MadeTask {
   return makeTask({
     dataset,
     model: kind,
@@ -67,6 +81,7 @@ function taskOf({ dataset, regions, kind, epsilon, optimiser, rounds }: RunReque
     epsilon: epsilon === 'none' ? null : epsilon,
     ...(epsilon === 'none' ? { clip: FREE_CLIP } : {}),
     ...(rounds === undefined ? {} : { rounds }),
+    ...more,
   });
 }
 
@@ -74,16 +89,17 @@ function hashOf(text: string): string {
   return toHex(nodePrimitives.sha256(utf8(text)));
 }
 
+/** What a job is of: its task, its rows, and what is kept of it. */
+export function keyOf({ task, rounds }: MadeTask, regions: readonly RegionTables[]): string {
+  const rows = regions.map(({ name, train, heldOut }) => [name, hashOf(formatCsv(train)), hashOf(formatCsv(heldOut))]);
+  return hashOf(JSON.stringify([KEPT_VERSION, task, rounds, rows]));
+}
+
 /** Runs are kept in a folder, each with the task and the rows it was for: the same run is not made again. */
 export async function runOnce(folder: string, request: RunRequest): Promise<Run & { readonly isKept: boolean }> {
   const made = taskOf(request);
   const spec = specOf(parseLearningPlan(made.task));
-  const rows = request.regions.map(({ name, train, heldOut }) => [
-    name,
-    hashOf(formatCsv(train)),
-    hashOf(formatCsv(heldOut)),
-  ]);
-  const key = hashOf(JSON.stringify([made.task, made.rounds, rows]));
+  const key = keyOf(made, request.regions);
   const optimiser = request.optimiser === 'momentum' ? '' : `-${request.optimiser}`;
   const base = join(folder, `${request.kind}${optimiser}-epsilon-${request.epsilon}`);
   const read = (bytes: Uint8Array): Model => modelFromTensors(spec, decodeSafetensors(bytes));
@@ -94,14 +110,13 @@ export async function runOnce(folder: string, request: RunRequest): Promise<Run 
       return { ...run, model: read(readFileSync(`${base}.safetensors`)), isKept: true };
     }
   }
-  const aucPerRound: number[] = [];
   const { model, bytes, msPerRound } = await runJob({
     tf: request.tf,
     regions: request.regions,
     made,
     records: request.records,
     onRound: (round, next) => {
-      aucPerRound.push(request.aucOf(next));
+      request.tracer.add(next);
       request.onRound(round, made.rounds);
     },
   });
@@ -109,10 +124,10 @@ export async function runOnce(folder: string, request: RunRequest): Promise<Run 
     kind: request.kind,
     epsilon: request.epsilon,
     rounds: made.rounds,
-    aucPerRound,
+    ...request.tracer.trace,
     msPerRound,
     exactSums: made.rounds,
-    spent: request.epsilon === 'none' ? null : made.epsilon,
+    spentPerRound: request.epsilon === 'none' ? null : spending(made),
   };
   mkdirSync(folder, { recursive: true });
   writeDurably(`${base}.safetensors`, bytes);

@@ -1,4 +1,5 @@
 import { parse, type Spec, View } from 'vega';
+import { BLUE, FONT, INK, MUTED } from './line-plot.ts';
 
 /** A measured value with its interval, in one row (`at`) of the picture. */
 export interface PlottedInterval {
@@ -20,10 +21,6 @@ export interface IntervalPlot {
 
 const WIDTH = 560;
 const ROW_PX = 34;
-const INK = '#1b2733';
-const MUTED = '#5f6b76';
-const BLUE = '#0b5fbe';
-const FONT = 'Helvetica, Arial, sans-serif';
 
 /** Dots with 95 % intervals, one row each, as SVG text, without a browser. Deterministic. */
 export async function drawIntervals(plot: IntervalPlot): Promise<string> {

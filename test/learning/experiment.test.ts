@@ -88,13 +88,23 @@ describe('an experiment', () => {
     } as const;
     const [findings] = await runExperiment(options);
     const [free, private_] = findings!.comparisons;
-    expect(free!.run).toMatchObject({ exactSums: 3, spent: null });
+    expect(free!.run).toMatchObject({ exactSums: 3, spentPerRound: null });
     expect(private_!.run).toMatchObject({ exactSums: 3 });
-    expect(private_!.run.spent).toBeLessThanOrEqual(8);
+    // What is spent grows with every round, and ends within the budget.
+    const spent = private_!.run.spentPerRound!;
+    expect(spent).toEqual([...spent].sort((a, b) => a - b));
+    expect(spent.at(-1)).toBeLessThanOrEqual(8);
+    expect(spent.at(-1)).toBeGreaterThan(7.9);
+    // What was traced last is what is measured at the end, and every region was looked at in every round.
+    expect(private_!.run.aucPerRound.at(-1)).toBe(private_!.measures.auc.value);
+    expect(private_!.run.calibrationErrorPerRound.at(-1)).toBe(private_!.measures.calibrationError);
+    expect(
+      private_!.run.regionAucs.map(({ region, aucPerRound }) => [region, aucPerRound.length, aucPerRound.at(-1)]),
+    ).toEqual(private_!.regions.map(({ region, federated }) => [region, 3, federated]));
     // Without clipping and with next to no noise the federated steps are the centralised ones.
     expect(Math.abs(free!.belowCentral.value)).toBeLessThan(0.002);
     const html = readFileSync(join(work, 'report.html'), 'utf8');
-    expect(html.match(/<svg/g)).toHaveLength(3);
+    expect(html.match(/<svg/g)).toHaveLength(6);
     expect(readFileSync(join(work, 'report.md'), 'utf8')).toContain('synthetic-logistic-regions.svg');
     lines.length = 0;
     const [again] = await runExperiment(options);
