@@ -126,7 +126,7 @@ export function revokeRule(t: Transcript, { leaf }: Signed<'revoke'>): Patch | R
   const party = findParty(t, leaf.body.name);
   if (party === null) return reject('UNKNOWN_ACTOR', 'no party of that name');
   if (party.revoked) return reject('REVOKED', 'already revoked');
-  return { parties: [{ ...party, revoked: true }] };
+  return { parties: [{ ...party, revoked: true, revokedIndex: t.size }] };
 }
 
 /**

@@ -55,6 +55,8 @@ export interface Party {
   readonly tlsKeySha256: string;
   readonly index: number;
   readonly revoked: boolean;
+  /** Leaf index of its revocation; absent while it stands. */
+  readonly revokedIndex?: number;
 }
 
 export interface ModelEntry {
@@ -65,9 +67,9 @@ export interface ModelEntry {
   readonly modelBytes: number;
   readonly sealedHash: string;
   readonly decide: string | null;
+  readonly restores?: number | undefined;
 }
 
-  readonly restores?: number | undefined;
 export interface RoundKey {
   readonly hash: string;
   /** X-Wing public key, base64. */

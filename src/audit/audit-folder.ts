@@ -34,7 +34,7 @@ export interface AuditOutcome {
 
 const EXIT_CODE = { verified: 0, violation: 1, undecided: 2 } as const;
 
-function usage(message: string): AuditOutcome {
+function usage(message: string): AuditOutcome & { readonly exitCode: 3 } {
   return { exitCode: 3, text: `${printable(message)}\n`, json: { verdict: 'usage', message } };
 }
 
@@ -48,17 +48,18 @@ function readNamed(path: string): Uint8Array | undefined {
 }
 
 /**
- * Audits a log's folder, offline. Reads files only; trusts the policy file and the pin, nothing else.
+ * What there is to audit, read from its files.
  *
- * The engine that adds up payloads is loaded only where blobs are given.
+ * @returns the outcome where the request names no files that can be read.
  */
-export async function auditFolder(request: AuditRequest): Promise<AuditOutcome> {
-  const { folder, policyFile: policyPath, blobs: blobsPath = null, since: sincePath = null, genesis = null } = request;
+export function readAuditInput(
+  request: Omit<AuditRequest, 'blobs'>,
+): Omit<AuditInput, 'newBins'> | (AuditOutcome & { readonly exitCode: 2 | 3 }) {
+  const { folder, policyFile: policyPath, since: sincePath = null, genesis = null } = request;
   if (genesis !== null && !/^[0-9a-f]{64}$/.test(genesis)) {
     return usage('the genesis hash has 64 hexadecimal digits in lower case');
   }
   if (!isFolder(folder)) return usage(`there is no folder ${folder}`);
-  if (blobsPath !== null && !isFolder(blobsPath)) return usage(`there is no folder of blobs ${blobsPath}`);
   const policyFile = readNamed(policyPath);
   if (policyFile === undefined) return usage(`the policy file ${policyPath} cannot be read`);
   const since = sincePath === null ? null : readNamed(isFolder(sincePath) ? join(sincePath, 'checkpoint') : sincePath);
@@ -70,9 +71,22 @@ export async function auditFolder(request: AuditRequest): Promise<AuditOutcome> 
       'verdict: cannot decide (the folder holds no checkpoint: name the one that the log was exported to, with checkpoint and tile/ in it)\n';
     return { exitCode: 2, text, json: { verdict: 'undecided', message: 'no checkpoint' } };
   }
+  return { policyFile, checkpoint, readFile, genesisPin: genesis, since };
+}
+
+/**
+ * Audits a log's folder, offline. Reads files only; trusts the policy file and the pin, nothing else.
+ *
+ * The engine that adds up payloads is loaded only where blobs are given.
+ */
+export async function auditFolder(request: AuditRequest): Promise<AuditOutcome> {
+  const { blobs: blobsPath = null } = request;
+  if (blobsPath !== null && !isFolder(blobsPath)) return usage(`there is no folder of blobs ${blobsPath}`);
+  const input = readAuditInput(request);
+  if ('exitCode' in input) return input;
   using files = new DisposableStack();
   const newBins = (): Bins => files.use(temporaryBins());
-  const report = await reportWith({ policyFile, checkpoint, readFile, genesisPin: genesis, since, newBins }, blobsPath);
+  const report = await reportWith({ ...input, newBins }, blobsPath);
   return { exitCode: EXIT_CODE[report.verdict], text: reportText(report), json: reportJson(report) };
 }
 

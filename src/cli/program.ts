@@ -3,6 +3,7 @@ import { VERSION } from '../party/version.ts';
 import { aggregatorCommand } from './aggregator.ts';
 import { auditCommand } from './audit.ts';
 import { benchCommand } from './bench.ts';
+import { contributionsCommand } from './contributions.ts';
 import { coordinatorCommand } from './coordinator.ts';
 import { demoCommand } from './demo.ts';
 import { enrolCommand } from './enrol.ts';
@@ -49,7 +50,7 @@ const GROUPS: readonly (readonly [string, readonly (() => Command)[]])[] = [
   ['Align accounts across sites:', [matchCommand]],
   ['Rounds and results:', [roundCommand, resultCommand]],
   ['Use the model:', [modelCommand, scoreCommand]],
-  ['Verify:', [logCommand, auditCommand]],
+  ['Verify:', [logCommand, auditCommand, contributionsCommand]],
   ['Measure:', [experimentCommand, benchCommand]],
 ];
 

@@ -1,19 +1,7 @@
-import { join } from 'node:path';
-import { z } from 'zod';
-import { taskField } from '../../protocols/task.ts';
-import { addressField } from '../config/federation.ts';
-import { readValidated } from '../config/files.ts';
 import type { EngineChoice } from '../party/engines.ts';
 import { type RecipientSetting, runRecipient } from '../party/recipient.ts';
 import { createModelMaker } from '../training/model-maker.ts';
-
-/** `recipient.yaml` of a recipient's folder. Paths are relative to the folder. */
-const recipientConfigField = z.strictObject({
-  tasks: z.array(z.string().min(1)).min(1),
-  engine: z.enum(['auto', 'kernel', 'node-seal']).default('auto'),
-  /** host:port to bind where that is not the card's address. */
-  listen: addressField.optional(),
-});
+import { readRecipientConfig } from './recipient-config.ts';
 
 export interface StartedRecipient {
   readonly name: string;
@@ -28,13 +16,8 @@ export async function startRecipient(
   engine: EngineChoice | null,
   listen?: string,
 ): Promise<StartedRecipient> {
-  const config = readValidated(
-    join(folder, 'recipient.yaml'),
-    "the recipient's configuration",
-    recipientConfigField,
-    "'veilsum recipient new' writes one",
-  );
-  const tasks = config.tasks.map((path) => readValidated(join(folder, path), 'the task file', taskField));
+  const config = readRecipientConfig(folder);
+  const { tasks } = config;
   const running = await runRecipient(
     folder,
     async (party): Promise<RecipientSetting> => {

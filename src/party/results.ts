@@ -17,8 +17,9 @@ export async function keepResult(party: Party, round: Round, opening: Opening): 
   await party.store.records.transact((tx) => tx.put(RESULTS, round.id, new TextEncoder().encode(hash)));
 }
 
-export async function resultHashFor(party: Party, roundId: string): Promise<string> {
-  const hash = await party.store.records.get(RESULTS, roundId);
+/** Where the recipient keeps an opened sum: its blob's hash. @throws StoreError NOT_FOUND. */
+export async function resultHashFor({ store }: Pick<Party, 'store'>, roundId: string): Promise<string> {
+  const hash = await store.records.get(RESULTS, roundId);
   if (hash === undefined) throw new StoreError('NOT_FOUND', 'this recipient has no opened sum of that round');
   return new TextDecoder().decode(hash);
 }
