@@ -2,6 +2,7 @@ import { LearningError } from './errors.ts';
 import { type Feature, type FeatureSchema, featureNames, levelName, normaliseCell } from './schema.ts';
 import { column, type Table } from './table.ts';
 import { textEncoder } from './text-features.ts';
+import { TRANSFORMS } from './transforms.ts';
 
 /** Name of the first column of every design matrix, always 1. */
 const INTERCEPT = '(intercept)';
@@ -129,13 +130,6 @@ function encodeFeature(feature: Feature, table: Table, x: Float32Array, width: n
   }
   return outside;
 }
-
-const TRANSFORMS: Readonly<Record<'identity' | 'log1p' | 'signedLog' | 'sqrt', (value: number) => number>> = {
-  identity: (value) => value,
-  log1p: Math.log1p,
-  signedLog: (value) => Math.sign(value) * Math.log1p(Math.abs(value)),
-  sqrt: Math.sqrt,
-};
 
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
 

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { derivationFault, derivationField } from './derivation.ts';
 import { LearningError } from './errors.ts';
 import { readFault } from './schema-inputs.ts';
+import { spanOf } from './transforms.ts';
 
 /**
  * A public feature schema: what every region agrees on before it looks at a row. Levels, edges, means and scales are
@@ -20,20 +21,40 @@ const levelsFeature = z.strictObject({
   rare: z.boolean().default(true),
 });
 
-const numberFeature = z.strictObject({
+const numberField = z.strictObject({
   kind: z.literal('number'),
   column: z.string(),
-  /** Applied before centring. `signedLog` is sign(x) ln(1 + |x|). */
+  /** Applied before centring (transforms.ts). */
   transform: z.enum(['identity', 'log1p', 'signedLog', 'sqrt']).default('identity'),
-  /** In units of the transformed value. */
-  mean: z.number(),
-  scale: z.number().positive(),
+  /** In units of the transformed value. Left out, both: middle and half width of the bounds. */
+  mean: z.number().optional(),
+  scale: z.number().positive().optional(),
+  /** Raw values that are plausible, by what the column means: what statistics rounds clamp to. Both or neither. */
+  low: z.number().optional(),
+  high: z.number().optional(),
   /** The scaled value is clipped to [-limit, limit]. */
   limit: z.number().positive().max(16).default(4),
   /** Raw value that stands for a missing cell; without it a missing cell is an error. */
   missing: z.number().optional(),
   /** Cells that mean "missing", beside the empty one. */
   missingCells: z.array(z.string()).default([]),
+});
+
+/** Law: what this gives is taken again, and stays as it is. */
+const numberFeature = numberField.transform((field, context) => {
+  const { mean, scale, low, high } = field;
+  const refuse = (message: string): never => {
+    context.issues.push({ code: 'custom', message, input: field });
+    return z.NEVER;
+  };
+  if ((mean === undefined) !== (scale === undefined)) return refuse('mean and scale go together');
+  if ((low === undefined) !== (high === undefined)) return refuse('low and high go together');
+  const span = low === undefined || high === undefined ? null : spanOf({ low, high }, field.transform);
+  if (low !== undefined && span === null) return refuse(`low is below high, and ${field.transform} is defined at both`);
+  if (mean !== undefined && scale !== undefined) return { ...field, mean, scale };
+  return span === null
+    ? refuse('mean and scale are missing, or low and high to scale by')
+    : { ...field, mean: span.middle, scale: span.half };
 });
 
 const bandsFeature = z.strictObject({
@@ -60,6 +81,8 @@ const textFeature = z.strictObject({
   seed: z.string().min(1).max(64),
   /** L2 norm of a row that is not blank. */
   length: z.number().positive().max(16).default(1),
+  /** The buckets that enter the model, ascending: what else is hashed is as if it were not written. Left out: all. */
+  coordinates: z.array(z.int().min(0).max(4095)).min(1).optional(),
 });
 
 export const featureSchemaField = z.strictObject({
@@ -93,6 +116,7 @@ export const featureSchemaField = z.strictObject({
 export type FeatureSchema = z.infer<typeof featureSchemaField>;
 export type Feature = FeatureSchema['features'][number];
 export type LevelsFeature = Extract<Feature, { kind: 'levels' }>;
+export type NumberFeature = Extract<Feature, { kind: 'number' }>;
 export type TextFeature = Extract<Feature, { kind: 'text' }>;
 
 /** @throws LearningError BAD_SCHEMA, saying where in the schema. */
@@ -113,6 +137,8 @@ export function parseSchema(json: unknown): FeatureSchema {
     if (feature.kind === 'levels') checkLevels(feature, place);
     if (feature.kind === 'text' && !feature.whole && feature.words.length + feature.characters.length === 0)
       throw new LearningError('BAD_SCHEMA', `${place}: a text is counted by words, characters or as a whole`);
+    if (feature.kind === 'text' && !isAscending(coordinatesOf(feature), feature.buckets))
+      throw new LearningError('BAD_SCHEMA', `${place}: coordinates are ascending and below ${feature.buckets}`);
     if (feature.kind === 'bands') {
       if (feature.base > feature.edges.length)
         throw new LearningError('BAD_SCHEMA', `${place}: no band ${feature.base}`);
@@ -141,10 +167,19 @@ export function featureNames(feature: Feature): string[] {
       return [...names.map((name) => `${column}=${name}`), ...(feature.rare ? [`${column}=(rare)`] : [])];
     }
     case 'text':
-      return Array.from({ length: feature.buckets }, (_, bucket) => `${column}~${bucket}`);
+      return coordinatesOf(feature).map((bucket) => `${column}~${bucket}`);
     default:
       return feature satisfies never;
   }
+}
+
+/** The buckets of a text that enter the model, in the order of the design matrix. */
+export function coordinatesOf({ buckets, coordinates }: TextFeature): readonly number[] {
+  return coordinates ?? Array.from({ length: buckets }, (_, bucket) => bucket);
+}
+
+function isAscending(values: readonly number[], below: number): boolean {
+  return values.every((value, i) => value < (values[i + 1] ?? below));
 }
 
 /** The name of a level that may have several spellings. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { TextFeature } from './schema.ts';
+import { coordinatesOf, type TextFeature } from './schema.ts';
 
 /**
  * Text as numbers, computed where the text lies: a hashing vectoriser (Weinberger, Dasgupta, Langford, Smola, Attenberg,
@@ -47,24 +47,51 @@ function placeOf({ seed, buckets }: TextFeature, sort: Sort, gram: string): numb
   return (digest.readUInt32BE(0) % buckets) * 2 + (digest[4]! & 1);
 }
 
+/** {@link placeOf} of the n-grams that come by, each hashed once. */
+function rememberPlaces(feature: TextFeature): (sort: Sort, gram: string) => number {
+  const places = new Map<string, number>();
+  return (sort, gram) => {
+    const name = `${sort} ${gram}`;
+    const known = places.get(name);
+    if (known !== undefined) return known;
+    const place = placeOf(feature, sort, gram);
+    if (places.size < REMEMBERED_MAX) places.set(name, place);
+    return place;
+  };
+}
+
 /**
- * Makes the encoder of a text feature: cell in, one number per bucket out, of L2 norm `feature.length`; all zeros for a
- * cell without n-grams, or whose n-grams cancel. Not yet on the grid of `features.ts`.
+ * Makes the encoder of a text feature: cell in, one number per coordinate out, of L2 norm `feature.length`; all zeros for
+ * a cell without n-grams there, or whose n-grams cancel. Not yet on the grid of `features.ts`.
  */
 export function textEncoder(feature: TextFeature): (cell: string) => Float64Array {
-  const places = new Map<string, number>();
+  const place = rememberPlaces(feature);
+  const coordinates = coordinatesOf(feature);
+  const positions = new Map(coordinates.map((bucket, position) => [bucket, position]));
   return (cell) => {
-    const sums = new Float64Array(feature.buckets);
+    const sums = new Float64Array(coordinates.length);
     for (const [sort, gram] of gramsOf(feature, cell)) {
-      const name = `${sort} ${gram}`;
-      let place = places.get(name);
-      if (place === undefined) {
-        place = placeOf(feature, sort, gram);
-        if (places.size < REMEMBERED_MAX) places.set(name, place);
-      }
-      sums[place >> 1]! += place & 1 ? -1 : 1;
+      const at = place(sort, gram);
+      const position = positions.get(at >> 1);
+      if (position !== undefined) sums[position]! += at & 1 ? -1 : 1;
     }
     const norm = Math.sqrt(sums.reduce((square, value) => square + value * value, 0));
     return norm === 0 ? sums : sums.map((value) => (value * feature.length) / norm);
+  };
+}
+
+/**
+ * Makes what tells which buckets a cell is hashed into: the first `most` different ones, in the order of its n-grams. Signs
+ * do not count: a bucket whose n-grams cancel is one that the cell has.
+ */
+export function textBuckets(feature: TextFeature, most: number): (cell: string) => readonly number[] {
+  const place = rememberPlaces(feature);
+  return (cell) => {
+    const found = new Set<number>();
+    for (const [sort, gram] of gramsOf(feature, cell)) {
+      if (found.size === most) break;
+      found.add(place(sort, gram) >> 1);
+    }
+    return [...found];
   };
 }

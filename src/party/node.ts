@@ -5,7 +5,7 @@ import { makeConfirmation, mayUpload, type NodeDuty, nodeDuties, resealFor } fro
 import { checkRound, type SitePolicy } from '../../protocols/site-policy.ts';
 import { type Task, taskHashOf } from '../../protocols/task.ts';
 import { fitsTask } from '../../protocols/task-fit.ts';
-import { type Attempt, newestModel, type Round } from '../../protocols/transcript.ts';
+import { type Attempt, newestModel, type Round, type Transcript } from '../../protocols/transcript.ts';
 import type { Connection } from '../grpc/connection.ts';
 import { AggregationService } from '../grpc/services.ts';
 import { dropAllUndecided, dropUndecided, ownCharges, putCharge } from './charges.ts';
@@ -26,9 +26,10 @@ import { hasUpload, payloadOf, readUpload } from './upload-file.ts';
 export interface UpdateSource {
   /**
    * @param model - the round's model, as its bytes.
+   * @param log - as this node has verified it, for sources whose answer depends on what was opened before.
    * @returns d integers: quantised, with this node's part of the noise. Null: this node has nothing to send.
    */
-  update(task: Task, round: Round, model: Uint8Array): Promise<Int32Array | null>;
+  update(task: Task, round: Round, model: Uint8Array, log?: Transcript): Promise<Int32Array | null>;
 }
 
 export interface NodeSetting {
@@ -149,7 +150,7 @@ async function doUpload(
     if (refusal !== null) return refuse(party, 'round refused', round, refusal);
     const model = await modelOrNull(party, log, round);
     if (model === null) return;
-    const values = await setting.source.update(task, round, model);
+    const values = await setting.source.update(task, round, model, log.transcript);
     if (values === null) {
       party.say('nothing to send', { round: round.record.number, until: FINAL });
       return;

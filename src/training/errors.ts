@@ -6,6 +6,8 @@ export type TrainingCode =
   | 'TASK_MISMATCH'
   | 'SCHEMA_MISMATCH'
   | 'UNACCOUNTED'
+  | 'NO_BOUNDS'
+  | 'NOT_PRECEDED'
   | 'WRONG_LENGTH'
   | 'NOT_DECIDED';
 

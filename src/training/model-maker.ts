@@ -54,7 +54,7 @@ export function createModelMaker({ store, onOutcome }: ModelMakerSettings): Mode
       if (task.learning === null) return encodeMean(new Float32Array(task.dimension));
       const plan = parseLearningPlan(task);
       quantiserOf(task);
-      return encodeModel(firstModel(plan));
+      return firstModelOf(plan);
     },
     next: async (task, sums, modelBytes) => {
       const quantiser = quantiserOf(task);
@@ -73,7 +73,7 @@ export function createModelMaker({ store, onOutcome }: ModelMakerSettings): Mode
       const bytes = encodeModel(state.model);
       const nextModelHash = hashOf(bytes);
       await writeOptimiser(store.records, task.task, nextModelHash, { state, from: modelHash }, kept?.from ?? null);
-      const isFirst = modelHash === hashOf(encodeModel(firstModel(plan)));
+      const isFirst = modelHash === hashOf(firstModelOf(plan));
       onOutcome?.({
         task: task.task,
         roundId: round.id,
@@ -157,8 +157,9 @@ function tryEvaluate(...input: Parameters<typeof evaluateHistogram>): Evaluation
   }
 }
 
-function firstModel(plan: LearningPlan): Model {
-  return initialModel(specOf(plan), plan.model.kind === 'mlp' ? plan.model.seed : 1);
+/** The model that training begins with, as it goes out: a function of the plan. */
+export function firstModelOf(plan: LearningPlan): Uint8Array {
+  return encodeModel(initialModel(specOf(plan), plan.model.kind === 'mlp' ? plan.model.seed : 1));
 }
 
 function cohortOf(round: Round): number {
