@@ -144,6 +144,10 @@ export function reportText(report: Report): string {
   const costs = epsilons(report);
   const rounds = log.rounds.flatMap((round) => roundLines(round, blobs, costs.get(round.round)));
   lines.push(...section('Rounds', rounds));
+  const restored = log.transcript.models.flatMap(({ number, restores, index }) =>
+    restores === undefined ? [] : [`  model ${number} is model ${restores} again (leaf ${index})`],
+  );
+  lines.push(...section('Models that were rolled back', restored));
   lines.push(...section('Words', words));
   if (blobs !== null && blobs.models.named > 0) {
     lines.push('', `Sealed models: ${blobs.models.recomputed} of ${blobs.models.named} there with their hash`);

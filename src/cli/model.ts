@@ -21,6 +21,43 @@ function fetchCommand(): Command {
     });
 }
 
+function listCommand(): Command {
+  return new Command('list')
+    .description('the models that the log names, what each was made of, and which one is the newest')
+    .addOption(dirOption("the folder of any party, or the founders'"))
+    .option('--json', 'for machines')
+    .addHelpText('after', examples('veilsum model list --dir founders'))
+    .action(async (options: { json?: true }, command: Command) => {
+      const { listModels } = await import('./model-list.ts');
+      await listModels(folderOf(command), options.json === true, print);
+    });
+}
+
+function rollbackCommand(): Command {
+  return new Command('rollback')
+    .description('make an earlier model the newest again, for all: it is sealed anew and logged as what it is')
+    .addOption(dirOption("the recipient's folder"))
+    .addOption(numberOption('--to <n>', "number of the model, as 'veilsum model list' shows it").makeOptionMandatory())
+    .option('-y, --yes', 'do not ask; needed without a terminal, as in a script')
+    .addHelpText(
+      'after',
+      `
+The models after it stay in the log, and what their rounds cost stays spent. The next round starts from the restored one, without
+the momentum of the steps after it. A model has one sum of a task's window: going on from it takes a task with another --window.
+${examples('veilsum model list --dir parties/owner', 'veilsum model rollback --dir parties/owner --to 3')}`,
+    )
+    .action(async (options: { to: number; yes?: true }, command: Command) => {
+      const { rollBack } = await import('./model-rollback.ts');
+      const { saysYes } = await import('./ask.ts');
+      const agrees = async (): Promise<boolean> => options.yes === true || saysYes('Roll back?');
+      await rollBack(folderOf(command), options.to, agrees, print);
+    });
+}
+
 export function modelCommand(): Command {
-  return new Command('model').description('the global models that rounds made').addCommand(fetchCommand());
+  return new Command('model')
+    .description('the global models that rounds made')
+    .addCommand(listCommand())
+    .addCommand(fetchCommand())
+    .addCommand(rollbackCommand());
 }

@@ -3,7 +3,7 @@ import { canonicalBytes, type Json, toHex } from '../../crypto/encoding.ts';
 import { bucketsToOpen, finishedGroup } from '../../protocols/buckets.ts';
 import { checkRecipients } from '../../protocols/rules-register.ts';
 import { chargeOfTask, sumsOf, type Task, taskField, taskHashOf } from '../../protocols/task.ts';
-import { decisionOf, newestModel, type Round, type Transcript } from '../../protocols/transcript.ts';
+import { newestModel, type Round, type Transcript } from '../../protocols/transcript.ts';
 import { readValidated } from '../config/files.ts';
 import { RoundService } from '../grpc/services.ts';
 import type { LogReader } from '../party/log-reader.ts';
@@ -181,8 +181,8 @@ export async function openRounds(folder: string, options: OpenOptions, print: Pr
       const ended: Round[] = [];
       for (const id of ids) ended.push(await waitForEnd(log, id, print));
       const first = requireResult(log.transcript, ended);
-      // The next round starts from the model made of this one.
-      if (i + 1 < rounds) await log.until((t) => t.models.some((model) => model.decide === decisionOf(first)?.hash));
+      // The next round starts from the model made of this one, or from one that was restored meanwhile.
+      if (i + 1 < rounds) await log.until((t) => newestModel(t)!.number > first.record.modelNumber);
     }
   } finally {
     await log.stop();

@@ -7,8 +7,8 @@ import { ModelService } from '../grpc/services.ts';
 import type { LogReader } from './log-reader.ts';
 import { type Party, primitives } from './party.ts';
 
-/** The round's model, from this node's cache or the coordinator, checked against the log. */
-async function fetchModel(party: Party, log: LogReader, modelHash: string): Promise<Uint8Array> {
+/** A model that is sealed to this party, from its own store or the coordinator, checked against the log. */
+export async function fetchModel(party: Party, log: LogReader, modelHash: string): Promise<Uint8Array> {
   const entry = log.transcript.models.findLast((model) => model.modelHash === modelHash);
   if (entry === undefined) throw new ProtocolError('UNKNOWN_MODEL', 'the log names no such model');
   const { blobs } = party.store;

@@ -28,6 +28,7 @@ import {
   wipeSeeds,
 } from './holder.ts';
 import type { LogReader } from './log-reader.ts';
+import { fetchModel } from './node-model.ts';
 import { fetchAnswers, type Gathered, OpeningInput } from './opening-input.ts';
 import { decodeParts, encodeParts } from './parts.ts';
 import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
@@ -193,7 +194,12 @@ async function publish(
   party.say('model published', { number });
 }
 
-async function nextModel(party: Party, setting: RecipientSetting, rounds: readonly Round[]): Promise<Uint8Array> {
+async function nextModel(
+  party: Party,
+  log: LogReader,
+  setting: RecipientSetting,
+  rounds: readonly Round[],
+): Promise<Uint8Array> {
   const { taskHash, modelHash } = rounds[0]!.record;
   const task = setting.tasks.find((t) => taskHashOf(primitives, t) === taskHash);
   if (task === undefined)
@@ -203,7 +209,10 @@ async function nextModel(party: Party, setting: RecipientSetting, rounds: readon
     const bytes = await party.store.blobs.get(await resultHashFor(party, round.id));
     sums.push({ round, values: new Int32Array(bytes.slice().buffer) });
   }
-  return setting.maker.next(task, sums, await party.store.blobs.get(modelHash));
+  // Another recipient may have made it.
+  const { blobs } = party.store;
+  const model = (await blobs.has(modelHash)) ? await blobs.get(modelHash) : await fetchModel(party, log, modelHash);
+  return setting.maker.next(task, sums, model);
 }
 
 /** Runs a recipient: it checks its boxes, opens sums, makes models of them and publishes those to the nodes. */
@@ -255,7 +264,7 @@ export async function runRecipient(
       }
       failedSince.delete(hash);
     } else if (duty.duty === 'next-model') {
-      await publish(party, log, () => nextModel(party, setting, duty.sums), duty.decision.hash);
+      await publish(party, log, () => nextModel(party, log, setting, duty.sums), duty.decision.hash);
     } else {
       party.rounds.forget(duty.announce.hash);
       const round = log.transcript.rounds.get(duty.announce.openedAs ?? '');

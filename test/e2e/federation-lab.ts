@@ -215,7 +215,8 @@ export class FederationLab implements AsyncDisposable {
   /** Opens the next round as the officer does. @returns its id. */
   async open(window = 0): Promise<string> {
     const released = (t: Transcript): number => [...t.rounds.values()].filter((r) => r.phase === 'released').length;
-    await this.log.until((t) => t.models.length === released(t) + 1);
+    const made = (t: Transcript): number => t.models.filter(({ restores }) => restores === undefined).length;
+    await this.log.until((t) => made(t) === released(t) + 1);
     const task = canonicalBytes(this.tasks[window] as unknown as Json);
     const requestId = new Uint8Array(16).fill(++this.#opened);
     const { roundId } = await this.officer.call(RoundService.open, { task, requestId }, { deadlineMs: 70_000 });

@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { audit } from '../../protocols/audit.ts';
 import { recipientDuties } from '../../protocols/recipient.ts';
-import { PaperLog, paperHash } from '../reference/paper-log.ts';
+import { reportText } from '../../src/audit/audit-text.ts';
+import { reportOf } from '../../src/audit/report.ts';
+import { nodePrimitives } from '../../src/platform/primitives-node.ts';
+import { filesOf, PaperLog, paperHash } from '../reference/paper-log.ts';
 
 /** Three models: the first, and two made of a round each. */
 function threeModels(): PaperLog {
@@ -19,6 +23,9 @@ function restoring(log: PaperLog, restores: number) {
   return { number, modelHash, modelBytes, sealedHash: paperHash(`again ${number}`), decide: null, restores };
 }
 
+/** For what changes nothing. */
+const three = threeModels();
+
 describe('a model that is restored', () => {
   it('is the newest again, under a number of its own; the next round starts from it', () => {
     const log = threeModels();
@@ -34,6 +41,17 @@ describe('a model that is restored', () => {
     expect(log.offer(log.leaf('coordinator', 'open', { record: abandoned }))).toBe('UNKNOWN_MODEL');
     const { record } = log.open(announce, { window: 'next' });
     expect(record).toMatchObject({ modelNumber: 3, modelHash: paperHash('model 1') });
+  });
+
+  it('is in the auditor’s report, which finds nothing wrong with it', () => {
+    const log = threeModels();
+    log.post('recipient-1', 'model', restoring(log, 1));
+    const files = filesOf(log.leaves);
+    const readFile = (path: string): Uint8Array | undefined => files.get(path);
+    const input = { policyFile: log.policyFile, checkpoint: log.head(), readFile, genesisPin: null, since: null };
+    const report = reportOf(audit(nodePrimitives, input), null);
+    expect(report.log.findings).toEqual([]);
+    expect(reportText(report)).toContain('model 3 is model 1 again');
   });
 
   it('gives no second sum over a window that it had one of', () => {
@@ -69,7 +87,7 @@ describe('a model that is restored', () => {
     ['a decision beside it', { decide: paperHash('a decision') }, 'NOT_RELEASED'],
     ['nothing: a model of no round', { restores: undefined }, 'NOT_RELEASED'],
   ])('is refused with %s', (_what, change, code) => {
-    const log = threeModels();
+    const log = three;
     const honest = restoring(log, 1);
     const { restores, ...forged } = { ...honest, ...change };
     const body = restores === undefined ? forged : { ...forged, restores };
@@ -79,7 +97,7 @@ describe('a model that is restored', () => {
   });
 
   it('is not the newest one: that would restore nothing', () => {
-    const log = threeModels();
+    const log = three;
     expect(log.offer(log.leaf('recipient-1', 'model', restoring(log, 2)))).toBe('UNKNOWN_MODEL');
   });
 });
