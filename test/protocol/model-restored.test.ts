@@ -23,9 +23,6 @@ function restoring(log: PaperLog, restores: number) {
   return { number, modelHash, modelBytes, sealedHash: paperHash(`again ${number}`), decide: null, restores };
 }
 
-/** For what changes nothing. */
-const three = threeModels();
-
 describe('a model that is restored', () => {
   it('is the newest again, under a number of its own; the next round starts from it', () => {
     const log = threeModels();
@@ -87,7 +84,7 @@ describe('a model that is restored', () => {
     ['a decision beside it', { decide: paperHash('a decision') }, 'NOT_RELEASED'],
     ['nothing: a model of no round', { restores: undefined }, 'NOT_RELEASED'],
   ])('is refused with %s', (_what, change, code) => {
-    const log = three;
+    const log = threeModels();
     const honest = restoring(log, 1);
     const { restores, ...forged } = { ...honest, ...change };
     const body = restores === undefined ? forged : { ...forged, restores };
@@ -97,7 +94,7 @@ describe('a model that is restored', () => {
   });
 
   it('is not the newest one: that would restore nothing', () => {
-    const log = three;
+    const log = threeModels();
     expect(log.offer(log.leaf('recipient-1', 'model', restoring(log, 2)))).toBe('UNKNOWN_MODEL');
   });
 });
