@@ -56,6 +56,10 @@ export const DOMAIN = {
   modelBox: 'veilsum/v1/model-box',
   checkpointKey: 'veilsum/v1/checkpoint-key',
 
+  // Which values of an update a round carries, and the signs of its rotation.
+  compressionKept: 'veilsum/v1/compression-kept',
+  compressionSigns: 'veilsum/v1/compression-signs',
+
   // Matching of names across sites.
   matchingHolder: 'veilsum/v1/matching-holder',
   matchingKey: 'veilsum/v1/matching-key',

@@ -25,6 +25,8 @@ export interface QuantiserRequest {
   readonly variance: Variance;
   /** Most records in one node's sum; 1 for unit 'node'. */
   readonly recordsMax: number;
+  /** Unit 'node': no coordinate is larger, in the vector's own units, which saves bits: at most the clip. */
+  readonly peak?: number;
 }
 
 export interface Quantiser extends QuantiserRequest {
@@ -55,12 +57,15 @@ const WORDS_PER_KEY = 1 << 14;
 
 /** @throws CryptoError BAD_VALUE for numbers out of range, OUT_OF_RANGE when a value would need more than 31 bits. */
 export function deriveQuantiser(request: QuantiserRequest): Quantiser {
-  const { unit, dimension, clip, scale, recordsMax, variance } = request;
+  const { unit, dimension, clip, scale, recordsMax, variance, peak } = request;
   if (!Number.isSafeInteger(dimension) || dimension < 1 || !Number.isSafeInteger(recordsMax) || recordsMax < 1) {
     throw new CryptoError('BAD_VALUE', 'dimension and records have to be positive integers');
   }
   if (!(clip > 0 && scale > 0 && clip * scale < 2 ** 30) || (unit === 'node' && recordsMax !== 1)) {
     throw new CryptoError('BAD_VALUE', 'clip, scale or records out of range');
+  }
+  if (peak !== undefined && !(peak > 0 && peak <= clip && unit === 'node')) {
+    throw new CryptoError('BAD_VALUE', "a peak is at most the clip, and of unit 'node'");
   }
   const root = Math.sqrt(dimension);
   // Reaching the grid of 2^-20 moves a coordinate by less than 2^-20 steps (doubles included), a difference by twice that.
@@ -72,7 +77,7 @@ export function deriveQuantiser(request: QuantiserRequest): Quantiser {
   const sensitivity2 = BigInt(unit === 'node' ? Math.floor(bound) : Math.ceil(bound * (1 + 1e-12)));
   const largest =
     unit === 'node'
-      ? Math.min(Math.ceil(steps), Number(integerSqrt(sensitivity2)))
+      ? Math.min(Math.ceil(peak === undefined ? steps : peak * scale), Number(integerSqrt(sensitivity2)))
       : Math.ceil(recordsMax * clip * scale) + 1;
   const noiseTail = tailOf(variance);
   const bits = largest + noiseTail < 2 ** MAX_BITS ? 1 + (largest + noiseTail).toString(2).length : MAX_BITS + 1;
@@ -95,7 +100,8 @@ function tailOf({ sigma2Numerator, sigma2Denominator }: Variance): number {
  *
  * @param seed - 32 fresh secret bytes for this call alone. Not wiped here.
  * @param values - `dimension` finite numbers. Not changed, not wiped.
- * @throws CryptoError BAD_LENGTH, BAD_VALUE (NaN or infinite), OUT_OF_RANGE (a sum of more records than agreed).
+ * @throws CryptoError BAD_LENGTH, BAD_VALUE (NaN or infinite), OUT_OF_RANGE (a sum of more records than agreed, a coordinate
+ *   beyond the agreed peak).
  */
 export function quantise(
   quantiser: Quantiser,
@@ -103,7 +109,7 @@ export function quantise(
   seed: Uint8Array,
   values: Float32Array | Float64Array,
 ): Int32Array {
-  const { unit, clip, scale, largest, sensitivity2 } = quantiser;
+  const { unit, clip, peak, scale, largest, sensitivity2 } = quantiser;
   if (values.length !== quantiser.dimension) throw new CryptoError('BAD_LENGTH', 'the vector has another dimension');
   const size = measure(values);
   if (unit === 'record' && size.largest * scale > largest - 1) {
@@ -111,6 +117,9 @@ export function quantise(
   }
   // The factor first: it is at most 1, so that no finite value overflows.
   const factor = unit === 'node' && size.norm > clip ? clip / size.norm : 1;
+  if (peak !== undefined && size.largest * factor > peak) {
+    throw new CryptoError('OUT_OF_RANGE', 'a value exceeds the agreed peak');
+  }
   const out = new Int32Array(values.length);
   using keys = createKeyChain(primitives, seed);
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {

@@ -6,9 +6,15 @@ import type { FeatureSchema } from '../learning/schema.ts';
 import { type EngineChoice, warmTasks } from '../party/engines.ts';
 import { type NodeSetting, runNode } from '../party/node.ts';
 import { readNodeConfig } from '../party/node-config.ts';
+import { withStatistics } from '../statistics/node-statistics.ts';
+import { isStatistics } from '../statistics/plan.ts';
 import { createNodeSource } from '../training/node-source.ts';
+import { residualFiles } from '../training/residuals.ts';
 import { writeCheckSums } from './check-sums.ts';
 import { CliError } from './exit.ts';
+
+/** What error feedback has not sent yet, in the node's folder. */
+const RESIDUALS = 'residuals';
 
 export interface StartedNode {
   readonly name: string;
@@ -56,8 +62,12 @@ export async function trainOn(
       `no task of ${join(folder, 'node.yaml')} trains on tables: all are for updates from files`,
     );
   }
+  const training = learning.filter((task) => !isStatistics(task));
   const { tf } = await loadTensorFlow();
-  const source = createNodeSource({ tf, tables, tasks: learning, schemas });
+  const source = createNodeSource({
+    ...{ tf, tables, tasks: training, schemas },
+    residuals: residualFiles(join(folder, RESIDUALS)),
+  });
   let name = '';
   const { stop } = await runNode(
     folder,
@@ -70,7 +80,7 @@ export async function trainOn(
         policyNow: () => readNodeConfig(folder).policy,
         tasks: learning,
         engine: engine ?? config.engine,
-        source,
+        source: withStatistics(source, { table: tables.train, tasks: learning, schemas }),
         checkSums: (round, values) => writeCheckSums(folder, round, values),
       } satisfies NodeSetting;
     },

@@ -86,6 +86,8 @@ export async function federationOf({ task, budget }: MadeTask, nodes: number): P
     budgetRhoNano: budget.rhoNano,
     budgetEpsilonMicro: budget.epsilonMicro,
     sigma2: BigInt(task.noise.sigma2Numerator),
+    sigma2Denominator: BigInt(task.noise.sigma2Denominator),
+    clipped: { clipMicro: task.clipMicro, scale: task.scale },
     sensitivity2: BigInt(task.sensitivity2),
     ...(task.buckets === undefined ? {} : { buckets: task.buckets }),
   });

@@ -34,7 +34,11 @@ export interface MemorySetting {
   readonly budgetEpsilonMicro?: number;
   /** Per-node noise variance and squared sensitivity, integers; they set the charge. */
   readonly sigma2: bigint;
+  /** What `sigma2` is divided by; left out: 1. */
+  readonly sigma2Denominator?: bigint;
   readonly sensitivity2: bigint;
+  /** What the sensitivity is of; left out: norm 1 at 10 steps per 1.0. */
+  readonly clipped?: { readonly clipMicro: number; readonly scale: number };
   /** Rounds are over drawn records, and genesis counts at their order; left out: over all, in zCDP. */
   readonly sampling?: Sampling;
   /** The data window of all rounds; left out, each has its own. */

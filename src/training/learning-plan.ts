@@ -9,6 +9,7 @@ import { OPTIMISERS } from '../learning/optimisers.ts';
 import type { FeatureSchema } from '../learning/schema.ts';
 import type { ServerSettings } from '../learning/server-step.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
+import { sentLength, type UpdateShape } from './compression.ts';
 import { TrainingError } from './errors.ts';
 
 /**
@@ -110,7 +111,8 @@ export function parseLearningPlan(task: Task): LearningPlan {
   if (plan.aggregate !== undefined && plan.aggregate !== 'mean' && task.buckets === undefined) {
     throw new TrainingError('BAD_PLAN', `task ${task.task} names ${plan.aggregate}, and has no buckets to apply it to`);
   }
-  const dimension = vectorLength(plan, task.clipMicro);
+  const shape = updateShape(plan, task.clipMicro);
+  const dimension = task.compression === undefined ? shape.length : sentLength(shape, task.compression);
   if (dimension !== task.dimension) {
     throw new TrainingError(
       'BAD_PLAN',
@@ -125,9 +127,11 @@ export function specOf({ model }: LearningPlan): ModelSpec {
   return kind === 'mlp' ? { kind, inputs: model.inputs, hidden: model.hidden } : { kind, inputs: model.inputs };
 }
 
-/** Values per update: weights alone for unit 'node', weights, count and histogram for unit 'record'. */
-export function vectorLength(plan: LearningPlan, clipMicro: number): number {
-  return plan.unit === 'node' ? parameterCount(specOf(plan)) : layoutOf(contributionPlanOf(plan, clipMicro)).dimension;
+/** An update: weights alone for unit 'node', weights, count and histogram for unit 'record'. Weights alone may be compressed. */
+export function updateShape(plan: LearningPlan, clipMicro: number): UpdateShape {
+  const trained = parameterCount(specOf(plan));
+  const length = plan.unit === 'node' ? trained : layoutOf(contributionPlanOf(plan, clipMicro)).dimension;
+  return { length, trained };
 }
 
 /** @param clipMicro - the task's, so that clip and sensitivity cannot be told apart. */

@@ -14,6 +14,7 @@ import { decodeSafetensors, modelFromTensors } from '../learning/safetensors.ts'
 import type { FeatureSchema } from '../learning/schema.ts';
 import type { UpdateSource } from '../party/node.ts';
 import { systemRng } from '../platform/rng.ts';
+import { compressUpdate } from './compressed-update.ts';
 import { drawRows } from './draw-rows.ts';
 import { TrainingError } from './errors.ts';
 import { quantiserOf } from './fit-noise.ts';
@@ -26,8 +27,10 @@ import {
   requireAccounted,
   schemaHashOf,
   specOf,
+  updateShape,
 } from './learning-plan.ts';
 import { NoisedIntegers } from './noised-integers.ts';
+import { type Residuals, residualsInMemory } from './residuals.ts';
 import { sensitiveInputs } from './sensitive.ts';
 
 export interface NodeSourceSettings {
@@ -38,6 +41,8 @@ export interface NodeSourceSettings {
   readonly tasks: readonly Task[];
   /** Schema files beside the built-in ones. */
   readonly schemas?: readonly FeatureSchema[];
+  /** Of tasks with error feedback; left out: forgotten when the process ends. */
+  readonly residuals?: Residuals;
   readonly rng?: Rng;
 }
 
@@ -52,7 +57,8 @@ export interface NodeSource extends UpdateSource {
  *
  * @throws LearningError about the table, in its owner's words; TrainingError BAD_PLAN, SCHEMA_MISMATCH, TASK_MISMATCH.
  */
-export function createNodeSource({ tf, tables, tasks, schemas = [], rng = systemRng }: NodeSourceSettings): NodeSource {
+export function createNodeSource(settings: NodeSourceSettings): NodeSource {
+  const { tf, tables, tasks, schemas = [], residuals = residualsInMemory(), rng = systemRng } = settings;
   const integers = new NoisedIntegers(rng);
   const encoded = new Map<string, Region>();
   const rowsOf = (plan: LearningPlan): Region => {
@@ -77,12 +83,17 @@ export function createNodeSource({ tf, tables, tasks, schemas = [], rng = system
       const quantiser = quantiserOf(task);
       const rows = rowsOf(plan);
       const model = modelFromTensors(specOf(plan), decodeSafetensors(modelBytes));
-      if (plan.unit === 'node') return integers.of(quantiser, localVector(tf, model, rows, plan, rng));
+      const compressing = { task, shape: updateShape(plan, task.clipMicro), model: modelBytes, residuals };
+      if (plan.unit === 'node') {
+        const sent = compressUpdate(compressing, localVector(tf, model, rows, plan, rng));
+        return sent === null ? null : integers.of(quantiser, sent);
+      }
       const drawn = task.sampling && drawRows(rng, rows, task.sampling.rateMicro);
       try {
         const options = { sensitiveInputs: ownInputs(plan), drawn };
         const contribution = contributionPlanOf(plan, task.clipMicro);
-        return integers.of(quantiser, nodeContribution(tf, model, rows, contribution, options));
+        const vector = nodeContribution(tf, model, rows, contribution, options);
+        return integers.of(quantiser, compressUpdate(compressing, vector)!);
       } finally {
         for (const mask of Object.values(drawn ?? {})) wipe(mask);
       }
