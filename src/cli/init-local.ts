@@ -9,6 +9,7 @@ import { loadDataset, type RegionTables } from '../learning/datasets.ts';
 import { formatCsv } from '../learning/table.ts';
 import type { MadeTask } from '../training/make-task.ts';
 import { CliError } from './exit.ts';
+import { localFeatures } from './local-regions.ts';
 import { noiseLines } from './noise-words.ts';
 import { epsilonText } from './output.ts';
 import { taskOf } from './task-new.ts';
@@ -25,6 +26,7 @@ export const localSettings = z.strictObject({
   nodes: z.int().min(2).max(64).default(4),
   rounds: z.int().min(1).default(10),
   dataset: z.enum(DATASETS).optional(),
+  features: z.string().min(1).optional(),
   dimension: z.int().min(1).max(1e8).optional(),
 });
 export type LocalSettings = z.infer<typeof localSettings>;
@@ -86,7 +88,9 @@ export async function initLocally(
   if (inTheWay !== undefined)
     throw new CliError('FILE_EXISTS', `${join(folder, inTheWay)} is in the way: choose another --dir`);
   const { threshold, epsilon, delta, rounds } = settings;
-  const dataset = settings.dimension === undefined ? (settings.dataset ?? 'synthetic') : undefined;
+  const features = settings.features === undefined ? null : localFeatures(settings.features);
+  const hasTables = settings.dimension === undefined && features === null;
+  const dataset = hasTables ? (settings.dataset ?? 'synthetic') : undefined;
   const regions = dataset === undefined ? [] : loadDataset(dataset, { folder: process.env['VEILSUM_DATA'] }).regions;
   const nodes =
     dataset === undefined
@@ -96,7 +100,11 @@ export async function initLocally(
   const made = taskOf({
     ...{ recipient: [RECIPIENT], nodes: nodes.length, window: 'first', rounds, epsilon, delta },
     ...{ members: 2 * threshold - 1, threshold, uploadMs: 30_000, confirmMs: 15_000 },
-    ...(dataset === undefined ? { dimension: settings.dimension! } : { dataset }),
+    ...(dataset !== undefined
+      ? { dataset }
+      : features !== null
+        ? { features: features.named }
+        : { dimension: settings.dimension! }),
     ...(minCohort === undefined ? {} : { minCohort }),
     ...(minHonest === undefined ? {} : { minHonest }),
     ...(minOrganisations === undefined ? {} : { minOrganisations }),
@@ -105,12 +113,17 @@ export async function initLocally(
   for (const [i, node] of nodes.entries()) {
     const data = dataset === undefined ? null : writeTables(local.path(node), regions[i]!);
     writeSite(local, node, made.task, made.budget.rhoNano, data, 'auto');
+    features?.write(local.path(node));
   }
   const task = `${JSON.stringify(made.task, null, 2)}\n`;
   writeDurably(join(folder, 'task.json'), task);
   writeDurably(join(local.path(RECIPIENT), 'task.json'), task);
   writeDurably(join(local.path(RECIPIENT), 'recipient.yaml'), 'tasks: [task.json]\n');
-  writeDurably(join(folder, 'start.sh'), startScript(local, dataset === undefined), 0o755);
+  writeDurably(
+    join(folder, 'start.sh'),
+    startScript(local, features !== null ? 'regions' : hasTables ? 'tables' : 'files'),
+    0o755,
+  );
   const at = relative('.', folder) || '.';
   print(
     `Federation of ${local.cards.length} parties in ${at}: ${threshold} of ${2 * threshold - 1} members open a sum, ${nodes.length} nodes.`,
@@ -122,9 +135,19 @@ export async function initLocally(
   for (const line of noiseLines(made.task, nodes.length)) print(line);
   // From a checkout the command is reached through npx.
   const veilsum = import.meta.url.endsWith('.ts') ? 'npx veilsum' : 'veilsum';
+  const put = `${at}/parties/{${nodes.join(',')}}/{${features?.files.join(',')}}`;
   const steps: readonly (readonly [string, string])[] = [
+    ...(features === null
+      ? []
+      : [
+          ['Put the tables of each region in place, or name them in its region.yaml', put] as const,
+          [
+            'Look whether they fit',
+            `${veilsum} node train --config ${at}/parties/${nodes[0]}/region.yaml --check`,
+          ] as const,
+        ]),
     ['Start all parties (each a process; Ctrl-C stops them)', `sh ${at}/start.sh`],
-    ...(dataset === undefined
+    ...(settings.dimension !== undefined
       ? [
           [
             `Then an update from every node, ${nodes[0]} to ${nodes.at(-1)} (each waits for a round)`,
@@ -143,17 +166,33 @@ export async function initLocally(
   for (const [what, command] of steps) print(`${what}:\n  ${command}`);
 }
 
+/** Where nodes' updates come from: tables in `node.yaml`, tables in `region.yaml`, files that are submitted. */
+type Updates = 'tables' | 'regions' | 'files';
+
 /** A shell script that does by itself what people on many machines do one by one. */
-function startScript({ cards }: LocalFederation, isByFile: boolean): string {
+function startScript({ cards }: LocalFederation, updates: Updates): string {
   const of = (...roles: string[]) => cards.filter(({ role }) => roles.includes(role));
+  const isByFile = updates === 'files';
+  const nodes = of('node').map(({ name }) => name);
+  const region = '"parties/$1/region.yaml"';
   const lines = [
     '#!/bin/sh',
     '# Starts every party of this federation on this machine and enrols them. Output: output/NAME.log. Ctrl-C stops all.',
     'cd "$(dirname "$0")" || exit 1',
     'mkdir -p output',
     `veilsum=\${VEILSUM:-npx veilsum}`,
+    ...(updates === 'regions'
+      ? [
+          '# Tables that do not fit stop it here, before anything runs.',
+          `check() { $veilsum node train --config ${region} --check >"output/$1.log" 2>&1 && return; cat "output/$1.log"; echo "$1: its tables do not fit, nothing was started"; exit 1; }`,
+          ...nodes.map((name) => `check ${name}`),
+        ]
+      : []),
     'started=',
     'run() { name=$1; shift; $veilsum "$@" --dir "parties/$name" >"output/$name.log" 2>&1 & started="$started $!"; }',
+    ...(updates === 'regions'
+      ? [`train() { $veilsum node train --config ${region} >"output/$1.log" 2>&1 & started="$started $!"; }`]
+      : []),
     'stop() { trap - INT TERM; kill $started 2>/dev/null; wait; exit 0; }',
     'trap stop INT TERM',
     ...of('member', 'witness').map(({ name, role }) => `run ${name} ${role}`),
@@ -165,8 +204,8 @@ function startScript({ cards }: LocalFederation, isByFile: boolean): string {
     'cat output/enrol.log',
     ...of('aggregator').map(({ name }) => `run ${name} aggregator --state parties/aggregators-state`),
     ...of('recipient').map(({ name }) => `run ${name} recipient run`),
-    ...(isByFile ? [] : of('node').map(({ name }) => `run ${name} node run`)),
-    `echo "${cards.length - (isByFile ? of('node').length : 0)} parties run; their output is in $(pwd)/output. Stop them with Ctrl-C."`,
+    ...(isByFile ? [] : nodes.map((name) => (updates === 'regions' ? `train ${name}` : `run ${name} node run`))),
+    `echo "${cards.length - (isByFile ? nodes.length : 0)} parties run; their output is in $(pwd)/output. Stop them with Ctrl-C."`,
     'wait',
   ];
   return `${lines.join('\n')}\n`;

@@ -50,8 +50,12 @@ export function initCommand(): Command {
       numberOption('--renyi-order <a>', "for rounds over drawn records: as 'veilsum task new --sample-rate' prints"),
     )
     .option('--local', 'all parties on this machine, for trying out')
-    .addOption(numberOption('--nodes <n>', 'with --local and --dimension: how many; default 4'))
+    .addOption(numberOption('--nodes <n>', 'with --local and --features or --dimension: how many; default 4'))
     .addOption(new Option('--dataset <name>', 'with --local: nodes train on these tables').choices(DATASETS))
+    .option(
+      '--features <file>',
+      'with --local: nodes train on tables of your own, by this feature file (docs/examples)',
+    )
     .addOption(
       numberOption('--dimension <d>', "with --local: nodes bring updates of this many numbers ('veilsum node submit')"),
     )
@@ -63,6 +67,7 @@ export function initCommand(): Command {
       `${LOCAL_HELP}${examples(
         'veilsum init --dir founders --origin example.org/veilsum --coordinator coordinator/card.json \\\n      --aggregator aggregator-1/card.json --aggregator aggregator-2/card.json --member member-1/card.json \\\n      --member member-2/card.json --member member-3/card.json --witness witness-1/card.json --threshold 2',
         'veilsum init --local --dir fed --dataset synthetic',
+        'veilsum init --local --dir fed --features crm-features.yaml --nodes 3',
         'veilsum init --local --dir fed --dimension 100 --nodes 4',
       )}`,
     )
@@ -75,8 +80,11 @@ export function initCommand(): Command {
       if (options.local === true) {
         const { initLocally, localSettings } = await import('./init-local.ts');
         const settings = await settingsOf(command, localSettings, null);
-        if (settings.dataset !== undefined && settings.dimension !== undefined) {
-          throw usageError('--dataset and --dimension exclude each other: nodes train on tables, or bring updates');
+        const { dataset, features, dimension } = settings;
+        if ([dataset, features, dimension].filter((one) => one !== undefined).length > 1) {
+          throw usageError(
+            '--dataset, --features and --dimension exclude one another: nodes train on tables from here, on tables of their own, or bring updates',
+          );
         }
         return initLocally(folder, settings, print);
       }

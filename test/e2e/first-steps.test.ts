@@ -159,3 +159,46 @@ describe('what comes next', { timeout: 60_000 }, () => {
     }
   });
 });
+
+describe("a federation on this machine, over tables of one's own", { timeout: 60_000 }, () => {
+  const FEATURES = `name: own
+version: 1
+label: {column: won, positive: [yes], negative: [no]}
+features:
+  - {kind: number, column: seats, mean: 10, scale: 5}
+  - {kind: levels, column: trade, levels: [retail, energy], base: retail}
+`;
+  const rows = Array.from({ length: 60 }, (_, i) => `${i},${i % 3 ? 'retail' : 'energy'},${i % 2 ? 'yes' : 'no'}`);
+
+  test('init --local --features writes what each region fills in, and what does not fit is named before anything starts', async () => {
+    writeFileSync(cli.path('own.yaml'), FEATURES);
+    const made = await cli.run('init --local --dir own --features own.yaml --nodes 3');
+    expect([made.code, made.err]).toEqual([0, '']);
+    expect(made.out).toContain('own/parties/{node-1,node-2,node-3}/{rows.csv}');
+    const config = 'own/parties/node-2/region.yaml';
+    expect(made.out).toContain('node train --config own/parties/node-1/region.yaml --check');
+    expect(readFileSync(cli.path(config), 'utf8')).toContain('# columns: "seats", "trade", "won"');
+    const script = readFileSync(cli.path('own', 'start.sh'), 'utf8');
+    expect(script.indexOf('\ncheck node-3')).toBeLessThan(script.indexOf('\nrun member-1'));
+    expect(script).toContain('\ntrain node-3');
+    const check = () => cli.run(`node train --config ${config} --check`);
+    expect((await check()).err).toContain('rows.csv');
+    writeFileSync(cli.path('own', 'parties', 'node-2', 'rows.csv'), ['seats,trade,won', ...rows].join('\n'));
+    const fits = await check();
+    expect([fits.code, fits.err]).toEqual([0, '']);
+    expect(fits.out).toContain('the feature file and the rows fit it');
+    writeFileSync(cli.path('own', 'parties', 'node-2', 'rows.csv'), ['places,trade,won', ...rows].join('\n'));
+    expect((await check()).err).toMatch(/MISSING_COLUMN.*"seats"/);
+  });
+
+  test.each([
+    ['--features own.yaml --dataset synthetic', /exclude one another/],
+    ['--features nowhere.yaml', /the feature file is missing: .*nowhere.yaml/],
+  ])('init --local %s is refused by name, and nothing is written', async (flags, why) => {
+    writeFileSync(cli.path('own.yaml'), FEATURES);
+    const { code, err } = await cli.run(`init --local --dir none ${flags}`);
+    expect(code).not.toBe(0);
+    expect(err).toMatch(why);
+    expect(existsSync(cli.path('none'))).toBe(false);
+  });
+});
