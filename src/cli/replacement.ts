@@ -67,19 +67,24 @@ export async function certifyReplacement(
 
 /**
  * Logs the leaf, under the present certificate; then under the new one, since the coordinator cuts this very call when the leaf is
- * logged. The same leaf again has its old place.
+ * logged. The same leaf again has its old place; one that was made again after its file was lost is stale where the first one was
+ * logged.
+ *
+ * @returns the refusal of a stale one: the log says whether it is this key that the party is known by.
  */
-async function log(connections: readonly Connection[], leaf: Uint8Array): Promise<void> {
+async function log(connections: readonly Connection[], leaf: Uint8Array): Promise<Error | null> {
   for (const [i, coordinator] of connections.entries()) {
     try {
       await asking('the coordinator', coordinator, () => coordinator.callOnce(LogService.append, { leaf }, CALL_MS));
-      return;
+      return null;
     } catch (error) {
       const { cause } = error as Error;
-      const isDone = cause instanceof TransportError && cause.code === 'CERTIFICATE_REPLACED';
-      if (!isDone || i + 1 === connections.length) throw error;
+      const code = cause instanceof TransportError ? cause.code : null;
+      if (code === 'STALE_TLS_KEY') return error as Error;
+      if (code !== 'CERTIFICATE_REPLACED' || i + 1 === connections.length) throw error;
     }
   }
+  return null;
 }
 
 /**
@@ -107,8 +112,9 @@ export async function installReplacement(
   const present = isDrawn ? connect(await loadTlsIdentity(join(folder, FOLDER.tls))) : null;
   const policy = policyOf(primitives, genesisOf(federation));
   const reader = logReaderOf({ folder, policy, federation, coordinator: next });
+  let stale: Error | null = null;
   try {
-    await log(present === null ? [next] : [present, next], fromBase64(replacement.leaf));
+    stale = await log(present === null ? [next] : [present, next], fromBase64(replacement.leaf));
     reader.start();
     await reader.until(
       (t) => t.parties.get(card.name)?.tlsKeySha256 === card.tlsKeySha256,
@@ -116,6 +122,7 @@ export async function installReplacement(
     );
   } catch (error) {
     if ((error as Error).name !== 'TimeoutError') throw error;
+    if (stale !== null) throw stale;
     throw new CliError('DEADLINE', 'the leaf is logged and not cosigned yet: give the same command again', {
       cause: error,
     });

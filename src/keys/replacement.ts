@@ -41,9 +41,17 @@ export async function pendingReplacement(folder: string): Promise<Replacement | 
   return drawn.includes(kept.card.tlsKeySha256) ? kept : null;
 }
 
+/** The key that was drawn and is not the party's known one yet; null where none is. */
+async function drawnKey(folder: string, present: string): Promise<TlsKey | null> {
+  const key = await nextKey(folder);
+  if (spkiPinOf(key.publicKey) !== present) return key;
+  key.privateKey.wipe();
+  return null;
+}
+
 /**
  * Draws another TLS key beside the present one, which stays in use, and writes what the founders certify it by. Asked again, it
- * gives the same.
+ * gives the same; where the file was lost, it writes one for the same key, which the log may know the party by already.
  *
  * @returns the file for the founders. @throws ConfigError FILE_MISSING, INVALID
  */
@@ -58,12 +66,13 @@ export async function drawReplacement(p: Primitives, folder: string, now: number
     );
   const { genesisHash } = readFederation(join(folder, FOLDER.federation));
   using identity = readKeyFile(join(folder, FOLDER.identity), 'identity key');
-  const key = createTlsKey();
+  const drawn = await drawnKey(folder, card.tlsKeySha256);
+  const key = drawn ?? createTlsKey();
   const tlsKeySha256 = spkiPinOf(key.publicKey);
   const fresh = { ...card, tlsKeySha256, request: toBase64(await createRequest(key, card.name)) };
   const signer = { name: card.name, log: genesisHash, secret: identity };
   const leaf = makeLeaf(p, signer, 'tls-key', { tlsKeySha256, replaces: card.tlsKeySha256 }, now);
-  await saveTlsKey(tlsFile(folder, NEXT_KEY), key);
+  if (drawn === null) await saveTlsKey(tlsFile(folder, NEXT_KEY), key);
   key.privateKey.wipe();
   const replacement: Replacement = {
     version: 1,

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
@@ -130,6 +130,22 @@ it('a key that was drawn stays until its certificate is there, and a cut between
     );
     expect(existsSync(join(local.path('member-3'), 'tls-key.json'))).toBe(false);
   }
+});
+
+it('a request that was lost is made again for the key that was drawn, wherever it lies by then', async () => {
+  const first = await asked('member-2');
+  const request = join(local.path('member-2'), 'tls-key.json');
+  rmSync(request);
+  const again = await asked('member-2');
+  expect(again.card.tlsKeySha256).toBe(first.card.tlsKeySha256);
+  expect(await certified(again)).toBe('SUCCEEDED');
+  // Cut while it was put in place: the key lies there, and the card names the old one.
+  const tls = join(local.path('member-2'), 'tls');
+  renameSync(join(tls, 'next.key'), join(tls, 'tls.key'));
+  rmSync(request);
+  expect((await asked('member-2')).card.tlsKeySha256).toBe(first.card.tlsKeySha256);
+  putInPlace(local.path('member-2'), again, readFileSync(join(folder, 'member-2.crt'), 'utf8'));
+  expect((await asked('member-2')).card.tlsKeySha256).not.toBe(first.card.tlsKeySha256); // control: it was one of its own
 });
 
 it('a second replacement takes another key', async () => {
