@@ -63,7 +63,7 @@ export async function trainOn(
     );
   }
   const training = learning.filter((task) => !isStatistics(task));
-  const { tf } = await loadTensorFlow();
+  const { tf, backend, notes } = await loadTensorFlow();
   const source = createNodeSource({
     ...{ tf, tables, tasks: training, schemas },
     residuals: residualFiles(join(folder, RESIDUALS)),
@@ -73,6 +73,7 @@ export async function trainOn(
     folder,
     async (party) => {
       name = party.name;
+      party.say('learning engine', { backend, ...(notes.length === 0 ? {} : { notUsed: notes.join('; ') }) });
       const { members, threshold } = party.genesis;
       await warmTasks(learning, { members: members.length, threshold }, engine ?? config.engine);
       return {

@@ -3,6 +3,7 @@ import { dirname, sep } from 'node:path';
 import nodeUtil from 'node:util';
 import type * as TensorFlow from '@tensorflow/tfjs';
 import { LearningError } from './errors.ts';
+import { keepsRowsApart } from './rows-apart.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -18,7 +19,7 @@ export interface LoadedTensorFlow {
 }
 
 /**
- * Loads TensorFlow.js with the first backend of `prefer` that starts: the native library (optional dependency
+ * Loads TensorFlow.js with the first backend of `prefer` that starts and keeps rows apart (`rows-apart.ts`): the native library (optional dependency
  * `@tensorflow/tfjs-node`, whose install script downloads it), else WebAssembly, else plain JavaScript.
  *
  * TensorFlow.js keeps one backend per process: a second call switches it for everybody. Calls wait for one another, because two
@@ -46,6 +47,7 @@ async function startFirst(prefer: readonly Backend[]): Promise<LoadedTensorFlow>
         if (!(await tf.setBackend(backend))) throw new Error('did not initialise');
         await tf.ready();
       });
+      if (!keepsRowsApart(tf)) throw new Error('a row depends on the rows beside it, so no record would be bounded');
       return { tf, backend, notes };
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);

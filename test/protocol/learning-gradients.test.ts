@@ -11,6 +11,7 @@ import { localDelta, meanGradient } from '../../src/learning/local-steps.ts';
 import { initialModel, layerSize, layersOf, type Model, type ModelSpec, makeModel } from '../../src/learning/model.ts';
 import { seededRandom } from '../../src/learning/random.ts';
 import { modelAuc } from '../../src/learning/references.ts';
+import { keepsRowsApart } from '../../src/learning/rows-apart.ts';
 import { initialServerState, serverStep } from '../../src/learning/server-step.ts';
 import { planOf } from '../reference/clear-rounds.ts';
 
@@ -108,6 +109,23 @@ describe('backends', () => {
       }
     }
     ({ tf } = await loadTensorFlow(['wasm']));
+  });
+});
+
+describe('a backend that mixes rows', () => {
+  /** Adds a part of the first row's result to all others, far below any tolerance. */
+  const mixing = (): Tf => {
+    const matMul: Tf['matMul'] = (a, b, ...rest) => {
+      const product = tf.matMul(a, b, ...rest);
+      const first = tf.slice(product as never, [0, 0], [1, -1]);
+      return tf.add(product, tf.mul(first, 1e-5)) as never;
+    };
+    return new Proxy(tf, { get: (of, name) => (name === 'matMul' ? matMul : Reflect.get(of, name)) });
+  };
+
+  it('is found out, and is not trained with; one that keeps them apart is', () => {
+    expect(keepsRowsApart(mixing())).toBe(false);
+    expect(keepsRowsApart(tf)).toBe(true);
   });
 });
 
