@@ -11,11 +11,25 @@ import { chargeOf, type RoundRecord, samplingField } from './record.ts';
 import { nextRetryOf } from './retry.ts';
 import type { Announce, ModelEntry, Transcript } from './transcript.ts';
 
-/**
- * What a kind of round is asked to do, written once and given to the coordinator, the recipients and every site. Its hash
- * is in each record: a node takes part only in a task whose file it has.
- */
-export const taskField = z.strictObject({
+/** Most layers that a task names. */
+export const MAX_TENSORS = 1024;
+
+const TENSOR_NAME = /^[!#-[\]-~]{1,256}$/;
+
+/** A part of an update, by the name that its framework gives it: printable, without blanks and quotation marks. */
+const tensorField = z.strictObject({
+  name: z.string().regex(TENSOR_NAME, 'a name of 1 to 256 printable characters without blanks and quotation marks'),
+  shape: z.array(z.int().min(1)).max(8),
+});
+
+export type NamedShape = z.infer<typeof tensorField>;
+
+/** Numbers in a tensor of a shape. */
+export function sizeOfShape(shape: readonly number[]): number {
+  return shape.reduce((size, side) => size * side, 1);
+}
+
+const fieldsOfTask = z.strictObject({
   version: z.literal(1),
   task: labelField,
   /** The data that the rounds are over. At most one decision exists per task, model and window. */
@@ -48,27 +62,27 @@ export const taskField = z.strictObject({
   uploadMs: z.int().min(100).max(86_400_000),
   confirmMs: z.int().min(100).max(86_400_000),
   checkSums: z.boolean(),
-  /** How updates are made shorter before they are quantised (src/training/compression.ts); absent: not at all. */
-  compression: z
-    .strictObject({
-      /** Values of an update before that; `dimension` is what is sent. */
-      values: z
-        .int()
-        .min(1)
-        .max(2 ** 30),
-      /** Part of the values that one round carries, in units of 1e-6; absent: all. */
-      keepMicro: z.int().min(1).max(999_999).optional(),
-      /** Rotated by a randomised Hadamard transform first. */
-      rotation: z.literal(true).optional(),
-      /** A node adds what a round did not carry to its next update. */
-      errorFeedback: z.literal(true).optional(),
-      /** A node whose update is shorter than this L2 norm, in units of 1e-6, sends none. */
-      sendAboveMicro: z.int().min(1).optional(),
-    })
-    .optional(),
   /** What the learning layer needs to know, canonical JSON; null for plain updates that nodes bring themselves. */
   learning: z.union([z.null(), z.record(z.string().max(64), z.unknown())]),
+  /** For updates that nodes bring: the tensors that make one, one after another, row-major. Absent: any of `dimension` numbers. */
+  tensors: z.array(tensorField).min(1).max(MAX_TENSORS).optional(),
 });
+
+/**
+ * What a kind of round is asked to do, written once and given to the coordinator, the recipients and every site. Its hash
+ * is in each record: a node takes part only in a task whose file it has.
+ */
+export const taskField = fieldsOfTask
+  .refine(({ tensors = [] }) => new Set(tensors.map(({ name }) => name)).size === tensors.length, {
+    path: ['tensors'],
+    message: 'two tensors have one name',
+  })
+  .refine(
+    ({ tensors, dimension, learning }) =>
+      tensors === undefined ||
+      (learning === null && tensors.reduce((sum, { shape }) => sum + sizeOfShape(shape), 0) === dimension),
+    { path: ['tensors'], message: 'must have as many numbers as dimension says, in a task that trains no model' },
+  );
 
 export type Task = z.infer<typeof taskField>;
 

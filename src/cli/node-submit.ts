@@ -1,10 +1,11 @@
+import { basename } from 'node:path';
 import type { Task } from '../../protocols/task.ts';
 import { decisionOf, type Round, type Transcript } from '../../protocols/transcript.ts';
 import { readUpdateFile } from '../learning/update-file.ts';
 import type { EngineChoice } from '../party/engines.ts';
 import { runNode, type UpdateSource } from '../party/node.ts';
 import { readNodeConfig } from '../party/node-config.ts';
-import { createFileSource } from '../training/file-source.ts';
+import { createFileSource, valuesFor } from '../training/file-source.ts';
 import { writeCheckSums } from './check-sums.ts';
 import { CliError, usageError } from './exit.ts';
 import { grouped } from './output.ts';
@@ -12,6 +13,8 @@ import { stopInTime, stopSignal } from './run-until-signal.ts';
 
 export interface SubmitRequest {
   readonly path: string;
+  /** Patterns of the layers that are sent; left out: all of the file. */
+  readonly layers?: readonly string[];
   readonly task: string | null;
   readonly engine: EngineChoice | null;
   readonly timeoutMs: number | null;
@@ -34,23 +37,10 @@ function chooseTask(config: { readonly tasks: readonly Task[] }, wanted: string 
 }
 
 /** Refuses before anything starts what no round would take. */
-function checkUpdate(task: Task, path: string): number {
-  const { values } = readUpdateFile(path);
-  const { length } = values;
+function checkUpdate(task: Task, { path, layers }: SubmitRequest): number {
+  const values = valuesFor(task, readUpdateFile(path, layers), basename(path));
   values.fill(0);
-  if (task.unit !== 'node') {
-    throw new CliError(
-      'TASK_MISMATCH',
-      `task ${task.task} protects single records, and an update from a file is clipped as a whole: it takes a task with unit node`,
-    );
-  }
-  if (length !== task.dimension) {
-    throw new CliError(
-      'WRONG_LENGTH',
-      `the update has ${grouped(length)} numbers, task ${task.task} takes ${grouped(task.dimension)}`,
-    );
-  }
-  return length;
+  return values.length;
 }
 
 /** The round in which the update was sent: the one that asked for it. */
@@ -97,8 +87,8 @@ function ended(t: Transcript, roundId: string | null): Round | null {
 export async function submitUpdate(folder: string, request: SubmitRequest, say: (line: string) => void): Promise<void> {
   const config = readNodeConfig(folder);
   const task = chooseTask(config, request.task);
-  const length = checkUpdate(task, request.path);
-  const source = trackingSource(createFileSource(request.path));
+  const length = checkUpdate(task, request);
+  const source = trackingSource(createFileSource(request.path, { only: request.layers ?? [] }));
   const asked = stopSignal();
   let name = '';
   const node = await runNode(

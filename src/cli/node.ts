@@ -133,7 +133,16 @@ function submitCommand(): Command {
   return new Command('submit')
     .description('send one update from a file, of any framework, in the next round that asks for it')
     .addOption(dirOption("the node's folder, with node.yaml"))
-    .requiredOption('--update <file>', 'the update: .safetensors (F32) or .npy (float32, float64)')
+    .requiredOption(
+      '--update <file>',
+      'the update: .safetensors (F16, BF16, F32, F64) or .npy (float16, float32, float64)',
+    )
+    .addOption(
+      listOption(
+        '--layers <pattern>',
+        "only the file's layers of such a name, '*' for any letters; may be given again",
+      ),
+    )
     .option('--task <label>', 'which task, where node.yaml names several')
     .addOption(engineOption())
     .addOption(listenOption())
@@ -149,18 +158,29 @@ function submitCommand(): Command {
       `
 The update is clipped as a whole to the task's L2 norm, rounded, noised, encrypted and masked here; then this command
 takes part in the round to its end and says whether the update is in the sum (exit code 0) or not (1).
-${NODE_YAML}${examples('veilsum node submit --dir parties/node-eu --update model.safetensors')}`,
+A task that names its tensors ('veilsum task new --like') takes exactly those; of a file with more in it --layers sends some.
+${NODE_YAML}${examples(
+  'veilsum node submit --dir parties/node-eu --update model.safetensors',
+  "veilsum node submit --dir parties/node-eu --update model.safetensors --layers '*.lora_*'",
+)}`,
     )
     .action(
       async (
-        options: { update: string; task?: string; engine?: 'auto' | 'kernel' | 'node-seal'; timeout?: number },
+        options: {
+          update: string;
+          layers?: string[];
+          task?: string;
+          engine?: 'auto' | 'kernel' | 'node-seal';
+          timeout?: number;
+        },
         command: Command,
       ) => {
         const { submitUpdate } = await import('./node-submit.ts');
-        const { update, task, engine, timeout } = options;
+        const { update, layers, task, engine, timeout } = options;
         const listen = await listenOf(command);
         const request = {
           path: update,
+          ...(layers === undefined ? {} : { layers }),
           task: task ?? null,
           engine: engine ?? null,
           timeoutMs: timeout === undefined ? null : timeout * 1000,

@@ -1,6 +1,7 @@
-/** A one-dimensional array of little-endian float64 in NumPy's format (NEP 1, version 1.0). */
-export function encodeNpy(values: Float64Array): Uint8Array {
-  const text = `{'descr': '<f8', 'fortran_order': False, 'shape': (${values.length},), }`;
+/** An array of little-endian float64 in NumPy's format (NEP 1, version 1.0), of one dimension where no shape is given. */
+export function encodeNpy(values: Float64Array, shape: readonly number[] = [values.length]): Uint8Array {
+  const sides = `(${shape.join(', ')}${shape.length === 1 ? ',' : ''})`;
+  const text = `{'descr': '<f8', 'fortran_order': False, 'shape': ${sides}, }`;
   // Magic, version and length take 10 bytes; the header ends in a newline at a multiple of 64.
   const headerBytes = Math.ceil((10 + text.length + 1) / 64) * 64 - 10;
   const bytes = new Uint8Array(10 + headerBytes + 8 * values.length);

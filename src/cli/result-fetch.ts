@@ -1,19 +1,21 @@
 import { extname, join } from 'node:path';
 import { fromHex } from '../../crypto/encoding.ts';
 import { resultHashOf } from '../../protocols/recipient.ts';
+import { type NamedShape, taskHashOf } from '../../protocols/task.ts';
 import type { Round } from '../../protocols/transcript.ts';
 import { writeDurably } from '../config/files.ts';
 import { Connection } from '../grpc/connection.ts';
 import { download } from '../grpc/download.ts';
 import { ResultService } from '../grpc/services.ts';
 import { readCard } from '../keys/party-folder.ts';
-import { encodeSafetensors } from '../learning/safetensors.ts';
+import { encodeSafetensors, namedTensors } from '../learning/safetensors.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import { asking, type Caller, findRound, openCaller, readLogOnce } from './caller.ts';
 import { CliError, usageError } from './exit.ts';
 import { noiseLines } from './noise-words.ts';
 import { encodeNpy } from './npy-file.ts';
 import { grouped } from './output.ts';
+import { readRecipientConfig } from './recipient-config.ts';
 
 export interface ResultRequest {
   readonly round: string;
@@ -52,10 +54,14 @@ function released(round: Round): Round & { readonly phase: 'released' } {
   );
 }
 
-/** Writes the sum, or the mean, in the units of the updates. */
-export async function fetchResult(folder: string, request: ResultRequest, say: (line: string) => void): Promise<void> {
-  const ending = extname(request.out);
-  if (!ENDINGS.includes(ending)) throw usageError(`--out: the file ends in ${ENDINGS.join(', ')}, not '${ending}'`);
+/** The names of what was summed, from the task file that the recipient has of it; null where the task names none. */
+function layersOfRound(folder: string, { record }: Round): readonly NamedShape[] | null {
+  const task = readRecipientConfig(folder).tasks.find((own) => taskHashOf(nodePrimitives, own) === record.taskHash);
+  return task?.tensors ?? null;
+}
+
+/** A released round with its exact integers, from the recipient whose folder it is, checked against the log. */
+export async function openedRound(folder: string, wanted: Pick<ResultRequest, 'round' | 'task'>) {
   const caller = await openCaller(folder);
   if (caller.role !== 'recipient') {
     throw new CliError(
@@ -64,19 +70,25 @@ export async function fetchResult(folder: string, request: ResultRequest, say: (
     );
   }
   const { transcript } = await readLogOnce(caller);
-  const round = released(findRound(transcript, request.round, request.task));
-  const integers = await fetchIntegers(caller, round);
+  const round = released(findRound(transcript, wanted.round, wanted.task));
+  return { round, integers: await fetchIntegers(caller, round) };
+}
+
+/** Writes the sum, or the mean, in the units of the updates. */
+export async function fetchResult(folder: string, request: ResultRequest, say: (line: string) => void): Promise<void> {
+  const ending = extname(request.out);
+  if (!ENDINGS.includes(ending)) throw usageError(`--out: the file ends in ${ENDINGS.join(', ')}, not '${ending}'`);
+  const { round, integers } = await openedRound(folder, request);
   const nodes = round.decision.attempt.cohort.length;
   const divisor = round.record.scale * (request.mean ? nodes : 1);
   const values = Float64Array.from(integers, (value) => value / divisor);
   const what = request.mean ? 'mean' : 'sum';
-  if (ending === '.npy') writeDurably(request.out, encodeNpy(values), PRIVATE);
-  else if (ending === '.safetensors') {
-    writeDurably(
-      request.out,
-      encodeSafetensors([{ name: what, shape: [values.length], values: Float32Array.from(values) }]),
-      PRIVATE,
-    );
+  const tensors = layersOfRound(folder, round) ?? [{ name: what, shape: [values.length] }];
+  if (ending === '.npy') {
+    const shape = tensors.length === 1 ? tensors[0]!.shape : [values.length];
+    writeDurably(request.out, encodeNpy(values, shape), PRIVATE);
+  } else if (ending === '.safetensors') {
+    writeDurably(request.out, encodeSafetensors(namedTensors(Float32Array.from(values), tensors)), PRIVATE);
   } else {
     const { task, number, scale } = round.record;
     const fields = {

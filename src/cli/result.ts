@@ -14,6 +14,10 @@ function fetchCommand(): Command {
     .option('--mean', 'the mean per node instead of the sum')
     .addHelpText(
       'after',
+      '\nLayers keep their names and shapes where the task names its tensors; else the file has one tensor, sum or mean.',
+    )
+    .addHelpText(
+      'after',
       examples(
         'veilsum result fetch --dir parties/recipient --round 1 --out sum.npy',
         'veilsum result fetch --dir parties/recipient --round 1 --mean --out mean.safetensors',

@@ -10,6 +10,7 @@ import type { Aggregate } from '../learning/aggregates.ts';
 import type { DatasetName } from '../learning/dataset-names.ts';
 import { readFeatureFile } from '../learning/feature-file.ts';
 import type { Optimiser } from '../learning/optimisers.ts';
+import { readUpdateLayers } from '../learning/update-file.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import { parseLearningPlan } from '../training/learning-plan.ts';
 import { type MadeTask, makeTask, makeUpdatesTask, type RoundsRequest } from '../training/make-task.ts';
@@ -18,7 +19,7 @@ import { unitOf } from './budget.ts';
 import { CliError } from './exit.ts';
 import { genesisOf } from './federation-file.ts';
 import { noiseLines, noiseOfNode } from './noise-words.ts';
-import { epsilonText, grouped, printable, sizeOf } from './output.ts';
+import { counted, epsilonText, grouped, printable, sizeOf } from './output.ts';
 import { sensitiveOf } from './privacy-task.ts';
 
 /** Flags of `task new`, as commander gives them. */
@@ -35,6 +36,9 @@ export interface TaskFlags {
   readonly model?: 'logistic' | 'mlp';
   readonly unit?: 'record' | 'node';
   readonly dimension?: number;
+  /** A .safetensors file whose layers the updates have, and patterns of the ones that are summed. */
+  readonly like?: string;
+  readonly only?: readonly string[];
   readonly sampleRate?: number;
   readonly renyiOrder?: number;
   readonly optimiser?: Optimiser;
@@ -105,6 +109,10 @@ export function taskOf(flags: Omit<TaskFlags, 'out' | 'dir'>): MadeTask {
     }),
     ...given({ renyiOrder: flags.renyiOrder }),
   };
+  if (flags.like !== undefined) {
+    const tensors = readUpdateLayers(flags.like, flags.only);
+    return makeUpdatesTask({ ...common, tensors, clip: clip ?? 1 });
+  }
   if (dimension !== undefined) return makeUpdatesTask({ ...common, dimension, clip: clip ?? 1 });
   const schema = features === undefined ? undefined : readFeatureFile(features, resolve);
   return makeTask({
@@ -181,6 +189,10 @@ export async function writeTask(flags: TaskFlags, print: (line: string) => void)
   print(
     `${flags.out}: one round costs epsilon ${epsilonText(made.epsilonPerRound)}, ${rounds} of them ${epsilonText(epsilon)} at delta 1e-${budget.deltaExponent}, per ${task.unit}`,
   );
+  if (task.tensors !== undefined)
+    print(
+      `${counted(task.tensors.length, 'layer')} by name, ${grouped(task.dimension)} numbers: updates have just these`,
+    );
   for (const line of bucketLines(task)) print(line);
   for (const line of noiseLines(task, flags.nodes)) print(line);
   if (genesis !== null) return print(`Rounds of it can be opened in the federation of ${flags.dir}.`);
@@ -246,6 +258,7 @@ export function showTask(
       `sigma ${noiseOfNode(task).toPrecision(4)} per node and value (${grouped(scale)} steps per 1.0); ${minHonest} honest nodes reach the target`,
     ],
     ...noiseLines(task, minCohort).map((line) => ['', line] as const),
+    ...(task.tensors ?? []).map(({ name, shape }) => ['layer', `${printable(name)} [${shape}]`] as const),
     ...bucketLines(task).map((line) => ['buckets', line] as const),
     ['privacy', `per ${task.unit}, clipped to L2 norm ${task.clipMicro / 1e6}`],
     ...recordLines(task),

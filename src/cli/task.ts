@@ -33,6 +33,13 @@ function newCommand(): Command {
     .addOption(numberOption('--local-rate <r>', 'with --unit node: learning rate of local training; default 0.3'))
     .addOption(numberOption('--proximal <mu>', 'with --unit node: how strongly FedProx pulls back; default 0'))
     .addOption(numberOption('--dimension <d>', 'or sum updates that nodes bring as files, of this many numbers'))
+    .option(
+      '--like <file>',
+      'or of the layers of this .safetensors file, by name and shape; its numbers are not looked at',
+    )
+    .addOption(
+      listOption('--only <pattern>', "with --like: layers of such a name, '*' for any letters; may be given again"),
+    )
     .addOption(numberOption('--sample-rate <q>', 'every round is over records that nodes draw with this probability'))
     .addOption(listOption('--sensitive <column>', 'column under stronger protection; may be given again'))
     .addOption(numberOption('--sensitive-share <s>', 'part of the clip that sensitive columns have; default 0.25'))
@@ -78,33 +85,39 @@ ${examples(
   'veilsum task new --features crm-features.yaml --nodes 4 --recipient model-owner --out task.json',
   'veilsum task new --dataset leads --nodes 4 --recipient model-owner --sample-rate 0.1 --rounds 400 --out task.json',
   'veilsum task new --dimension 4000 --clip 1 --nodes 4 --recipient model-owner --out task.json',
+  "veilsum task new --like adapter.safetensors --only '*.lora_*' --nodes 4 --recipient model-owner --out task.json",
 )}`,
     )
     .action(async (_options, command: Command) => {
       const { writeTask } = await import('./task-new.ts');
       const flags = command.opts();
-      if (['dataset', 'features', 'dimension'].filter((flag) => flags[flag] !== undefined).length !== 1) {
+      if (['dataset', 'features', 'dimension', 'like'].filter((flag) => flags[flag] !== undefined).length !== 1) {
         throw usageError(
-          'give one of --dataset and --features (train on tables), --dimension (sum updates from files)',
+          'give one of --dataset and --features (train on tables), --dimension and --like (sum updates from files)',
         );
       }
-      if (flags['dimension'] !== undefined && flags['unit'] === 'record')
+      if (flags['only'] !== undefined && flags['like'] === undefined)
+        throw usageError('--only goes with --like: it chooses layers of that file');
+      const isOfFiles = flags['dimension'] !== undefined || flags['like'] !== undefined;
+      if (isOfFiles && flags['unit'] === 'record')
         throw usageError(
           '--unit record goes with --dataset: an update from a file is clipped as a whole, which protects the node',
         );
-      if (flags['dimension'] !== undefined && (flags['sampleRate'] ?? flags['sensitive']) !== undefined)
+      if (isOfFiles && (flags['sampleRate'] ?? flags['sensitive']) !== undefined)
         throw usageError('--sample-rate and --sensitive go with --dataset: they are about records and their columns');
       const local = ['localSteps', 'localBatch', 'localRate', 'proximal'].filter((flag) => flags[flag] !== undefined);
       if (local.length > 0 && flags['unit'] !== 'node')
         throw usageError('--local-steps, --local-batch, --local-rate and --proximal go with --unit node');
       if (flags['aggregate'] !== undefined && flags['buckets'] === undefined)
         throw usageError('--aggregate goes with --buckets: it is applied to the means of buckets');
-      if (flags['aggregate'] !== undefined && flags['dimension'] !== undefined)
+      if (flags['aggregate'] !== undefined && isOfFiles)
         throw usageError('--aggregate goes with --dataset: sums of updates from files are handed on as their mean');
       if (flags['sensitiveShare'] !== undefined && flags['sensitive'] === undefined)
         throw usageError('--sensitive-share goes with --sensitive');
-      if (flags['dimension'] !== undefined && flags['model'] !== undefined)
-        throw usageError('--model goes with --dataset: with --dimension nodes bring updates of a model of their own');
+      if (isOfFiles && flags['model'] !== undefined)
+        throw usageError(
+          '--model goes with --dataset: with --dimension and --like nodes bring updates of a model of their own',
+        );
       await writeTask(command.opts(), print);
     });
 }

@@ -20,6 +20,7 @@ export type LearningCode =
   | 'NOT_FINITE'
   | 'BAD_SETTING'
   | 'BAD_TENSOR_FILE'
+  | 'LAYER_MISMATCH'
   | 'NO_BACKEND';
 
 /**

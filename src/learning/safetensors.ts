@@ -1,5 +1,6 @@
 import { LearningError } from './errors.ts';
 import { type Layer, layerSize, layersOf, type Model, type ModelSpec, makeModel } from './model.ts';
+import { READERS, WIDTHS } from './tensor-types.ts';
 
 /**
  * The safetensors format (huggingface/safetensors, format description of its README): u64le length of the header, header
@@ -11,7 +12,8 @@ export interface NamedTensor extends Layer {
 
 /** Headers above this are refused; a model of ours needs a few hundred bytes. */
 const HEADER_BYTES_MAX = 1024 * 1024;
-const NAME = /^[\w.\-/]{1,128}$/;
+/** Printable, without blanks, quotation marks and backslashes. */
+const NAME = /^[!#-[\]-~]{1,256}$/;
 
 /** Writes F32 tensors back to back in the order given, the header padded with blanks to a multiple of 8. */
 export function encodeSafetensors(tensors: readonly NamedTensor[]): Uint8Array {
@@ -40,13 +42,35 @@ export function encodeSafetensors(tensors: readonly NamedTensor[]): Uint8Array {
 }
 
 /**
- * Reads F32 tensors. Strict: offsets begin at zero, leave no gap, do not overlap and end with the file; only finite
- * numbers; no name twice; nothing after the last tensor.
+ * Reads tensors of F32, and of F16, BF16 and F64 as F32. Strict: offsets begin at zero, leave no gap, do not overlap and
+ * end with the file; only finite numbers; no name twice; nothing after the last tensor.
  *
+ * @param isWanted - others are left out, whatever their type.
  * @returns tensors in the order of their bytes.
  * @throws LearningError BAD_TENSOR_FILE, or NOT_FINITE naming the tensor.
  */
-export function decodeSafetensors(bytes: Uint8Array): NamedTensor[] {
+export function decodeSafetensors(bytes: Uint8Array, isWanted: (name: string) => boolean = () => true): NamedTensor[] {
+  const { view, start, entries } = readLayout(bytes);
+  return entries.flatMap(({ name, shape, dtype, begin, end }) => {
+    if (!isWanted(name)) return [];
+    const read = READERS[dtype];
+    if (read === undefined) throw bad(`tensor ${name}: dtype ${dtype} is no ${Object.keys(READERS).join(', ')}`);
+    const width = WIDTHS[dtype]!;
+    const values = Float32Array.from({ length: (end - begin) / width }, (_, i) =>
+      read(view, start + begin + width * i),
+    );
+    if (!values.every(Number.isFinite))
+      throw new LearningError('NOT_FINITE', `tensor ${name} holds NaN or an infinity`);
+    return [{ name, shape, values }];
+  });
+}
+
+/** Names and shapes alone, in the order of the bytes. @throws LearningError BAD_TENSOR_FILE */
+export function readLayers(bytes: Uint8Array): Layer[] {
+  return readLayout(bytes).entries.map(({ name, shape }) => ({ name, shape }));
+}
+
+function readLayout(bytes: Uint8Array): { view: DataView; start: number; entries: Entry[] } {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < 10) throw bad('the file is shorter than a header: is it truncated?');
   const headerBytes = view.getBigUint64(0, true);
@@ -55,9 +79,10 @@ export function decodeSafetensors(bytes: Uint8Array): NamedTensor[] {
   const start = 8 + Number(headerBytes);
   const entries = parseHeader(bytes.subarray(8, start)).sort((a, b) => a.begin - b.begin || a.end - b.end);
   let expected = 0;
-  for (const { name, shape, begin, end } of entries) {
+  for (const { name, shape, dtype, begin, end } of entries) {
     if (begin !== expected) throw bad(`tensor ${name}: its bytes overlap others or leave a gap`);
-    if (end - begin !== 4 * layerSize({ name, shape })) throw bad(`tensor ${name}: shape and offsets disagree`);
+    if (end - begin !== WIDTHS[dtype]! * layerSize({ name, shape }))
+      throw bad(`tensor ${name}: shape and offsets disagree`);
     expected = end;
   }
   if (start + expected !== bytes.length)
@@ -66,21 +91,19 @@ export function decodeSafetensors(bytes: Uint8Array): NamedTensor[] {
         ? 'the file is shorter than its tensors: is it truncated?'
         : 'the file is longer than its tensors',
     );
-  return entries.map(({ name, shape, begin, end }) => {
-    const values = Float32Array.from({ length: (end - begin) / 4 }, (_, i) =>
-      view.getFloat32(start + begin + 4 * i, true),
-    );
-    if (!values.every(Number.isFinite))
-      throw new LearningError('NOT_FINITE', `tensor ${name} holds NaN or an infinity`);
-    return { name, shape, values };
-  });
+  return { view, start, entries };
 }
 
 /** A model as named tensors: `encodeSafetensors(modelTensors(model))`. */
 export function modelTensors(model: Model): NamedTensor[] {
+  return namedTensors(model.values, layersOf(model.spec));
+}
+
+/** A vector cut into layers that lie in it one after another. Copies. */
+export function namedTensors(whole: Float32Array, layers: readonly Layer[]): NamedTensor[] {
   let offset = 0;
-  return layersOf(model.spec).map((layer) => {
-    const values = model.values.slice(offset, offset + layerSize(layer));
+  return layers.map((layer) => {
+    const values = whole.slice(offset, offset + layerSize(layer));
     offset += values.length;
     return { ...layer, values };
   });
@@ -108,6 +131,7 @@ export function modelFromTensors(spec: ModelSpec, tensors: readonly NamedTensor[
 }
 
 interface Entry extends Layer {
+  readonly dtype: string;
   readonly begin: number;
   readonly end: number;
 }
@@ -131,11 +155,11 @@ function parseHeader(bytes: Uint8Array): Entry[] {
     if (name === '__metadata__') continue;
     if (!NAME.test(name)) throw bad('a tensor has an unusable name');
     const { dtype, shape, data_offsets: offsets, ...rest } = (value ?? {}) as Record<string, unknown>;
-    if (dtype !== 'F32') throw bad(`tensor ${name}: only dtype F32 is read`);
+    if (typeof dtype !== 'string' || !Object.hasOwn(WIDTHS, dtype)) throw bad(`tensor ${name}: its dtype is not known`);
     if (!isSizes(shape, 8) || !isSizes(offsets, 2) || offsets.length !== 2 || Object.keys(rest).length > 0) {
       throw bad(`tensor ${name}: malformed header entry`);
     }
-    entries.push({ name, shape, begin: offsets[0]!, end: offsets[1]! });
+    entries.push({ name, shape, dtype, begin: offsets[0]!, end: offsets[1]! });
   }
   if (entries.length === 0) throw bad('the file holds no tensor');
   return entries;

@@ -1,9 +1,8 @@
 import { deriveParameters } from '../../crypto/params.ts';
 import type { Quantiser } from '../../crypto/quantise.ts';
 import type { Sampling } from '../../protocols/sampled-charge.ts';
-import { chargeOfTask, type Task, taskField } from '../../protocols/task.ts';
+import { chargeOfTask, type NamedShape, type Task, taskField } from '../../protocols/task.ts';
 import { type Budget, budgetFor, deltaIn, epsilonOf, NO_PRIVACY } from './budget.ts';
-import type { Compression } from './compression.ts';
 import { TrainingError } from './errors.ts';
 import { fitNoise } from './fit-noise.ts';
 import type { NoiseRequest } from './least-variance.ts';
@@ -33,8 +32,6 @@ export interface RoundsRequest {
   readonly rounds?: number;
   /** The order that the federation counts at, where it names one; left out with a sample rate: the best one. */
   readonly renyiOrder?: number;
-  /** Bits of a noised value, all of which are used; left out: as many as rounding asks for. */
-  readonly bits?: number;
   readonly checkSums?: boolean;
   readonly quorum?: { readonly members: number; readonly threshold: number };
   readonly maxAttempts?: number;
@@ -70,9 +67,8 @@ export interface Substance {
   /** Most records in one node's update; 1 for unit 'node'. */
   readonly recordsMax: number;
   readonly sampling?: Sampling | undefined;
-  /** How an update of `dimension` values came to have so few, and what its rotation bounds them by. */
-  readonly compression?: Compression | undefined;
-  readonly peak?: number | undefined;
+  /** Names and shapes, where updates from files have some. */
+  readonly tensors?: readonly NamedShape[] | undefined;
 }
 
 /**
@@ -83,7 +79,7 @@ export interface Substance {
  */
 export function assembleTask(
   request: Filled,
-  { unit, learning, dimension, clip, recordsMax, sampling, compression, peak }: Substance,
+  { unit, learning, dimension, clip, recordsMax, sampling, tensors }: Substance,
   fitting: (request: NoiseRequest, budget: Budget) => Quantiser = fitNoise,
 ): MadeTask {
   const { rounds, buckets } = request;
@@ -104,10 +100,7 @@ export function assembleTask(
   const budget = epsilon === null ? NO_PRIVACY : budgetFor(epsilon, delta, sampling?.order ?? request.renyiOrder);
   const clipMicro = micro(clip);
   const fitted = fitting(
-    {
-      ...{ unit, dimension, clip: clipMicro / 1e6, recordsMax, minHonest, nodesMax, rounds: charges, sampling },
-      ...{ bits: request.bits, peak },
-    },
+    { unit, dimension, clip: clipMicro / 1e6, recordsMax, minHonest, nodesMax, rounds: charges, sampling },
     budget,
   );
   requireParameters(fitted, { nodesMax, minCohort, minHonest, ...(request.quorum ?? { members: 5, threshold: 3 }) });
@@ -124,10 +117,7 @@ export function assembleTask(
     minHonest,
     minOrganisations,
     ...(buckets === undefined ? {} : { buckets }),
-    noise: {
-      sigma2Numerator: String(fitted.variance.sigma2Numerator),
-      sigma2Denominator: String(fitted.variance.sigma2Denominator),
-    },
+    noise: { sigma2Numerator: String(fitted.variance.sigma2Numerator), sigma2Denominator: '1' },
     sensitivity2: String(fitted.sensitivity2),
     ...(sampling === undefined ? {} : { sampling }),
     clipMicro,
@@ -138,7 +128,7 @@ export function assembleTask(
     confirmMs: request.confirmMs ?? 30_000,
     checkSums: request.checkSums ?? false,
     learning,
-    ...(compression === undefined ? {} : { compression }),
+    ...(tensors === undefined ? {} : { tensors }),
   });
   const rhoNanoPerRound = chargeOfTask(task);
   const rhoNano = rhoNanoPerRound * charges;

@@ -1,42 +1,60 @@
+import { basename } from 'node:path';
 import type { Rng } from '../../crypto/primitives.ts';
+import type { Task } from '../../protocols/task.ts';
 import { LearningError } from '../learning/errors.ts';
-import { readUpdateFile } from '../learning/update-file.ts';
+import { arrangeUpdate, readUpdateFile, type Update } from '../learning/update-file.ts';
 import type { UpdateSource } from '../party/node.ts';
 import { TrainingError } from './errors.ts';
 import { quantiserOf } from './fit-noise.ts';
 import { NoisedIntegers } from './noised-integers.ts';
 
+export interface FileSourceSettings {
+  /** Patterns of the layers that are sent; left out: all of the file. */
+  readonly only?: readonly string[];
+  readonly rng?: Rng;
+}
+
 /**
  * One update from a file (`veilsum node submit --update PATH`), from any framework: clipped as a whole to the task's L2
  * norm, so the unit is the node. It goes into one round, the first that asks; in others this node has nothing to send.
  *
- * @throws LearningError at once when the file cannot be used. `update` throws TrainingError TASK_MISMATCH for a task
- *   that protects records, WRONG_LENGTH.
+ * @throws LearningError at once when the file cannot be used. `update` throws as {@link valuesFor}.
  */
-export function createFileSource(path: string, rng?: Rng): UpdateSource {
+export function createFileSource(path: string, { only = [], rng }: FileSourceSettings = {}): UpdateSource {
   const integers = new NoisedIntegers(rng);
-  const checked = readUpdateFile(path);
+  const checked = readUpdateFile(path, only);
   const length = checked.values.length;
   checked.values.fill(0);
   let sentIn: string | null = null;
   return {
     update: async (task, round) => {
-      if (task.unit !== 'node') {
-        const why = 'an update from a file is clipped as a whole and cannot protect single records';
-        throw new TrainingError('TASK_MISMATCH', `task ${task.task} has unit ${task.unit}: ${why}`);
-      }
-      if (length !== task.dimension) {
-        throw new TrainingError(
-          'WRONG_LENGTH',
-          `the update has ${length} numbers, task ${task.task} takes ${task.dimension}`,
-        );
-      }
-      sentIn ??= round.id;
-      if (sentIn !== round.id) return null;
-      const quantiser = quantiserOf(task);
-      const { values } = readUpdateFile(path);
-      if (values.length === length) return integers.of(quantiser, values);
-      throw new LearningError('BAD_TENSOR_FILE', 'the update file was changed meanwhile');
+      if (sentIn !== null && sentIn !== round.id) return null;
+      const update = readUpdateFile(path, only);
+      if (update.values.length !== length)
+        throw new LearningError('BAD_TENSOR_FILE', 'the update file was changed meanwhile');
+      const values = valuesFor(task, update, basename(path));
+      sentIn = round.id;
+      return integers.of(quantiserOf(task), values);
     },
   };
+}
+
+/**
+ * An update's numbers as a task takes them.
+ *
+ * @param update - taken over.
+ * @throws TrainingError TASK_MISMATCH for a task that protects records, WRONG_LENGTH; LearningError LAYER_MISMATCH.
+ */
+export function valuesFor(task: Task, update: Update, name: string): Float64Array {
+  if (task.unit !== 'node') {
+    const why = 'an update from a file is clipped as a whole, which protects a node: it takes a task with unit node';
+    throw new TrainingError('TASK_MISMATCH', `task ${task.task} protects single records, and ${why}`);
+  }
+  if (task.tensors !== undefined) return arrangeUpdate(update, task.tensors, name);
+  const { length } = update.values;
+  if (length === task.dimension) return update.values;
+  throw new TrainingError(
+    'WRONG_LENGTH',
+    `the update has ${length} numbers, task ${task.task} takes ${task.dimension}`,
+  );
 }

@@ -1,15 +1,16 @@
+import { canonicalBytes, type Json } from '../../crypto/encoding.ts';
+import { MAX_TENSORS, sizeOfShape } from '../../protocols/task.ts';
 import type { Aggregate } from '../learning/aggregates.ts';
 import type { DatasetName } from '../learning/dataset-names.ts';
 import { datasetSchema } from '../learning/datasets.ts';
 import { type Profile, type RunDefaults, runDefaults } from '../learning/defaults.ts';
 import { designColumns } from '../learning/features.ts';
-import type { ModelSpec } from '../learning/model.ts';
+import type { Layer, ModelSpec } from '../learning/model.ts';
 import type { Optimiser } from '../learning/optimisers.ts';
 import type { FeatureSchema } from '../learning/schema.ts';
 import { assembleTask, type Filled, type MadeTask, micro, type RoundsRequest } from './assemble-task.ts';
-import { compressedFields } from './compression.ts';
-import { type CompressionRequest, compressionFor, requireSoundCompression } from './compression-rules.ts';
-import { type LearningPlan, type RecordPlan, requireAccounted, schemaHashOf, updateShape } from './learning-plan.ts';
+import { TrainingError } from './errors.ts';
+import { type LearningPlan, type RecordPlan, requireAccounted, schemaHashOf, vectorLength } from './learning-plan.ts';
 import { samplingFor } from './sampling.ts';
 import { sensitiveInputs } from './sensitive.ts';
 
@@ -37,9 +38,6 @@ export interface LearningRequest extends RoundsRequest {
   /** Of the server's step; left out: what suits the optimiser and the dataset. */
   readonly serverRate?: number;
   readonly clip?: number;
-  readonly compression?: CompressionRequest;
-  /** Units of the hidden layer; left out: 16. */
-  readonly hidden?: number;
 }
 
 /** Local training between two rounds, for unit 'node'. */
@@ -51,10 +49,11 @@ interface LocalRequest {
   readonly proximal: number;
 }
 
-export interface UpdatesRequest extends RoundsRequest {
-  readonly dimension: number;
-  readonly clip: number;
-}
+/** Updates of any `dimension` numbers, or of layers with names. */
+export type UpdatesRequest = RoundsRequest & { readonly clip: number } & (
+    | { readonly dimension: number; readonly tensors?: undefined }
+    | { readonly tensors: readonly Layer[] }
+  );
 
 /** Records in one node's sum, unless asked otherwise. */
 const RECORDS_MAX = 16_384;
@@ -65,6 +64,8 @@ const NOISY_EPSILON = 3;
 const DECAY_ROUNDS = 50;
 /** Of FedAdam and FedYogi; measured in src/learning/README.md. */
 const ADAPTIVE = { learningRate: 0.05, momentum: 0.9 };
+/** What a coordinator takes, of canonical JSON. */
+const MAX_TASK_BYTES = 65_535;
 /** Rounds that a budget is divided among where updates come from files and nobody says how many. */
 const UPDATE_ROUNDS = 10;
 
@@ -84,10 +85,7 @@ export function makeTask(request: LearningRequest): MadeTask {
   const common = {
     version: 1,
     schema: { name: schema.name, hash: schemaHashOf(schema) },
-    model:
-      model === 'mlp'
-        ? { kind: model, inputs, hidden: request.hidden ?? defaults.hidden, seed: 1 }
-        : { kind: model, inputs },
+    model: model === 'mlp' ? { kind: model, inputs, hidden: defaults.hidden, seed: 1 } : { kind: model, inputs },
   } as const;
   const aggregate = request.aggregate === undefined ? {} : { aggregate: request.aggregate };
   const { bins } = defaults;
@@ -116,21 +114,11 @@ export function makeTask(request: LearningRequest): MadeTask {
             ...(local.proximal > 0 ? { proximalMicro: micro(local.proximal) } : {}),
           },
         };
-  const clip = request.clip ?? (unit === 'record' ? defaults.clip : nodeClip(request.compression));
+  const clip = request.clip ?? (unit === 'record' ? defaults.clip : NODE_CLIP);
   const sampling = filled.epsilon === null ? undefined : samplingFor({ ...filled, epsilon: filled.epsilon }, unit);
   const recordsMax = plan.unit === 'record' ? plan.recordsMax : 1;
-  const shape = updateShape(plan, micro(clip));
-  const made = assembleTask(filled, {
-    ...{ unit, learning: plan, clip, recordsMax, sampling },
-    ...compressedFields(shape, compressionFor(request.compression, request.bits, shape), clip),
-  });
-  requireSoundCompression(made.task, plan);
-  return made;
-}
-
-/** Kept values of an update have the square root of their part of its norm, and leftovers are not shorter than an update. */
-function nodeClip({ keep = 1, errorFeedback }: CompressionRequest = {}): number {
-  return errorFeedback ? NODE_CLIP : NODE_CLIP * Math.sqrt(keep);
+  const dimension = vectorLength(plan, micro(clip));
+  return assembleTask(filled, { unit, learning: plan, dimension, clip, recordsMax, sampling });
 }
 
 function sensitivePlan(
@@ -162,9 +150,21 @@ function serverPlan(
 
 /** A task for updates that nodes bring as files: every update is clipped as a whole, the unit is the node. */
 export function makeUpdatesTask(request: UpdatesRequest): MadeTask {
-  const { dimension, clip } = request;
-  return assembleTask(
+  const { clip } = request;
+  const tensors = request.tensors?.map(({ name, shape }) => ({ name, shape: [...shape] }));
+  const empty = tensors?.find(({ shape }) => sizeOfShape(shape) === 0);
+  if (empty !== undefined) throw new TrainingError('DOES_NOT_FIT', `layer ${empty.name} holds no number: leave it out`);
+  if (tensors !== undefined && tensors.length > MAX_TENSORS)
+    throw new TrainingError('DOES_NOT_FIT', `${tensors.length} layers are more than the ${MAX_TENSORS} of a task`);
+  const dimension =
+    request.tensors === undefined
+      ? request.dimension
+      : request.tensors.reduce((sum, { shape }) => sum + sizeOfShape(shape), 0);
+  const made = assembleTask(
     { task: 'updates', epsilon: 8, delta: 1e-5, rounds: UPDATE_ROUNDS, ...request },
-    { unit: 'node', learning: null, dimension, clip, recordsMax: 1 },
+    { unit: 'node', learning: null, dimension, clip, recordsMax: 1, tensors },
   );
+  if (canonicalBytes(made.task as unknown as Json).length <= MAX_TASK_BYTES) return made;
+  const why = `their names and shapes make more than the ${MAX_TASK_BYTES} bytes of a task`;
+  throw new TrainingError('DOES_NOT_FIT', `choose fewer layers: ${why}`);
 }

@@ -7,22 +7,20 @@ import { LearningError } from '../learning/errors.ts';
 import { type Evaluation, evaluateHistogram } from '../learning/evaluation.ts';
 import { initialModel, type Model } from '../learning/model.ts';
 import { aggregate, clipNorm } from '../learning/robust.ts';
-import { decodeSafetensors, encodeSafetensors, modelFromTensors, modelTensors } from '../learning/safetensors.ts';
+import {
+  decodeSafetensors,
+  encodeSafetensors,
+  modelFromTensors,
+  modelTensors,
+  namedTensors,
+} from '../learning/safetensors.ts';
 import { initialServerState, type OpenedSum, serverStep } from '../learning/server-step.ts';
 import type { ModelMaker, OpenedRound } from '../party/recipient.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import type { Store } from '../store/port.ts';
-import { type Compressor, compressorOf } from './compression.ts';
 import { TrainingError } from './errors.ts';
 import { quantiserOf } from './fit-noise.ts';
-import {
-  contributionPlanOf,
-  type LearningPlan,
-  parseLearningPlan,
-  serverSettingsOf,
-  specOf,
-  updateShape,
-} from './learning-plan.ts';
+import { contributionPlanOf, type LearningPlan, parseLearningPlan, serverSettingsOf, specOf } from './learning-plan.ts';
 import { readOptimiser, writeOptimiser } from './optimiser-state.ts';
 
 /** What an opened sum said, beside the next model. Released values only. */
@@ -59,7 +57,7 @@ export interface ModelMakerSettings {
 export function createModelMaker({ store, onOutcome }: ModelMakerSettings): ModelMaker {
   return {
     first: async (task) => {
-      if (task.learning === null) return encodeMean(new Float32Array(task.dimension));
+      if (task.learning === null) return encodeMean(task, new Float32Array(task.dimension));
       const plan = parseLearningPlan(task);
       quantiserOf(task);
       return firstModelOf(plan);
@@ -67,12 +65,15 @@ export function createModelMaker({ store, onOutcome }: ModelMakerSettings): Mode
     next: async (task, sums, modelBytes) => {
       const quantiser = quantiserOf(task);
       const { round } = sums[0]!;
-      const compressor = compressorForTask(task, modelBytes);
-      const parts = sums.map((sum) => partOf(task, quantiser, compressor, sum));
+      const parts = sums.map((sum) => partOf(task, quantiser, sum));
       const nodes = parts.reduce((total, part) => total + part.nodes, 0);
-      const sum = combine(task, parts, nodes, compressor?.gain ?? 1);
+      const sum = combine(task, parts, nodes);
       // Updates of no model: what is handed on is their noised mean.
-      if (task.learning === null) return encodeMean(Float32Array.from(sum, (value) => value / nodes));
+      if (task.learning === null)
+        return encodeMean(
+          task,
+          Float32Array.from(sum, (value) => value / nodes),
+        );
       const plan = parseLearningPlan(task);
       const modelHash = hashOf(modelBytes);
       const model = modelFromTensors(specOf(plan), decodeSafetensors(modelBytes));
@@ -105,24 +106,18 @@ interface Part {
   readonly nodes: number;
 }
 
-function compressorForTask(task: Task, model: Uint8Array): Compressor | null {
-  if (task.compression === undefined) return null;
-  return compressorOf(task, updateShape(parseLearningPlan(task), task.clipMicro), model);
-}
-
-function partOf(task: Task, quantiser: Quantiser, compressor: Compressor | null, { round, values }: OpenedRound): Part {
+function partOf(task: Task, quantiser: Quantiser, { round, values }: OpenedRound): Part {
   if (values.length !== task.dimension) {
     throw new TrainingError('WRONG_LENGTH', `the sum has ${values.length} values, the task ${task.dimension}`);
   }
-  const sum = dequantise(quantiser, values);
-  return { sum: compressor?.expand(sum) ?? sum, nodes: cohortOf(round) };
+  return { sum: dequantise(quantiser, values), nodes: cohortOf(round) };
 }
 
 /**
  * One sum of several: the robust mean of a node's part, over the buckets' means, times all nodes. Counts of the evaluation
  * are added up as they are: a robust rule would bend them, and nothing is trained on them.
  */
-function combine(task: Task, parts: readonly Part[], nodes: number, gain: number): Float64Array {
+function combine(task: Task, parts: readonly Part[], nodes: number): Float64Array {
   const plan = task.learning === null ? null : parseLearningPlan(task);
   const means = parts.map((part) => part.sum.map((value) => value / part.nodes));
   const weights = parts.map((part) => part.nodes);
@@ -130,7 +125,7 @@ function combine(task: Task, parts: readonly Part[], nodes: number, gain: number
   const end = plan?.unit === 'record' ? layoutOf(contributionPlanOf(plan, task.clipMicro)).histogramStart : mean.length;
   const rule = plan?.aggregate ?? 'mean';
   const boundOf = plan?.unit === 'node' && rule !== 'mean' ? noisyBound(task) : () => Number.POSITIVE_INFINITY;
-  const trained = means.map((values, i) => clipNorm(values.subarray(0, end), gain * boundOf(weights[i]!)));
+  const trained = means.map((values, i) => clipNorm(values.subarray(0, end), boundOf(weights[i]!)));
   mean.set(aggregate(rule, trained, weights));
   return mean.map((value) => value * nodes);
 }
@@ -188,8 +183,8 @@ function encodeModel(model: Model): Uint8Array {
   return encodeSafetensors(modelTensors(model));
 }
 
-function encodeMean(values: Float32Array): Uint8Array {
-  return encodeSafetensors([{ name: 'mean', shape: [values.length], values }]);
+function encodeMean({ tensors }: Task, values: Float32Array): Uint8Array {
+  return encodeSafetensors(namedTensors(values, tensors ?? [{ name: 'mean', shape: [values.length] }]));
 }
 
 function hashOf(bytes: Uint8Array): string {

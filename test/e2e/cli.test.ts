@@ -6,7 +6,7 @@ import { canonicalBytes, type Json } from '../../crypto/encoding.ts';
 import { readFederation } from '../../src/config/federation.ts';
 import { Connection } from '../../src/grpc/connection.ts';
 import { RoundService } from '../../src/grpc/services.ts';
-import { encodeSafetensors } from '../../src/learning/safetensors.ts';
+import { decodeSafetensors, encodeSafetensors } from '../../src/learning/safetensors.ts';
 import { freePort } from '../../src/platform/free-port.ts';
 import { loadTlsIdentity } from '../../src/tls/files.ts';
 import { CommandLine } from './command.ts';
@@ -142,8 +142,13 @@ describe('a federation from cards', { timeout: 120_000 }, () => {
     expect((await refused('keys new --dir c --name c --role coordinator --address 127.0.0.1:1'))[1]).toContain(
       'FILE_EXISTS',
     );
+    const like = { name: 'w', shape: [DIMENSION], values: new Float32Array(DIMENSION) };
+    writeFileSync(
+      cli.path('like.safetensors'),
+      encodeSafetensors([{ name: 'stays', shape: [1], values: new Float32Array(1) }, like]),
+    );
     await done(
-      `task new --dimension ${DIMENSION} --clip 1 --nodes 3 --min-cohort 3 --recipient r --rounds 2 --members 3 --threshold 2 --upload-ms 20000 --confirm-ms 20000 --out task.json`,
+      `task new --like like.safetensors --only w* --clip 1 --nodes 3 --min-cohort 3 --recipient r --rounds 2 --members 3 --threshold 2 --upload-ms 20000 --confirm-ms 20000 --out task.json`,
     );
     const members = MEMBERS.map((name) => `--member ${name}/card.json`).join(' ');
     const out = await done(
@@ -206,9 +211,10 @@ describe('a federation from cards', { timeout: 120_000 }, () => {
       cli.path('short.safetensors'),
       encodeSafetensors([{ name: 'w', shape: [2], values: new Float32Array(2) }]),
     );
-    expect((await refused('node submit --dir n1 --update short.safetensors'))[1]).toMatch(
-      /WRONG_LENGTH: the update has 2 numbers/,
-    );
+    const [, short] = await refused('node submit --dir n1 --update short.safetensors');
+    expect(short).toContain(`LAYER_MISMATCH: short.safetensors: w has shape [2], the task takes [${DIMENSION}]`);
+    const [, astray] = await refused('node submit --dir n1 --update short.safetensors --layers lora.*');
+    expect(astray).toContain("no layer of short.safetensors is called 'lora.*': it has w [2]");
     // The recipient publishes its first model in its own time: until then a round has nothing to start from.
     await expect
       .poll(async () => JSON.parse(await done('round list --dir founders --json')).rounds.length, { timeout: 5000 })
@@ -241,6 +247,9 @@ describe('a federation from cards', { timeout: 120_000 }, () => {
       expect(out).toContain('the update is in the sum of 3 nodes');
     }
     await done('result fetch --dir r --round 1 --out sum.json');
+    await done('result fetch --dir r --round 1 --out sum.safetensors');
+    const layers = decodeSafetensors(readFileSync(cli.path('sum.safetensors')));
+    expect(layers.map(({ name, shape }) => [name, shape])).toEqual([['w', [DIMENSION]]]);
     const sum = JSON.parse(readFileSync(cli.path('sum.json'), 'utf8')) as {
       nodes: number;
       integers: number[];

@@ -68,7 +68,9 @@ describe('safetensors', () => {
     ['a gap', file('{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}', [0, 1])],
     ['overlap', file(TWO.replace('[4,12]', '[0,8]'), [1, 2])],
     ['shape and offsets that disagree', file('{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}', [1])],
-    ['another dtype', file('{"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}}', [1])],
+    ['a dtype of whole numbers', file('{"a":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}}', [1])],
+    ['a dtype that the format does not have', file('{"a":{"dtype":"F31","shape":[1],"data_offsets":[0,4]}}', [1])],
+    ['a dtype of another width', file('{"a":{"dtype":"F16","shape":[1],"data_offsets":[0,4]}}', [1])],
     ['an unknown field', file('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"x":1}}', [1])],
     [
       'a name twice',
@@ -111,9 +113,10 @@ function npy(descr: string, shape: string, values: readonly number[], order = 'F
 
 describe('npy', () => {
   it('reads float32 and float64 of any shape', () => {
-    expect([...decodeNpy(npy('<f4', '(3,)', [1.5, -2, 4]))]).toEqual([1.5, -2, 4]);
-    expect([...decodeNpy(npy('<f8', '(2, 2)', [0.1, 0.2, 0.3, 0.4]))]).toEqual([0.1, 0.2, 0.3, 0.4]);
-    expect([...decodeNpy(npy('<f8', '()', [7]))]).toEqual([7]);
+    expect(decodeNpy(npy('<f4', '(3,)', [1.5, -2, 4]))).toEqual({ shape: [3], values: Float64Array.of(1.5, -2, 4) });
+    const square = { shape: [2, 2], values: Float64Array.of(0.1, 0.2, 0.3, 0.4) };
+    expect(decodeNpy(npy('<f8', '(2, 2)', [0.1, 0.2, 0.3, 0.4]))).toEqual(square);
+    expect(decodeNpy(npy('<f8', '()', [7]))).toEqual({ shape: [], values: Float64Array.of(7) });
   });
 
   it('refuses everything else', () => {
