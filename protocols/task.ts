@@ -62,6 +62,24 @@ const fieldsOfTask = z.strictObject({
   uploadMs: z.int().min(100).max(86_400_000),
   confirmMs: z.int().min(100).max(86_400_000),
   checkSums: z.boolean(),
+  /** How updates are made shorter before they are quantised (src/training/compression.ts); absent: not at all. */
+  compression: z
+    .strictObject({
+      /** Values of an update before that; `dimension` is what is sent. */
+      values: z
+        .int()
+        .min(1)
+        .max(2 ** 30),
+      /** Part of the values that one round carries, in units of 1e-6; absent: all. */
+      keepMicro: z.int().min(1).max(999_999).optional(),
+      /** Rotated by a randomised Hadamard transform first. */
+      rotation: z.literal(true).optional(),
+      /** A node adds what a round did not carry to its next update. */
+      errorFeedback: z.literal(true).optional(),
+      /** A node whose update is shorter than this L2 norm, in units of 1e-6, sends none. */
+      sendAboveMicro: z.int().min(1).optional(),
+    })
+    .optional(),
   /** What the learning layer needs to know, canonical JSON; null for plain updates that nodes bring themselves. */
   learning: z.union([z.null(), z.record(z.string().max(64), z.unknown())]),
   /** For updates that nodes bring: the tensors that make one, one after another, row-major. Absent: any of `dimension` numbers. */

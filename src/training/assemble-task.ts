@@ -3,6 +3,7 @@ import type { Quantiser } from '../../crypto/quantise.ts';
 import type { Sampling } from '../../protocols/sampled-charge.ts';
 import { chargeOfTask, type NamedShape, type Task, taskField } from '../../protocols/task.ts';
 import { type Budget, budgetFor, deltaIn, epsilonOf, NO_PRIVACY } from './budget.ts';
+import type { Compression } from './compression.ts';
 import { TrainingError } from './errors.ts';
 import { fitNoise } from './fit-noise.ts';
 import type { NoiseRequest } from './least-variance.ts';
@@ -32,6 +33,8 @@ export interface RoundsRequest {
   readonly rounds?: number;
   /** The order that the federation counts at, where it names one; left out with a sample rate: the best one. */
   readonly renyiOrder?: number;
+  /** Bits of a noised value, all of which are used; left out: as many as rounding asks for. */
+  readonly bits?: number;
   readonly checkSums?: boolean;
   readonly quorum?: { readonly members: number; readonly threshold: number };
   readonly maxAttempts?: number;
@@ -69,6 +72,9 @@ export interface Substance {
   readonly sampling?: Sampling | undefined;
   /** Names and shapes, where updates from files have some. */
   readonly tensors?: readonly NamedShape[] | undefined;
+  /** How an update of `dimension` values came to have so few, and what its rotation bounds them by. */
+  readonly compression?: Compression | undefined;
+  readonly peak?: number | undefined;
 }
 
 /**
@@ -79,7 +85,7 @@ export interface Substance {
  */
 export function assembleTask(
   request: Filled,
-  { unit, learning, dimension, clip, recordsMax, sampling, tensors }: Substance,
+  { unit, learning, dimension, clip, recordsMax, sampling, tensors, compression, peak }: Substance,
   fitting: (request: NoiseRequest, budget: Budget) => Quantiser = fitNoise,
 ): MadeTask {
   const { rounds, buckets } = request;
@@ -100,7 +106,10 @@ export function assembleTask(
   const budget = epsilon === null ? NO_PRIVACY : budgetFor(epsilon, delta, sampling?.order ?? request.renyiOrder);
   const clipMicro = micro(clip);
   const fitted = fitting(
-    { unit, dimension, clip: clipMicro / 1e6, recordsMax, minHonest, nodesMax, rounds: charges, sampling },
+    {
+      ...{ unit, dimension, clip: clipMicro / 1e6, recordsMax, minHonest, nodesMax, rounds: charges, sampling },
+      ...{ bits: request.bits, peak },
+    },
     budget,
   );
   requireParameters(fitted, { nodesMax, minCohort, minHonest, ...(request.quorum ?? { members: 5, threshold: 3 }) });
@@ -117,7 +126,10 @@ export function assembleTask(
     minHonest,
     minOrganisations,
     ...(buckets === undefined ? {} : { buckets }),
-    noise: { sigma2Numerator: String(fitted.variance.sigma2Numerator), sigma2Denominator: '1' },
+    noise: {
+      sigma2Numerator: String(fitted.variance.sigma2Numerator),
+      sigma2Denominator: String(fitted.variance.sigma2Denominator),
+    },
     sensitivity2: String(fitted.sensitivity2),
     ...(sampling === undefined ? {} : { sampling }),
     clipMicro,
@@ -129,6 +141,7 @@ export function assembleTask(
     checkSums: request.checkSums ?? false,
     learning,
     ...(tensors === undefined ? {} : { tensors }),
+    ...(compression === undefined ? {} : { compression }),
   });
   const rhoNanoPerRound = chargeOfTask(task);
   const rhoNano = rhoNanoPerRound * charges;

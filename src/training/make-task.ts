@@ -9,8 +9,10 @@ import type { Layer, ModelSpec } from '../learning/model.ts';
 import type { Optimiser } from '../learning/optimisers.ts';
 import type { FeatureSchema } from '../learning/schema.ts';
 import { assembleTask, type Filled, type MadeTask, micro, type RoundsRequest } from './assemble-task.ts';
+import { compressedFields } from './compression.ts';
+import { type CompressionRequest, compressionFor, requireSoundCompression } from './compression-rules.ts';
 import { TrainingError } from './errors.ts';
-import { type LearningPlan, type RecordPlan, requireAccounted, schemaHashOf, vectorLength } from './learning-plan.ts';
+import { type LearningPlan, type RecordPlan, requireAccounted, schemaHashOf, updateShape } from './learning-plan.ts';
 import { samplingFor } from './sampling.ts';
 import { sensitiveInputs } from './sensitive.ts';
 
@@ -38,6 +40,9 @@ export interface LearningRequest extends RoundsRequest {
   /** Of the server's step; left out: what suits the optimiser and the dataset. */
   readonly serverRate?: number;
   readonly clip?: number;
+  readonly compression?: CompressionRequest;
+  /** Units of the hidden layer; left out: 16. */
+  readonly hidden?: number;
 }
 
 /** Local training between two rounds, for unit 'node'. */
@@ -85,7 +90,10 @@ export function makeTask(request: LearningRequest): MadeTask {
   const common = {
     version: 1,
     schema: { name: schema.name, hash: schemaHashOf(schema) },
-    model: model === 'mlp' ? { kind: model, inputs, hidden: defaults.hidden, seed: 1 } : { kind: model, inputs },
+    model:
+      model === 'mlp'
+        ? { kind: model, inputs, hidden: request.hidden ?? defaults.hidden, seed: 1 }
+        : { kind: model, inputs },
   } as const;
   const aggregate = request.aggregate === undefined ? {} : { aggregate: request.aggregate };
   const { bins } = defaults;
@@ -114,11 +122,21 @@ export function makeTask(request: LearningRequest): MadeTask {
             ...(local.proximal > 0 ? { proximalMicro: micro(local.proximal) } : {}),
           },
         };
-  const clip = request.clip ?? (unit === 'record' ? defaults.clip : NODE_CLIP);
+  const clip = request.clip ?? (unit === 'record' ? defaults.clip : nodeClip(request.compression));
   const sampling = filled.epsilon === null ? undefined : samplingFor({ ...filled, epsilon: filled.epsilon }, unit);
   const recordsMax = plan.unit === 'record' ? plan.recordsMax : 1;
-  const dimension = vectorLength(plan, micro(clip));
-  return assembleTask(filled, { unit, learning: plan, dimension, clip, recordsMax, sampling });
+  const shape = updateShape(plan, micro(clip));
+  const made = assembleTask(filled, {
+    ...{ unit, learning: plan, clip, recordsMax, sampling },
+    ...compressedFields(shape, compressionFor(request.compression, request.bits, shape), clip),
+  });
+  requireSoundCompression(made.task, plan);
+  return made;
+}
+
+/** Kept values of an update have the square root of their part of its norm, and leftovers are not shorter than an update. */
+function nodeClip({ keep = 1, errorFeedback }: CompressionRequest = {}): number {
+  return errorFeedback ? NODE_CLIP : NODE_CLIP * Math.sqrt(keep);
 }
 
 function sensitivePlan(

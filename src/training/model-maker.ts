@@ -18,9 +18,17 @@ import { initialServerState, type OpenedSum, serverStep } from '../learning/serv
 import type { ModelMaker, OpenedRound } from '../party/recipient.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import type { Store } from '../store/port.ts';
+import { type Compressor, compressorOf } from './compression.ts';
 import { TrainingError } from './errors.ts';
 import { quantiserOf } from './fit-noise.ts';
-import { contributionPlanOf, type LearningPlan, parseLearningPlan, serverSettingsOf, specOf } from './learning-plan.ts';
+import {
+  contributionPlanOf,
+  type LearningPlan,
+  parseLearningPlan,
+  serverSettingsOf,
+  specOf,
+  updateShape,
+} from './learning-plan.ts';
 import { readOptimiser, writeOptimiser } from './optimiser-state.ts';
 
 /** What an opened sum said, beside the next model. Released values only. */
@@ -65,9 +73,10 @@ export function createModelMaker({ store, onOutcome }: ModelMakerSettings): Mode
     next: async (task, sums, modelBytes) => {
       const quantiser = quantiserOf(task);
       const { round } = sums[0]!;
-      const parts = sums.map((sum) => partOf(task, quantiser, sum));
+      const compressor = compressorForTask(task, modelBytes);
+      const parts = sums.map((sum) => partOf(task, quantiser, compressor, sum));
       const nodes = parts.reduce((total, part) => total + part.nodes, 0);
-      const sum = combine(task, parts, nodes);
+      const sum = combine(task, parts, nodes, compressor?.gain ?? 1);
       // Updates of no model: what is handed on is their noised mean.
       if (task.learning === null)
         return encodeMean(
@@ -106,18 +115,24 @@ interface Part {
   readonly nodes: number;
 }
 
-function partOf(task: Task, quantiser: Quantiser, { round, values }: OpenedRound): Part {
+function compressorForTask(task: Task, model: Uint8Array): Compressor | null {
+  if (task.compression === undefined) return null;
+  return compressorOf(task, updateShape(parseLearningPlan(task), task.clipMicro), model);
+}
+
+function partOf(task: Task, quantiser: Quantiser, compressor: Compressor | null, { round, values }: OpenedRound): Part {
   if (values.length !== task.dimension) {
     throw new TrainingError('WRONG_LENGTH', `the sum has ${values.length} values, the task ${task.dimension}`);
   }
-  return { sum: dequantise(quantiser, values), nodes: cohortOf(round) };
+  const sum = dequantise(quantiser, values);
+  return { sum: compressor?.expand(sum) ?? sum, nodes: cohortOf(round) };
 }
 
 /**
  * One sum of several: the robust mean of a node's part, over the buckets' means, times all nodes. Counts of the evaluation
  * are added up as they are: a robust rule would bend them, and nothing is trained on them.
  */
-function combine(task: Task, parts: readonly Part[], nodes: number): Float64Array {
+function combine(task: Task, parts: readonly Part[], nodes: number, gain: number): Float64Array {
   const plan = task.learning === null ? null : parseLearningPlan(task);
   const means = parts.map((part) => part.sum.map((value) => value / part.nodes));
   const weights = parts.map((part) => part.nodes);
@@ -125,7 +140,7 @@ function combine(task: Task, parts: readonly Part[], nodes: number): Float64Arra
   const end = plan?.unit === 'record' ? layoutOf(contributionPlanOf(plan, task.clipMicro)).histogramStart : mean.length;
   const rule = plan?.aggregate ?? 'mean';
   const boundOf = plan?.unit === 'node' && rule !== 'mean' ? noisyBound(task) : () => Number.POSITIVE_INFINITY;
-  const trained = means.map((values, i) => clipNorm(values.subarray(0, end), boundOf(weights[i]!)));
+  const trained = means.map((values, i) => clipNorm(values.subarray(0, end), gain * boundOf(weights[i]!)));
   mean.set(aggregate(rule, trained, weights));
   return mean.map((value) => value * nodes);
 }
