@@ -5,6 +5,7 @@ import { grouped } from './output.ts';
 type Noised = Pick<Task | RoundRecord, 'noise' | 'scale' | 'clipMicro' | 'unit'> & {
   readonly dimension: number;
   readonly minHonest: number;
+  readonly compression?: Task['compression'];
 };
 
 /** Standard deviation of the noise that one node adds, per value, in the units of the updates. */
@@ -12,9 +13,9 @@ export function noiseOfNode({ noise, scale }: Pick<Noised, 'noise' | 'scale'>): 
   return Math.sqrt(Number(noise.sigma2Numerator) / Number(noise.sigma2Denominator)) / scale;
 }
 
-/** A clipped update of norm C spread evenly over d values has C / sqrt(d) in each. */
-function sharePerValue({ clipMicro, dimension }: Noised): number {
-  return clipMicro / 1e6 / Math.sqrt(dimension);
+/** A clipped update of norm C spread evenly over d values has C / sqrt(d) in each; records are clipped before values are left out. */
+function sharePerValue({ clipMicro, dimension, unit, compression }: Noised): number {
+  return clipMicro / 1e6 / Math.sqrt(unit === 'record' ? (compression?.values ?? dimension) : dimension);
 }
 
 /**

@@ -16,6 +16,7 @@ import { parseLearningPlan } from '../training/learning-plan.ts';
 import { type MadeTask, makeTask, makeUpdatesTask, type RoundsRequest } from '../training/make-task.ts';
 import { epsilonOfOneRound } from '../training/sampling.ts';
 import { unitOf } from './budget.ts';
+import { type CompressionFlags, compressionLines, compressionOf } from './compression-flags.ts';
 import { CliError } from './exit.ts';
 import { genesisOf } from './federation-file.ts';
 import { noiseLines, noiseOfNode } from './noise-words.ts';
@@ -23,7 +24,7 @@ import { counted, epsilonText, grouped, printable, sizeOf } from './output.ts';
 import { sensitiveOf } from './privacy-task.ts';
 
 /** Flags of `task new`, as commander gives them. */
-export interface TaskFlags {
+export interface TaskFlags extends CompressionFlags {
   readonly out: string;
   readonly recipient: readonly string[];
   readonly nodes: number;
@@ -34,6 +35,7 @@ export interface TaskFlags {
   readonly features?: string;
   readonly recordsMax?: number;
   readonly model?: 'logistic' | 'mlp';
+  readonly hidden?: number;
   readonly unit?: 'record' | 'node';
   readonly dimension?: number;
   /** A .safetensors file whose layers the updates have, and patterns of the ones that are summed. */
@@ -107,8 +109,9 @@ export function taskOf(flags: Omit<TaskFlags, 'out' | 'dir'>): MadeTask {
       confirmMs,
       checkSums,
     }),
-    ...given({ renyiOrder: flags.renyiOrder }),
+    ...given({ renyiOrder: flags.renyiOrder, bits: flags.bits }),
   };
+  const compression = compressionOf({ ...flags, isOfFiles: (flags.like ?? dimension) !== undefined });
   if (flags.like !== undefined) {
     const tensors = readUpdateLayers(flags.like, flags.only);
     return makeUpdatesTask({ ...common, tensors, clip: clip ?? 1 });
@@ -123,6 +126,8 @@ export function taskOf(flags: Omit<TaskFlags, 'out' | 'dir'>): MadeTask {
       schema,
       recordsMax: flags.recordsMax,
       model: flags.model,
+      hidden: flags.hidden,
+      compression,
       unit: flags.unit,
       clip,
       sampleRate: flags.sampleRate,
@@ -193,6 +198,7 @@ export async function writeTask(flags: TaskFlags, print: (line: string) => void)
     print(
       `${counted(task.tensors.length, 'layer')} by name, ${grouped(task.dimension)} numbers: updates have just these`,
     );
+  for (const line of compressionLines(task, { members: 5, threshold: 3, ...flags, ...quorum })) print(line);
   for (const line of bucketLines(task)) print(line);
   for (const line of noiseLines(task, flags.nodes)) print(line);
   if (genesis !== null) return print(`Rounds of it can be opened in the federation of ${flags.dir}.`);
@@ -259,6 +265,7 @@ export function showTask(
     ],
     ...noiseLines(task, minCohort).map((line) => ['', line] as const),
     ...(task.tensors ?? []).map(({ name, shape }) => ['layer', `${printable(name)} [${shape}]`] as const),
+    ...compressionLines(task, quorum).map((line) => ['compressed', line] as const),
     ...bucketLines(task).map((line) => ['buckets', line] as const),
     ['privacy', `per ${task.unit}, clipped to L2 norm ${task.clipMicro / 1e6}`],
     ...recordLines(task),

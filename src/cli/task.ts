@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { AGGREGATES } from '../learning/aggregates.ts';
 import { DATASETS } from '../learning/dataset-names.ts';
 import { OPTIMISERS } from '../learning/optimisers.ts';
+import { withCompressionOptions } from './compression-flags.ts';
 import { usageError } from './exit.ts';
 import { print } from './output.ts';
 import { examples, listOption, numberOption } from './settings.ts';
@@ -23,6 +24,7 @@ function newCommand(): Command {
       numberOption('--records-max <n>', 'most records of one node, which set the bits of a value; default 16384'),
     )
     .addOption(new Option('--model <kind>', 'with --dataset or --features').choices(['logistic', 'mlp']))
+    .addOption(numberOption('--hidden <n>', 'with --model mlp: units of its hidden layer, up to 256; default 16'))
     .addOption(
       new Option('--unit <unit>', 'whose privacy is counted; with --dimension always node').choices(['record', 'node']),
     )
@@ -112,6 +114,8 @@ ${examples(
         throw usageError('--aggregate goes with --buckets: it is applied to the means of buckets');
       if (flags['aggregate'] !== undefined && isOfFiles)
         throw usageError('--aggregate goes with --dataset: sums of updates from files are handed on as their mean');
+      if (flags['hidden'] !== undefined && flags['model'] !== 'mlp')
+        throw usageError('--hidden goes with --model mlp: a logistic regression has no hidden layer');
       if (flags['sensitiveShare'] !== undefined && flags['sensitive'] === undefined)
         throw usageError('--sensitive-share goes with --sensitive');
       if (isOfFiles && flags['model'] !== undefined)
@@ -141,6 +145,6 @@ function showCommand(): Command {
 export function taskCommand(): Command {
   return new Command('task')
     .description('task files, which officers, nodes and recipients share')
-    .addCommand(newCommand())
+    .addCommand(withCompressionOptions(newCommand()))
     .addCommand(showCommand());
 }
