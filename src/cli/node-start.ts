@@ -6,6 +6,8 @@ import type { FeatureSchema } from '../learning/schema.ts';
 import { type EngineChoice, warmTasks } from '../party/engines.ts';
 import { type NodeSetting, runNode } from '../party/node.ts';
 import { readNodeConfig } from '../party/node-config.ts';
+import { withStatistics } from '../statistics/node-statistics.ts';
+import { isStatistics } from '../statistics/plan.ts';
 import { createNodeSource } from '../training/node-source.ts';
 import { residualFiles } from '../training/residuals.ts';
 import { writeCheckSums } from './check-sums.ts';
@@ -60,9 +62,10 @@ export async function trainOn(
       `no task of ${join(folder, 'node.yaml')} trains on tables: all are for updates from files`,
     );
   }
+  const training = learning.filter((task) => !isStatistics(task));
   const { tf, backend, notes } = await loadTensorFlow();
   const source = createNodeSource({
-    ...{ tf, tables, tasks: learning, schemas },
+    ...{ tf, tables, tasks: training, schemas },
     residuals: residualFiles(join(folder, RESIDUALS)),
   });
   let name = '';
@@ -78,7 +81,7 @@ export async function trainOn(
         policyNow: () => readNodeConfig(folder).policy,
         tasks: learning,
         engine: engine ?? config.engine,
-        source,
+        source: withStatistics(source, { table: tables.train, tasks: learning, schemas }),
         checkSums: (round, values) => writeCheckSums(folder, round, values),
       } satisfies NodeSetting;
     },

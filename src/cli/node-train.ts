@@ -7,6 +7,8 @@ import { buildRows, type RegionRows, splitRecords } from '../learning/region-row
 import { requireUsable, type Survey, surveyTable } from '../learning/survey.ts';
 import type { EngineChoice } from '../party/engines.ts';
 import { readNodeConfig } from '../party/node-config.ts';
+import { requireCountable } from '../statistics/node-statistics.ts';
+import { isStatistics } from '../statistics/plan.ts';
 import { parseLearningPlan } from '../training/learning-plan.ts';
 import { rowsForPlan } from '../training/node-source.ts';
 import { CliError, codeOf } from './exit.ts';
@@ -68,7 +70,8 @@ export async function checkRegion(path: string, print: (line: string) => void): 
     const checks = tasks
       .filter(({ learning }) => learning !== null)
       .map((task) => () => {
-        rowsForPlan(tables, parseLearningPlan(task), [schema]);
+        if (isStatistics(task)) requireCountable(task, { table: tables.train, schemas: [schema] });
+        else rowsForPlan(tables, parseLearningPlan(task), [schema]);
         print(`task ${task.task}, window ${task.window}: the feature file and the rows fit it`);
       });
     problems.push(...failures(checks.length > 0 ? checks : [() => encodeRegion(tables, schema)]));

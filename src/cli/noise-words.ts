@@ -1,11 +1,13 @@
 import type { RoundRecord } from '../../protocols/record.ts';
 import type { Task } from '../../protocols/task.ts';
+import { isStatistics } from '../statistics/plan.ts';
 import { grouped } from './output.ts';
 
 type Noised = Pick<Task | RoundRecord, 'noise' | 'scale' | 'clipMicro' | 'unit'> & {
   readonly dimension: number;
   readonly minHonest: number;
   readonly compression?: Task['compression'];
+  readonly learning?: Task['learning'];
 };
 
 /** Standard deviation of the noise that one node adds, per value, in the units of the updates. */
@@ -33,6 +35,7 @@ export function unitsForUse(task: Noised): number {
  */
 export function noiseLines(task: Noised, nodes: number): string[] {
   const noise = noiseOfNode(task) * Math.sqrt(nodes);
+  if (isStatistics(task)) return [`noise in a count over ${nodes} nodes: about ${noise.toPrecision(2)} records`];
   const needed = unitsForUse(task);
   const unit = task.unit === 'node' ? 'node' : 'record';
   const one = task.unit === 'node' ? 'an update' : "a record's share";

@@ -1,6 +1,7 @@
 import { releaseOf } from '../../protocols/record.ts';
 import { chargeOfTask, type Task, taskField } from '../../protocols/task.ts';
 import { readValidated } from '../config/files.ts';
+import { isStatistics } from '../statistics/plan.ts';
 import { parseLearningPlan } from '../training/learning-plan.ts';
 import { noiseRatio } from '../training/sampling.ts';
 import { sensitiveRelease } from '../training/sensitive.ts';
@@ -10,7 +11,7 @@ import { printPrivacy } from './privacy-table.ts';
 
 /** The columns under stronger protection, and the part of the whole sensitivity that they have; null where none are. */
 export function sensitiveOf(task: Task): { readonly columns: readonly string[]; readonly share: number } | null {
-  if (task.learning === null) return null;
+  if (task.learning === null || isStatistics(task)) return null;
   const plan = parseLearningPlan(task);
   if (plan.unit !== 'record' || plan.sensitive === undefined) return null;
   const share = noiseRatio(releaseOf({ ...task, parameters: task })) / noiseRatio(sensitiveRelease(task, plan));

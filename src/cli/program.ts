@@ -24,6 +24,7 @@ import { resultCommand } from './result.ts';
 import { revokeCommand } from './revoke.ts';
 import { roundCommand } from './round.ts';
 import { scoreCommand } from './score.ts';
+import { statisticsCommand } from './statistics.ts';
 import { taskCommand } from './task.ts';
 import { witnessCommand } from './witness.ts';
 
@@ -48,7 +49,7 @@ const GROUPS: readonly (readonly [string, readonly (() => Command)[]])[] = [
     [coordinatorCommand, aggregatorCommand, memberCommand, witnessCommand, nodeCommand, recipientCommand],
   ],
   ['Align accounts across sites:', [matchCommand]],
-  ['Rounds and results:', [roundCommand, resultCommand]],
+  ['Rounds and results:', [roundCommand, resultCommand, statisticsCommand]],
   ['Use the model:', [modelCommand, scoreCommand]],
   ['Verify:', [logCommand, auditCommand, contributionsCommand]],
   ['Measure:', [experimentCommand, benchCommand]],

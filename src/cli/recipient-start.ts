@@ -1,5 +1,6 @@
 import type { EngineChoice } from '../party/engines.ts';
 import { type RecipientSetting, runRecipient } from '../party/recipient.ts';
+import { besideStatistics } from '../statistics/recipient-statistics.ts';
 import { createModelMaker } from '../training/model-maker.ts';
 import { readRecipientConfig } from './recipient-config.ts';
 
@@ -34,7 +35,7 @@ export async function startRecipient(
           });
         },
       });
-      return { tasks, engine: engine ?? config.engine, maker };
+      return { tasks, engine: engine ?? config.engine, maker: besideStatistics(maker) };
     },
     listen ?? config.listen,
   );

@@ -12,6 +12,7 @@ import { readFeatureFile } from '../learning/feature-file.ts';
 import type { Optimiser } from '../learning/optimisers.ts';
 import { readUpdateLayers } from '../learning/update-file.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
+import { isStatistics } from '../statistics/plan.ts';
 import { parseLearningPlan } from '../training/learning-plan.ts';
 import { type MadeTask, makeTask, makeUpdatesTask, type RoundsRequest } from '../training/make-task.ts';
 import { epsilonOfOneRound } from '../training/sampling.ts';
@@ -75,7 +76,7 @@ const SENSITIVE_SHARE = 0.25;
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };
 
 /** Leaves out what was not given, so that defaults apply. */
-function given<T extends object>(fields: T): Partial<Defined<T>> {
+export function given<T extends object>(fields: T): Partial<Defined<T>> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<Defined<T>>;
 }
 
@@ -146,7 +147,7 @@ export function taskOf(flags: Omit<TaskFlags, 'out' | 'dir'>): MadeTask {
 }
 
 /** The genesis of a folder's federation. @throws ConfigError where there is none. */
-function foundationOf(folder: string): Body<'genesis'> {
+export function foundationOf(folder: string): Body<'genesis'> {
   return genesisOf(readFederation(join(folder, 'federation.json')));
 }
 
@@ -165,12 +166,12 @@ interface QuorumSize {
   readonly threshold: number;
 }
 
-function sizeOfQuorum({ members, threshold }: Body<'genesis'>): QuorumSize {
+export function sizeOfQuorum({ members, threshold }: Body<'genesis'>): QuorumSize {
   return { members: members.length, threshold };
 }
 
 /** What `init` has to be told for a task, and for good. */
-function foundingFlags({ task, budget }: MadeTask): string {
+export function foundingFlags({ task, budget }: MadeTask): string {
   return [
     `--unit ${task.unit} --epsilon ${budget.epsilonMicro / 1e6} --delta 1e-${budget.deltaExponent}`,
     ...(budget.renyiOrder === undefined ? [] : [`--renyi-order ${budget.renyiOrder}`]),
@@ -245,7 +246,8 @@ export function showTask(
   const of = `${quorum.threshold}-of-${quorum.members}`;
   const parameters = deriveParameters({ dimension, bits, nodesMax, minCohort, minHonest, ...quorum });
   const charge = chargeOfTask(task);
-  const learning = task.learning === null ? 'updates from files' : 'training on tables';
+  const training = task.learning === null ? 'updates from files' : 'training on tables';
+  const learning = isStatistics(task) ? 'statistics' : training;
   const unfit = genesis === null ? null : taskFitsGenesis(genesis, quorum, task);
   const lines: readonly (readonly [string, string])[] = [
     ['task', `${printable(task.task)}, window ${printable(task.window)} (${learning})`],

@@ -1,0 +1,74 @@
+import { LearningError } from '../learning/errors.ts';
+import {
+  type FeatureSchema,
+  type LevelsFeature,
+  levelName,
+  type NumberFeature,
+  parseSchema,
+} from '../learning/schema.ts';
+import { countedFeatures } from './columns.ts';
+import type { Figure, figuresOf, NumberFigures } from './figures.ts';
+import type { FiguresPlan } from './plan.ts';
+
+type Found = ReturnType<typeof figuresOf>[number];
+type Feature = FeatureSchema['features'][number];
+
+/** Figures are rounded to so many digits: more would only be noise in a file that people read. */
+const DIGITS = 4;
+const LEAST_LIMIT = 1;
+const MOST_LIMIT = 16;
+
+/**
+ * The feature file with what was found: mean and scale of numbers, the limit at their outermost quantiles; levels and
+ * coordinates that passed. A number of which too little is known stays scaled by its bounds; a column of which nothing passed
+ * is left out.
+ *
+ * @param found - by column, in the plan's order.
+ * @throws LearningError BAD_SCHEMA where no column is left.
+ */
+export function scaledFeatures(schema: FeatureSchema, { kept }: FiguresPlan, found: readonly Found[]): FeatureSchema {
+  const counted = countedFeatures(schema) as readonly Feature[];
+  const features = schema.features.flatMap((feature): Feature[] => {
+    const place = counted.indexOf(feature);
+    if (place < 0) return [feature];
+    const figures = found[place];
+    const own = kept[place]!;
+    if (feature.kind === 'number') return [figures ? scaleNumber(feature, figures) : feature];
+    if (own.length === 0) return [];
+    if (feature.kind === 'text') return [{ ...feature, coordinates: [...own] }];
+    return feature.kind === 'levels' ? [keepLevels(feature, own, figures as readonly Figure[])] : [feature];
+  });
+  if (features.length === 0)
+    throw new LearningError(
+      'BAD_SCHEMA',
+      `feature schema ${schema.name}: nothing passed, so no column is left to train on`,
+    );
+  return parseSchema({ ...schema, features });
+}
+
+function scaleNumber(feature: NumberFeature, figures: NonNullable<Found>): NumberFeature {
+  if (!('mean' in figures)) return feature;
+  const mean = round(figures.mean.value);
+  const scale = round(figures.deviation.value);
+  return { ...feature, mean, scale, limit: limitOf(figures, mean, scale) ?? feature.limit };
+}
+
+/** The larger distance of the outermost quantiles from the mean, in deviations, rounded up to a tenth. Null without them. */
+function limitOf({ quantiles }: NumberFigures, mean: number, scale: number): number | null {
+  const outer = quantiles.filter(({ part }) => part < 0.25 || part > 0.75);
+  if (outer.length === 0) return null;
+  const farthest = Math.max(...outer.map(({ value }) => Math.abs(value - mean) / scale));
+  return Math.min(MOST_LIMIT, Math.max(LEAST_LIMIT, Math.ceil(farthest * 10) / 10));
+}
+
+/** All others are the column's rare ones. The base, where it did not pass, is the level with most customers. */
+function keepLevels(feature: LevelsFeature, kept: readonly number[], counts: readonly Figure[]): LevelsFeature {
+  const levels = kept.map((level) => feature.levels[level]!);
+  const names = levels.map(levelName);
+  const most = counts.reduce((best, { value }, i) => (value > counts[best]!.value ? i : best), 0);
+  return { ...feature, levels, base: names.includes(feature.base) ? feature.base : names[most]! };
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(DIGITS));
+}
