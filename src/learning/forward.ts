@@ -15,6 +15,22 @@ export interface Activations {
 
 /** Rows that one TensorFlow call takes; bounds memory, not the result. */
 const CHUNK_ROWS = 16384;
+/**
+ * Rows of every call of the native library, the last one filled up with zeros. Its matrix products add up a row in another order
+ * where rows are left over at the end of a block (Eigen), so that a row would depend on how many others there are.
+ */
+const NATIVE_ROWS = 256;
+
+/** Rows from `start` on as one call takes them, at most `most`; with `isFull` exactly so many. */
+function chunkOf({ x, y, rows, width }: DesignMatrix, start: number, most: number, isFull: boolean) {
+  const taken = Math.min(most, rows - start);
+  const given = isFull ? most : taken;
+  const inputs = new Float32Array(given * width);
+  inputs.set(x.subarray(start * width, (start + taken) * width));
+  const labels = new Float32Array(given);
+  labels.set(y.subarray(start, start + taken));
+  return { taken, given, inputs, labels };
+}
 
 /**
  * Runs the model over a design matrix through TensorFlow.js, in chunks.
@@ -34,20 +50,22 @@ export function forward(tf: Tf, model: Model, matrix: DesignMatrix): Activations
   const residuals = new Float32Array(matrix.rows);
   const hidden = new Float32Array(matrix.rows * units);
   const layers = layerViews(model);
-  for (let start = 0; start < matrix.rows; start += CHUNK_ROWS) {
-    const rows = Math.min(CHUNK_ROWS, matrix.rows - start);
+  const isNative = tf.getBackend() === 'tensorflow';
+  const most = isNative ? NATIVE_ROWS : CHUNK_ROWS;
+  for (let start = 0; start < matrix.rows; start += most) {
+    const { taken, given, inputs: rows, labels } = chunkOf(matrix, start, most, isNative);
     tf.tidy(() => {
-      let x = tf.tensor2d(matrix.x.subarray(start * inputs, (start + rows) * inputs), [rows, inputs]);
-      const y = tf.tensor2d(Float32Array.from(matrix.y.subarray(start, start + rows)), [rows, 1]);
+      let x = tf.tensor2d(rows, [given, inputs]);
+      const y = tf.tensor2d(labels, [given, 1]);
       if (units > 0) {
         x = tf.relu(tf.matMul(x, tf.tensor2d(layers.get('hidden.weight')!, [inputs, units])));
-        hidden.set(x.dataSync(), start * units);
+        hidden.set(x.dataSync().subarray(0, taken * units), start * units);
       }
       const weight = layers.get('output.weight')!;
       let logit = tf.matMul(x, tf.tensor2d(weight, [weight.length, 1]));
       if (units > 0) logit = tf.add(logit, tf.scalar(layers.get('output.bias')![0]!));
-      logits.set(logit.dataSync(), start);
-      residuals.set(tf.sub(tf.sigmoid(logit), y).dataSync(), start);
+      logits.set(logit.dataSync().subarray(0, taken), start);
+      residuals.set(tf.sub(tf.sigmoid(logit), y).dataSync().subarray(0, taken), start);
     });
   }
   if (!logits.every(Number.isFinite)) throw new LearningError('NOT_FINITE', 'the model overflows on these rows');

@@ -112,6 +112,27 @@ describe('backends', () => {
   });
 });
 
+it('calls of a fixed number of rows, as the native library gets them, change no bit', () => {
+  let calls = 0;
+  const native = new Proxy(tf, {
+    get: (of, name) => {
+      if (name === 'getBackend') return () => 'tensorflow';
+      if (name === 'tensor2d')
+        return (values: never, shape: [number, number]) => {
+          if (shape[1] === region.train.width) calls += shape[0] === 256 ? 1 : 1e6;
+          return tf.tensor2d(values, shape);
+        };
+      return Reflect.get(of, name);
+    },
+  });
+  for (const spec of specs) {
+    const model = someModel(spec, 4);
+    expect(forward(native, model, region.train)).toEqual(forward(tf, model, region.train));
+  }
+  expect(calls).toBe(2 * Math.ceil(region.train.rows / 256));
+  expect(region.train.rows % 256).not.toBe(0);
+});
+
 describe('a backend that mixes rows', () => {
   /** Adds a part of the first row's result to all others, far below any tolerance. */
   const mixing = (): Tf => {
