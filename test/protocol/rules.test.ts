@@ -7,6 +7,7 @@ import { memberDuties } from '../../protocols/member.ts';
 import { nodeDuties } from '../../protocols/node.ts';
 import { isVoid } from '../../protocols/rules.ts';
 import { nextCohort } from '../../protocols/rules-round.ts';
+import { CORNERS } from '../reference/forged-corners.ts';
 import { FORGERIES } from '../reference/forgeries.ts';
 import { PaperLog, paperHash } from '../reference/paper-log.ts';
 
@@ -30,7 +31,7 @@ const ONLY_PARTIES: readonly RejectionCode[] = [
 ];
 
 describe('every rule', () => {
-  it.each(FORGERIES.map((forgery) => [forgery.code, forgery.what, forgery] as const))(
+  it.each([...FORGERIES, ...CORNERS].map((forgery) => [forgery.code, forgery.what, forgery] as const))(
     '%s: %s',
     (code, _what, forgery) => {
       const { log, honest, forged } = forgery.make();

@@ -1,5 +1,5 @@
 import { NO_LOG } from '../../protocols/verified.ts';
-import { at, badRecord, type Forgery, forgery } from './forgery.ts';
+import { at, badGenesis, badRecord, beforeGenesis, type Forgery, forgery } from './forgery.ts';
 import { PaperLog, paperHash } from './paper-log.ts';
 
 /** A round of one attempt that a node does not confirm: the second close is one too many. */
@@ -25,33 +25,16 @@ export const order: readonly Forgery[] = [
     return { log, forged: log.leaf('root', 'genesis', log.genesis(), NO_LOG), honest: null };
   }),
   forgery('GENESIS_INVALID', 'a genesis signed under another name', () => {
-    const whole = new PaperLog();
-    const log = Object.assign(whole, { leaves: [], transcript: emptyLike(whole) });
+    const log = beforeGenesis();
     const draft = { v: 1, kind: 'genesis', log: NO_LOG, actor: 'coordinator', time: 1, body: log.genesis() };
     return { log, forged: log.raw(draft, 'root'), honest: log.raw({ ...draft, actor: 'root' }) };
   }),
-  forgery('GENESIS_INVALID', 'too few cosignatures for what may be corrupt', () => {
-    const whole = new PaperLog();
-    const log = Object.assign(whole, { leaves: [], transcript: emptyLike(whole) });
-    const honest = log.genesis();
-    const forged = { ...honest, cosigning: { ...honest.cosigning, needed: honest.cosigning.needed - 1 } };
-    return {
-      log,
-      forged: log.leaf('root', 'genesis', forged, NO_LOG),
-      honest: log.leaf('root', 'genesis', honest, NO_LOG),
-    };
-  }),
-  forgery('GENESIS_INVALID', 'a budget that is called less epsilon than it is', () => {
-    const whole = new PaperLog();
-    const log = Object.assign(whole, { leaves: [], transcript: emptyLike(whole) });
-    const honest = log.genesis();
-    const forged = { ...honest, budget: { ...honest.budget, epsilonMicro: 1_000_000 } };
-    return {
-      log,
-      forged: log.leaf('root', 'genesis', forged, NO_LOG),
-      honest: log.leaf('root', 'genesis', honest, NO_LOG),
-    };
-  }),
+  badGenesis('GENESIS_INVALID', 'too few cosignatures for what may be corrupt', ({ cosigning }) => ({
+    cosigning: { ...cosigning, needed: cosigning.needed - 1 },
+  })),
+  badGenesis('GENESIS_INVALID', 'a budget that is called less epsilon than it is', ({ budget }) => ({
+    budget: { ...budget, epsilonMicro: 1_000_000 },
+  })),
   forgery('UNKNOWN_ANNOUNCE', 'a round key for nothing', () => {
     const log = PaperLog.founded();
     const announce = log.announce(1);
@@ -286,17 +269,3 @@ export const order: readonly Forgery[] = [
     return { log, forged: log.leaf('member-1', 'answer', forged), honest: log.leaf('member-1', 'answer', honest) };
   }),
 ];
-
-/** The state before the first leaf, of the same type. */
-function emptyLike(log: PaperLog): PaperLog['transcript'] {
-  const { transcript } = log;
-  return {
-    ...transcript,
-    genesis: null,
-    logId: NO_LOG,
-    size: 0,
-    parties: new Map(),
-    keys: new Set(),
-    leaves: new Set(),
-  };
-}

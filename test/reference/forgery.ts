@@ -1,5 +1,8 @@
 import type { RejectionCode } from '../../protocols/errors.ts';
+import type { Body } from '../../protocols/leaves.ts';
+import { emptyTranscript } from '../../protocols/patch.ts';
 import type { RoundRecord } from '../../protocols/record.ts';
+import { NO_LOG } from '../../protocols/verified.ts';
 import { PaperLog, type PaperSetting } from './paper-log.ts';
 
 /** One way to break one rule, by somebody who holds every key there is. */
@@ -35,5 +38,28 @@ export function badRecord(
     const record = log.record(log.announced(1));
     const forged = log.leaf('coordinator', 'open', { record: { ...record, ...over(record, log) } });
     return { log, forged, honest: log.leaf('coordinator', 'open', { record }) };
+  });
+}
+
+/** A log that has no leaf yet. */
+export function beforeGenesis(): PaperLog {
+  return Object.assign(new PaperLog(), { leaves: [], transcript: emptyTranscript() });
+}
+
+/** A genesis that differs from the honest one, signed by its root key. */
+export function badGenesis(
+  code: RejectionCode,
+  what: string,
+  over: (honest: Body<'genesis'>, log: PaperLog) => Partial<Body<'genesis'>>,
+): Forgery {
+  return forgery(code, what, () => {
+    const log = beforeGenesis();
+    const honest = log.genesis();
+    const forged = { ...honest, ...over(honest, log) };
+    return {
+      log,
+      forged: log.leaf('root', 'genesis', forged, NO_LOG),
+      honest: log.leaf('root', 'genesis', honest, NO_LOG),
+    };
   });
 }
