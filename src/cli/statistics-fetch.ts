@@ -8,7 +8,7 @@ import { readFeatureFile } from '../learning/feature-file.ts';
 import { type FeatureSchema, levelName } from '../learning/schema.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import { countedFeatures } from '../statistics/columns.ts';
-import { type Figure, figuresOf, recordsOf } from '../statistics/figures.ts';
+import { type Figure, figuresOf, type Quantile, recordsOf } from '../statistics/figures.ts';
 import { type KeptFile, keptFileOf } from '../statistics/kept-file.ts';
 import { noiseOf } from '../statistics/make-statistics-task.ts';
 import { type FiguresPlan, type PresencePlan, statisticsPlanOf } from '../statistics/plan.ts';
@@ -133,7 +133,7 @@ function writeScaled({ task, schema, sum, noise }: Opened, plan: FiguresPlan, ou
       print(
         `${feature.column}: ${text(count)} values, mean ${text(mean)}, deviation ${text(deviation)}${transformOf(feature)}`,
       );
-      print(`  ${quantiles.map((one) => `${percent(one.part)} ${text(one)}`).join(', ')}`);
+      print(`  ${quantiles.map(quantileText).join(', ')}`);
     } else if (feature.kind === 'levels') {
       const own = plan.kept[i]!.map((level, at) => `${levelName(feature.levels[level]!)} ${text(figures[at]!)}`);
       const others = { value: records.value - total(figures), noise: noise * Math.sqrt(figures.length + 1) };
@@ -166,6 +166,8 @@ function text({ value, noise }: Figure): string {
   return `${value.toFixed(digits)} +- ${noise.toPrecision(2)}`;
 }
 
-function percent(part: number): string {
-  return `${Number((part * SHOWN_PERCENT).toPrecision(3))} %:`;
+function quantileText(quantile: Quantile): string {
+  const { part, value, is } = quantile;
+  const at = is === 'at' ? text(quantile) : `${is} ${Number(value.toPrecision(4))}`;
+  return `${Number((part * SHOWN_PERCENT).toPrecision(3))} %: ${at}`;
 }

@@ -11,6 +11,8 @@ export interface Figure {
 /** A quantile: at which part of the records, and the transformed value there. */
 export interface Quantile extends Figure {
   readonly part: number;
+  /** Beyond the outermost bin that passed nothing is known of where the records lie: the value is only a bound of it. */
+  readonly is: 'at' | 'below' | 'above';
 }
 
 /** What is known of a number, transformed as its feature says. */
@@ -90,24 +92,32 @@ export function numberFigures(
   };
 }
 
-/** Of a histogram in which every count lies in its own bin: those that were counted with it are few. */
+/**
+ * Of a histogram whose bins reach from one that passed to the next, straight within a bin. The first one has all that is below
+ * it as well, the last one all that is above.
+ */
 function quantilesOf(place: Place, sum: Float64Array, noise: number, fromUnit: (unit: number) => number): Quantile[] {
+  const { counted } = place;
   const counts = countsAt(sum, place, noise).map(({ value }) => Math.max(0, value));
   const total = counts.reduce((all, one) => all + one, 0);
   // The bins' own total is noised as often as there are bins; a part of it cannot be known better.
   const tail = Math.max(TAIL, (TAIL_RATIO * noise * Math.sqrt(counts.length)) / total);
   const outer = tail < INNER[0]! ? [tail, 1 - tail] : [];
-  const parts = [...INNER, ...outer].sort((a, b) => a - b);
-  const width = fromUnit(2 / BINS) - fromUnit(0);
-  return parts.map((part) => {
-    let below = 0;
-    let bin = 0;
-    while (bin < counts.length - 1 && below + counts[bin]! < part * total) below += counts[bin++]!;
-    const within = counts[bin]! > 0 ? Math.min(1, Math.max(0, (part * total - below) / counts[bin]!)) : 1 / 2;
-    const unit = ((place.counted[bin]! + within) / BINS) * 2 - 1;
-    const spread = counts[bin]! > 0 ? (noise * Math.sqrt(bin + 1)) / counts[bin]! : 1;
-    return { part, value: fromUnit(unit), noise: spread * width };
-  });
+  const edgeOf = (bin: number): number => fromUnit(((counted[bin] ?? BINS) / BINS) * 2 - 1);
+  return [...INNER, ...outer]
+    .sort((a, b) => a - b)
+    .map((part) => {
+      let below = 0;
+      let bin = 0;
+      while (bin < counts.length - 1 && below + counts[bin]! < part * total) below += counts[bin++]!;
+      const [from, to] = [edgeOf(bin), edgeOf(bin + 1)];
+      if (bin === 0 && counted[0]! > 0) return { part, value: to, noise: 0, is: 'below' };
+      if (bin === counts.length - 1 && counted[bin]! < BINS - 1) return { part, value: from, noise: 0, is: 'above' };
+      const count = Math.max(counts[bin]!, noise);
+      const within = Math.min(1, Math.max(0, (part * total - below) / count));
+      const spread = (noise * Math.sqrt(bin + 1)) / count;
+      return { part, value: from + within * (to - from), noise: spread * (to - from), is: 'at' };
+    });
 }
 
 /** Everything that a second round tells, by column, in the plan's order; null where nothing of a column was counted. */

@@ -5,7 +5,7 @@ import { TrainingError } from '../training/errors.ts';
 import { requireAccounted, schemaHashOf } from '../training/learning-plan.ts';
 import { countedColumns } from './columns.ts';
 import type { KeptFile } from './kept-file.ts';
-import { layoutOf, type PresencePlan, type StatisticsPlan, statisticsPlanOf } from './plan.ts';
+import { clipOf, layoutOf, type PresencePlan, type StatisticsPlan, statisticsPlanOf } from './plan.ts';
 import { fitStatistics } from './quantiser.ts';
 import { capFor, marginOf, noiseOfSum } from './threshold.ts';
 
@@ -48,9 +48,15 @@ export function makeStatisticsTask(request: StatisticsRequest): MadeTask {
     recordsMax: request.recordsMax ?? RECORDS_MAX,
   } as const;
   const assemble = (plan: StatisticsPlan): MadeTask => {
-    const { dimension, norm2 } = layoutOf(plan);
+    const layout = layoutOf(plan);
     const { recordsMax } = plan;
-    const substance = { unit: 'record', learning: plan, dimension, clip: Math.sqrt(norm2), recordsMax } as const;
+    const substance = {
+      unit: 'record',
+      learning: plan,
+      dimension: layout.dimension,
+      clip: clipOf(layout),
+      recordsMax,
+    } as const;
     const made = assembleTask(filled, substance, fitStatistics(plan));
     statisticsPlanOf(made.task);
     return made;

@@ -106,6 +106,11 @@ function faultOf(task: Task, plan: StatisticsPlan): string | null {
   return dimension === task.dimension ? null : `it makes ${dimension} values, the task carries ${task.dimension}`;
 }
 
+/** The norm of a record, as tasks state it: cut to whole millionths, so that its square is not above norm2. */
+export function clipOf({ norm2 }: Layout): number {
+  return Math.floor(Math.sqrt(norm2) * 1e6) / 1e6;
+}
+
 /** Where a column's values lie in the vector. */
 export interface Place {
   readonly column: CountedColumn;

@@ -6,7 +6,7 @@ import type { Budget } from '../training/budget.ts';
 import { TrainingError } from '../training/errors.ts';
 import { leastVariance, type NoiseRequest, requireReserve } from '../training/least-variance.ts';
 import { widestValue } from '../training/widest-value.ts';
-import { layoutOf, type StatisticsPlan } from './plan.ts';
+import { clipOf, layoutOf, type StatisticsPlan } from './plan.ts';
 
 /** Steps of one record at most: a value is right to half of that in the half width of its bounds. */
 const STEPS_LOG_MAX = 12;
@@ -16,9 +16,10 @@ const STEPS_LOG_MAX = 12;
  * sensitivity is norm2 * steps^2 and nothing is added to delta for it.
  */
 function exactQuantiser(plan: StatisticsPlan, steps: number, variance: Quantiser['variance']): Quantiser {
-  const { dimension, norm2 } = layoutOf(plan);
+  const layout = layoutOf(plan);
+  const { dimension, norm2 } = layout;
   const { recordsMax } = plan;
-  const clip = Math.sqrt(norm2);
+  const clip = clipOf(layout);
   const derived = deriveQuantiser({ unit: 'record', dimension, clip, scale: steps, recordsMax: 1, variance });
   const largest = recordsMax * steps + 1;
   const bits = 1 + (largest + derived.noiseTail).toString(2).length;

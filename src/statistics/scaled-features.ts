@@ -6,7 +6,7 @@ import {
   type NumberFeature,
   parseSchema,
 } from '../learning/schema.ts';
-import { countedFeatures } from './columns.ts';
+import { countedFeatures, unitOf } from './columns.ts';
 import type { Figure, figuresOf, NumberFigures } from './figures.ts';
 import type { FiguresPlan } from './plan.ts';
 
@@ -50,23 +50,29 @@ function scaleNumber(feature: NumberFeature, figures: NonNullable<Found>): Numbe
   if (!('mean' in figures)) return feature;
   const mean = round(figures.mean.value);
   const scale = round(figures.deviation.value);
-  return { ...feature, mean, scale, limit: limitOf(figures, mean, scale) ?? feature.limit };
+  return { ...feature, mean, scale, limit: limitOf(feature, figures, mean, scale) };
 }
 
-/** The larger distance of the outermost quantiles from the mean, in deviations, rounded up to a tenth. Null without them. */
-function limitOf({ quantiles }: NumberFigures, mean: number, scale: number): number | null {
-  const outer = quantiles.filter(({ part }) => part < 0.25 || part > 0.75);
-  if (outer.length === 0) return null;
-  const farthest = Math.max(...outer.map(({ value }) => Math.abs(value - mean) / scale));
-  return Math.min(MOST_LIMIT, Math.max(LEAST_LIMIT, Math.ceil(farthest * 10) / 10));
+/**
+ * The farther one of the outermost quantiles from the mean, where both are known, else what the file says; no farther than the
+ * bounds. In deviations, rounded up to a tenth.
+ */
+function limitOf(feature: NumberFeature, { quantiles }: NumberFigures, mean: number, scale: number): number {
+  const { fromUnit } = unitOf(feature);
+  const distance = (value: number): number => Math.abs(value - mean) / scale;
+  const bounds = Math.max(distance(fromUnit(-1)), distance(fromUnit(1)));
+  const outer = quantiles.filter(({ part, is }) => is === 'at' && (part < 0.25 || part > 0.75));
+  const farthest = outer.length === 2 ? Math.max(...outer.map(({ value }) => distance(value))) : feature.limit;
+  return Math.min(MOST_LIMIT, Math.max(LEAST_LIMIT, Math.ceil(Math.min(farthest, bounds) * 10) / 10));
 }
 
-/** All others are the column's rare ones. The base, where it did not pass, is the level with most customers. */
+/** All others are the column's rare ones, together. The base, where it did not pass, is the level with most customers. */
 function keepLevels(feature: LevelsFeature, kept: readonly number[], counts: readonly Figure[]): LevelsFeature {
   const levels = kept.map((level) => feature.levels[level]!);
   const names = levels.map(levelName);
   const most = counts.reduce((best, { value }, i) => (value > counts[best]!.value ? i : best), 0);
-  return { ...feature, levels, base: names.includes(feature.base) ? feature.base : names[most]! };
+  const rare = feature.rare || kept.length < feature.levels.length;
+  return { ...feature, levels, rare, base: names.includes(feature.base) ? feature.base : names[most]! };
 }
 
 function round(value: number): number {
