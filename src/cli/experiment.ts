@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
 import { DATASETS, type DatasetName } from '../learning/dataset-names.ts';
 import { OPTIMISERS, type Optimiser } from '../learning/optimisers.ts';
@@ -13,6 +14,7 @@ interface ExperimentFlags {
   readonly rounds?: number;
   readonly processes?: string;
   readonly processRounds?: number;
+  readonly jobs: number;
   readonly seed: number;
   readonly out: string;
 }
@@ -80,6 +82,12 @@ export function experimentCommand(): Command {
         'train one of the datasets once more with every party a process, at the weakest privacy of the list, and compare',
       )
       .addOption(numberOption('--process-rounds <n>', 'of that job, the first so many rounds; default: all'))
+      .addOption(
+        numberOption('--jobs <n>', 'datasets at once, each in a process of its own').default(
+          availableParallelism(),
+          'one a processor',
+        ),
+      )
       .addOption(numberOption('--seed <n>', 'of the synthetic tables and of the resampling').default(1))
       .option(
         '--out <folder>',
@@ -89,22 +97,23 @@ export function experimentCommand(): Command {
       .addHelpText(
         'after',
         `${examples('veilsum experiment synthetic --epsilon none,8', 'VEILSUM_DATA=~/tables veilsum experiment all --model both --processes leads')}
-The last one is everything: all tables, both models, five epsilons, one job over processes. All parties run in this process, with
-the real cryptography, unless --processes says otherwise.
+The last one is everything: all tables, both models, five epsilons, one job over processes. All parties of a job run in one process,
+with the real cryptography, unless --processes says otherwise.
 It needs all regions' rows in one place, to compare: for tables that may be. Runs are kept in --out and not repeated, so
 that an experiment that was stopped goes on.
 `,
       )
       .action(async (names: readonly string[], _options, command: Command) => {
-        const { model, epsilon, optimiser, rounds, seed, out, ...flags } = command.opts<ExperimentFlags>();
+        const { model, epsilon, optimiser, rounds, seed, out, jobs, ...flags } = command.opts<ExperimentFlags>();
         if (rounds !== undefined && !(Number.isSafeInteger(rounds) && rounds >= 1))
           throw usageError('--rounds: a whole number from 1');
+        if (!(Number.isSafeInteger(jobs) && jobs >= 1)) throw usageError('--jobs: a whole number from 1');
         const datasets = datasetsOf(names);
         const processes = processesOf(flags, datasets);
         const epsilons = epsilonsOf(epsilon);
         const { runExperiment } = await import('../experiment/experiment.ts');
         await runExperiment({
-          ...{ datasets, epsilons, optimiser, seed, out, print },
+          ...{ datasets, epsilons, optimiser, seed, out, jobs, print },
           models: model === 'both' ? ['logistic', 'mlp'] : [model],
           ...(rounds === undefined ? {} : { rounds }),
           ...(processes === undefined ? {} : { processes }),

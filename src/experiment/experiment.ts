@@ -1,152 +1,41 @@
-import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { writeDurably } from '../config/files.ts';
 import { requireWritableFolder } from '../config/writable-folder.ts';
 import type { DatasetName } from '../learning/dataset-names.ts';
-import { encodeRegion, loadDataset, type Region, type RegionTables } from '../learning/datasets.ts';
-import { runDefaults } from '../learning/defaults.ts';
-import { loadTensorFlow } from '../learning/load-tensorflow.ts';
-import type { ModelSpec } from '../learning/model.ts';
-import type { Optimiser } from '../learning/optimisers.ts';
-import { trainReferences } from '../learning/references.ts';
-import { openStore } from '../store/open-store.ts';
-import { type Baseline, Comparer, type Comparison } from './compare.ts';
-import { type ProcessRun, runInProcesses } from './processes.ts';
+import { type Findings, type FindingsOptions, findingsOf } from './findings.ts';
+import { findingsApart } from './part.ts';
 import { writeReport } from './report.ts';
-import { type Epsilon, type ModelKind, type Run, runOnce } from './runs.ts';
-import { Tracer } from './trace.ts';
 
-export interface ExperimentOptions {
+export interface ExperimentOptions extends FindingsOptions {
   readonly datasets: readonly DatasetName[];
-  readonly models: readonly ModelKind[];
-  readonly epsilons: readonly Epsilon[];
-  /** How the recipient steps. */
-  readonly optimiser: Optimiser;
-  /** Left out: the datasets' defaults. */
-  readonly rounds?: number;
-  /** A dataset whose first kind of model is trained once more with every party a process, and for how many rounds at most. */
-  readonly processes?: { readonly dataset: DatasetName; readonly rounds: number };
-  readonly out: string;
-  readonly seed: number;
-  readonly print: (line: string) => void;
-}
-
-/** Everything that was measured for one kind of model on one dataset. */
-export interface Findings {
-  readonly dataset: DatasetName;
-  readonly kind: ModelKind;
-  readonly regions: readonly { readonly name: string; readonly trainRows: number; readonly heldOutRows: number }[];
-  readonly inputs: number;
-  readonly baseline: Baseline;
-  /** AUC of the rivals after each round; entry 0 is the untrained model. */
-  readonly curves: {
-    readonly central: readonly number[];
-    readonly regionOnly: readonly { readonly region: string; readonly aucPerRound: readonly number[] }[];
-  };
-  readonly comparisons: readonly Comparison[];
-  /** The same job with every party a process; absent where it was not asked for. */
-  readonly processes?: ProcessRun;
+  /** Datasets at once, each in a process of its own; 1 or left out: one after the other, in this one. */
+  readonly jobs?: number;
 }
 
 /**
- * Federated against region-only and centralised, with the real cryptography in one process. Kept runs are not repeated, so an
- * experiment that was stopped goes on where it was.
+ * Federated against region-only and centralised, with the real cryptography. Kept runs are not repeated, so an experiment
+ * that was stopped goes on where it was.
  */
-export async function runExperiment(options: ExperimentOptions): Promise<readonly Findings[]> {
-  const { print, datasets, models, epsilons } = options;
-  const out = resolve(options.out);
+export async function runExperiment({ datasets, jobs = 1, ...asked }: ExperimentOptions): Promise<readonly Findings[]> {
+  const { print } = asked;
+  const out = resolve(asked.out);
+  const options = { ...asked, out };
   requireWritableFolder(out);
-  const { tf } = await loadTensorFlow(['wasm']);
   const started = performance.now();
-  const all: Findings[] = [];
-  const jobs = datasets.length * models.length * epsilons.length + (options.processes === undefined ? 0 : 1);
-  let done = 0;
-  for (const name of datasets) {
-    const dataset = loadDataset(name, { seed: options.seed, folder: process.env['VEILSUM_DATA'] });
-    const regions = dataset.regions.map((region) => encodeRegion(region, dataset.schema));
-    const inputs = regions[0]!.train.width;
-    for (const kind of models) {
-      const defaults = runDefaults(name, 'full', kind);
-      const rounds = options.rounds ?? defaults.rounds;
-      const spec: ModelSpec = kind === 'mlp' ? { kind, inputs, hidden: defaults.hidden } : { kind, inputs };
-      print(`${name}, ${kind}: region-only and centralised models`);
-      const references = trainReferences(tf, spec, regions, { ...defaults, rounds });
-      const rivals = { central: references.central.model, regionOnly: references.regionOnly };
-      const comparer = new Comparer(tf, regions, rivals, `${name} ${options.seed}`);
-      const runs: Run[] = [];
-      for (const epsilon of epsilons) {
-        const folder = join(out, 'runs', name);
-        mkdirSync(folder, { recursive: true });
-        const { isKept, ...run } = await inStore(join(folder, 'work'), (records) =>
-          runOnce(folder, {
-            ...{ tf, dataset: name, regions: dataset.regions, kind, epsilon, optimiser: options.optimiser, records },
-            ...(options.rounds === undefined ? {} : { rounds }),
-            tracer: new Tracer(tf, regions),
-            onRound: progressOf(`${name}, ${kind}, epsilon ${epsilon}`, print),
-          }),
-        );
-        runs.push(run);
-        done++;
-        const auc = run.aucPerRound.at(-1)!.toFixed(4);
-        print(
-          `${name}, ${kind}, epsilon ${epsilon}: AUC ${auc}, ${run.exactSums} of ${run.rounds} sums exact${isKept ? ', kept from before' : `, ${run.msPerRound.toFixed(0)} ms a round`} (${done} of ${jobs})`,
-        );
-      }
-      const isSplit = options.processes?.dataset === name && kind === models[0];
-      const split = isSplit ? await inProcesses(options, dataset.regions, regions, join(out, 'runs', name)) : null;
-      if (split !== null) print(`${name}, ${kind}, every party a process: ${splitWords(split)} (${++done} of ${jobs})`);
-      all.push({
-        ...(split === null ? {} : { processes: split }),
-        ...{ dataset: name, kind, inputs, baseline: comparer.baseline() },
-        regions: regions.map((r) => ({ name: r.name, trainRows: r.train.rows, heldOutRows: r.heldOut.rows })),
-        curves: {
-          central: references.central.aucPerRound,
-          regionOnly: references.regionOnly.map(({ region, aucPerRound }) => ({ region, aucPerRound })),
-        },
-        comparisons: runs.map((run) => comparer.compare(run)),
-      });
-      // After every kind of model: what is there can be read while the rest goes on.
-      await writeReport(out, all);
-      writeDurably(join(out, 'experiment.json'), `${JSON.stringify(all, null, 1)}\n`);
+  const found = new Map<DatasetName, readonly Findings[]>();
+  const inOrder = (): readonly Findings[] => datasets.flatMap((name) => found.get(name) ?? []);
+  const waiting = [...datasets];
+  const isApart = jobs > 1 && datasets.length > 1;
+  const work = async (): Promise<void> => {
+    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
+      found.set(name, await (isApart ? findingsApart(name, options) : findingsOf(name, options)));
+      print(`${name} is done: ${found.size} of ${datasets.length} datasets`);
+      // After every dataset: what is there can be read while the rest goes on.
+      await writeReport(out, inOrder());
+      writeDurably(join(out, 'experiment.json'), `${JSON.stringify(inOrder(), null, 1)}\n`);
     }
-  }
-  print(`Done in ${((performance.now() - started) / 60_000).toFixed(1)} minutes: ${join(out, 'report.html')}`);
-  return all;
-}
-
-/** At the weakest privacy that is asked for, so that the ledger has something to count. */
-function inProcesses(
-  { processes, models, epsilons, optimiser, rounds, print }: ExperimentOptions,
-  tables: readonly RegionTables[],
-  encoded: readonly Region[],
-  folder: string,
-): Promise<ProcessRun & { readonly isKept: boolean }> {
-  const [kind] = models as [ModelKind];
-  const { dataset, rounds: processRounds } = processes!;
-  const epsilon = epsilons.reduce((a, b) => (a === 'none' || (b !== 'none' && b > a) ? b : a));
-  const what = `${dataset}, ${kind}, epsilon ${epsilon}, processes`;
-  const job = { dataset, regions: tables, kind, epsilon, optimiser, ...(rounds === undefined ? {} : { rounds }) };
-  return runInProcesses(folder, { ...job, encoded, processRounds, print, onRound: progressOf(what, print) });
-}
-
-function splitWords({ aucPerRound, exactSums, rounds, msPerRound, isKept }: ProcessRun & { isKept: boolean }): string {
-  const time = isKept ? 'kept from before' : `${msPerRound.toFixed(0)} ms a round`;
-  return `AUC ${aucPerRound.at(-1)!.toFixed(4)} after ${rounds} rounds, ${exactSums} sums exact, log verified, ${time}`;
-}
-
-type Records = Awaited<ReturnType<typeof openStore>>['records'];
-
-async function inStore<T>(folder: string, work: (records: Records) => Promise<T>): Promise<T> {
-  await using store = await openStore(folder);
-  return await work(store.records);
-}
-
-/** Says how far a run is about every ten seconds. */
-function progressOf(what: string, print: (line: string) => void): (round: number, rounds: number) => void {
-  let said = performance.now();
-  return (round, rounds) => {
-    if (performance.now() - said < 10_000) return;
-    said = performance.now();
-    print(`  ${what}: round ${round} of ${rounds}`);
   };
+  await Promise.all(Array.from({ length: isApart ? jobs : 1 }, work));
+  print(`Done in ${((performance.now() - started) / 60_000).toFixed(1)} minutes: ${join(out, 'report.html')}`);
+  return inOrder();
 }

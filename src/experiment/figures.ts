@@ -3,7 +3,7 @@ import { drawIntervals } from '../report/interval-plot.ts';
 import { BLUE, COLOURS, drawLines, INK, MUTED, type PlottedLine } from '../report/line-plot.ts';
 import type { Comparison } from './compare.ts';
 import type { Block } from './document.ts';
-import type { Findings } from './experiment.ts';
+import type { Findings } from './findings.ts';
 import type { CalibrationGroup } from './measures.ts';
 import { epsilonName, MODEL, mean } from './words.ts';
 

@@ -4,8 +4,8 @@ import { writeDurably } from '../config/files.ts';
 import type { Interval } from './bootstrap.ts';
 import type { Comparison } from './compare.ts';
 import { type Block, toHtml, toMarkdown } from './document.ts';
-import type { Findings } from './experiment.ts';
 import { type FigureName, figuresOf, strongestOf } from './figures.ts';
+import type { Findings } from './findings.ts';
 import type { ProcessRun } from './processes.ts';
 import { epsilonName, MODEL, mean } from './words.ts';
 

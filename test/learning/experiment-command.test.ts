@@ -37,6 +37,7 @@ it('experiment all is everything in one command, with one job over processes', a
     rounds: 20,
   });
   expect((await asked('bank')).processes).toBeUndefined();
-  for (const wrong of ['--processes leads', '--process-rounds 3', '--processes bank --process-rounds 0'])
-    await expect(asked('bank', ...wrong.split(' ')), wrong).rejects.toThrow(/--process/);
+  expect((await asked('bank', '--jobs', '3')).jobs).toBe(3);
+  for (const wrong of ['--processes leads', '--process-rounds 3', '--processes bank --process-rounds 0', '--jobs 0'])
+    await expect(asked('bank', ...wrong.split(' ')), wrong).rejects.toThrow(/--process|--jobs/);
 });

@@ -1,12 +1,13 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { Bootstrap, differences, intervalOf } from '../../src/experiment/bootstrap.ts';
 import { verdictOf } from '../../src/experiment/compare.ts';
 import { toHtml, toMarkdown } from '../../src/experiment/document.ts';
 import { runExperiment } from '../../src/experiment/experiment.ts';
 import { calibrationError } from '../../src/experiment/measures.ts';
+import { findingsApart } from '../../src/experiment/part.ts';
 import { auc } from '../../src/learning/auc.ts';
 import { seededRandom } from '../../src/learning/random.ts';
 
@@ -74,6 +75,16 @@ it('renders what people wrote as text, never as markup', () => {
 });
 
 describe('an experiment', () => {
+  it('says in its own words what went wrong in another process', async () => {
+    vi.stubEnv('VEILSUM_DATA', '');
+    const options = { models: ['logistic'], epsilons: ['none'], optimiser: 'momentum', out: work, seed: 1 } as const;
+    await expect(findingsApart('leads', { ...options, print: () => {} })).rejects.toMatchObject({
+      code: 'DATA_NOT_FOUND',
+      message: expect.stringContaining('VEILSUM_DATA'),
+    });
+    vi.unstubAllEnvs();
+  });
+
   it('writes a report, compares every sum, and keeps its runs', async () => {
     const lines: string[] = [];
     const options = {
@@ -110,6 +121,10 @@ describe('an experiment', () => {
     const [again] = await runExperiment(options);
     expect(lines.filter((line) => line.includes('kept from before'))).toHaveLength(2);
     expect(again!.comparisons).toEqual(findings!.comparisons);
+    // A process of its own finds the same, and tells what it does.
+    lines.length = 0;
+    expect(await findingsApart('synthetic', options)).toEqual([findings]);
+    expect(lines.filter((line) => line.includes('kept from before'))).toHaveLength(2);
     // Another number of rounds is another run.
     lines.length = 0;
     await runExperiment({ ...options, epsilons: [8], rounds: 2 });
