@@ -9,6 +9,8 @@ import { type Decision, decisionOf, isRunning, isWithdrawn, type Round, type Tra
 export interface RoundSummary {
   readonly number: number;
   readonly task: string;
+  /** Absent where the round is over all nodes. */
+  readonly bucket?: { readonly index: number; readonly count: number };
   /** Hash of the record. */
   readonly round: string;
   readonly uploads: number;
@@ -80,6 +82,7 @@ export function summarise(t: Transcript, facts: (round: Round) => RoundFacts = f
     return {
       number: round.record.number,
       task: round.record.task,
+      ...(round.record.bucket === undefined ? {} : { bucket: round.record.bucket }),
       round: round.id,
       uploads,
       cohort,

@@ -96,3 +96,8 @@ export function bucketsToOpen(t: Transcript, window: Window, count: number): num
   const isNew = (index: number): boolean => rounds.every((round) => round.record.bucket?.index !== index);
   return [...wanted.filter(isNew), ...wanted.filter((index) => !isNew(index))];
 }
+
+/** After a round's number or task; empty where a round is over all nodes. */
+export function bucketWords(bucket: RoundRecord['bucket']): string {
+  return bucket === undefined ? '' : ` (bucket ${bucket.index + 1} of ${bucket.count})`;
+}

@@ -1,4 +1,5 @@
 import type { RoundSummary } from '../../protocols/audit-rounds.ts';
+import { bucketWords } from '../../protocols/buckets.ts';
 import { checkOfRemark } from '../../protocols/checks.ts';
 import { genesisLines, pinWords, reportText } from '../audit/audit-text.ts';
 import { allFindings, blobWords, checkRows, epsilons, type Report, reportJson, tallyWords } from '../audit/report.ts';
@@ -17,7 +18,7 @@ function roundRow(report: Report, round: RoundSummary, epsilon: RoundRow['epsilo
   const held = report.blobs?.rounds.find((other) => other.round === round.round);
   return {
     number,
-    task,
+    task: `${task}${bucketWords(round.bucket)}`,
     outcome: reason === null ? outcome : `${outcome} (${reason})`,
     nodes: cohort === null ? `none of ${uploads}` : `${cohort} of ${uploads}`,
     attempts,

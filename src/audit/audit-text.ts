@@ -1,6 +1,7 @@
 import type { Head } from '../../protocols/audit.ts';
 import type { BlobAudit } from '../../protocols/audit-blobs.ts';
 import type { RoundSummary } from '../../protocols/audit-rounds.ts';
+import { bucketWords } from '../../protocols/buckets.ts';
 import { checkOfRemark } from '../../protocols/checks.ts';
 import type { Body } from '../../protocols/leaves.ts';
 import { printable, utcTime } from './printable.ts';
@@ -64,7 +65,7 @@ function roundLines(round: RoundSummary, blobs: BlobAudit | null, epsilon?: Roun
     ? `charged rho ${rho(chargeRhoNano)}; spent ${rho(spentRhoNano)}, left ${rho(leftRhoNano)}${epsilonWords(epsilon)}`
     : `not charged (its rho of ${rho(chargeRhoNano)} was set aside and given back)`;
   const lines = [
-    `  round ${number} of ${printable(task)}: ${outcome}`,
+    `  round ${number}${bucketWords(round.bucket)} of ${printable(task)}: ${outcome}`,
     `      ${nodes}, ${attempts} attempt${attempts === 1 ? '' : 's'}; ${cost}; approvals: ${round.approvals} (not claimed)`,
   ];
   if (attempts > 1) {

@@ -1,3 +1,4 @@
+import { bucketWords } from '../../protocols/buckets.ts';
 import { quarrelsOf } from '../../protocols/disputes.ts';
 import { suspectsOf } from '../../protocols/retry.ts';
 import { roundRows } from '../party/rounds-view.ts';
@@ -32,7 +33,7 @@ export async function listRounds(
   if (rows.length === 0) print('no rounds yet');
   else {
     const cells = rows.map((row) => [
-      row.bucket === undefined ? row.number : `${row.number} (bucket ${row.bucket.index + 1} of ${row.bucket.count})`,
+      row.bucket === undefined ? row.number : `${row.number}${bucketWords(row.bucket)}`,
       printable(row.task),
       row.state === 'aborted' ? `aborted: ${row.reason}` : row.state,
       row.uploads,

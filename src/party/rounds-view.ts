@@ -1,4 +1,5 @@
 import { epsilonInLog } from '../../protocols/accountant.ts';
+import { bucketWords } from '../../protocols/buckets.ts';
 import { decisionOf, type Round, type Transcript } from '../../protocols/transcript.ts';
 import type { RoundRow, RoundState, RoundsView } from '../http/rounds-view.ts';
 import type { LogKeeper } from './log-keeper.ts';
@@ -18,15 +19,11 @@ function stateOf(round: Round): RoundState {
   }
 }
 
-function bucketText({ record: { bucket } }: Round): string {
-  return bucket === undefined ? '' : ` (bucket ${bucket.index + 1} of ${bucket.count})`;
-}
-
 function rowOf(t: Transcript, round: Round): RoundRow {
   return {
     id: round.id,
     openLeaf: round.openIndex,
-    task: `${round.record.task} #${round.record.number}${bucketText(round)}`,
+    task: `${round.record.task} #${round.record.number}${bucketWords(round.record.bucket)}`,
     state: stateOf(round),
     reason: round.phase === 'aborted' ? round.reason : '',
     uploads: round.uploads.size,

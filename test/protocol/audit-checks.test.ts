@@ -4,6 +4,9 @@ import { describe, expect, it, vi } from 'vitest';
 import { toBase64 } from '../../crypto/encoding.ts';
 import { type AuditInput, audit } from '../../protocols/audit.ts';
 import { CHECKS, checksTable } from '../../protocols/checks.ts';
+import { reportText } from '../../src/audit/audit-text.ts';
+import { reportOf } from '../../src/audit/report.ts';
+import { founded, runBucket } from '../reference/bucket-log.ts';
 import { FORGERIES } from '../reference/forgeries.ts';
 import { filesOf, PaperLog, p } from '../reference/paper-log.ts';
 
@@ -87,6 +90,14 @@ describe('findings about files', () => {
 });
 
 describe('remarks, which are no violations', () => {
+  it('the report says which bucket a round is over, and nothing of buckets where it is over all nodes', () => {
+    const divided = founded();
+    runBucket(divided, 1, 0);
+    const textOf = (of: PaperLog): string => reportText(reportOf(auditOf(of), null));
+    expect(textOf(divided)).toContain('round 1 (bucket 1 of 2) of lead-scoring: released');
+    expect(textOf(PaperLog.founded().until('release'))).toContain('round 1 of lead-scoring: released');
+  });
+
   it('PLAIN_UPDATES_KEPT: a round that lets nodes keep their plain updates', () => {
     const log = PaperLog.founded();
     log.open(log.announced(1), { checkSums: true });
