@@ -80,7 +80,7 @@ export function numberFigures(
   const variance = square - mean ** 2;
   const varianceNoise = (noise * Math.sqrt(1 + 4 * mean ** 2 + (2 * mean ** 2 - square) ** 2)) / n;
   if (!(variance > LEAST_DEVIATION_RATIO * varianceNoise)) {
-    const why = `its variance, ${variance.toExponential(1)} of the bounds' half width squared, is not above the noise of that, ${varianceNoise.toExponential(1)}`;
+    const why = `its variance, ${variance.toExponential(1)} of the bounds' half width squared, is not three times the noise of that, ${varianceNoise.toExponential(1)}`;
     return { refused: `${why}: narrower bounds or a transform help`, count };
   }
   const deviation = Math.sqrt(variance);

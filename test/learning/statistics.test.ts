@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import fc from 'fast-check';
 import { mean, quantileSorted, variance } from 'simple-statistics';
 import { describe, expect, it } from 'vitest';
@@ -7,6 +8,7 @@ import type { Task } from '../../protocols/task.ts';
 import { chargeOfTask, taskHashOf } from '../../protocols/task.ts';
 import type { Transcript } from '../../protocols/transcript.ts';
 import { LearningError } from '../../src/learning/errors.ts';
+import { readFeatureFile } from '../../src/learning/feature-file.ts';
 import { designColumns, encodeTable } from '../../src/learning/features.ts';
 import { type FeatureSchema, type NumberFeature, parseSchema } from '../../src/learning/schema.ts';
 import { column, makeTable, selectRows, type Table } from '../../src/learning/table.ts';
@@ -354,6 +356,12 @@ describe('the second step', () => {
     const flat = figuresOf(plan, countedFeatures(SCHEMA), Float64Array.of(100, 100, 10, 1.05, 100), 1);
     expect(flat[1]).toMatchObject({ refused: expect.stringContaining('variance') });
   });
+});
+
+it('the feature file in docs/examples is one that can be counted with', () => {
+  const path = resolve(import.meta.dirname, '../../docs/examples/counted-features.yaml');
+  const { task } = makeStatisticsTask({ ...base, schema: readFeatureFile(path, (own) => own) });
+  expect(task.dimension).toBe(2 * 32 + 5 + 64);
 });
 
 describe('what does not go together is refused by name', () => {
