@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import type { Task } from '../../protocols/task.ts';
 import { type ReadTable, type Region, readRegionConfig, readRegionTables } from '../connectors/read-region.ts';
 import { encodeRegion, type RegionTables } from '../learning/datasets.ts';
 import { designColumns } from '../learning/features.ts';
@@ -40,9 +41,9 @@ export async function startTraining(path: string, engine: EngineChoice | null, l
   const region = readRegionConfig(resolve(path));
   const folder = region.resolve(region.config.node);
   await requireRole(folder, 'node');
-  readNodeConfig(folder);
+  const { tasks } = readNodeConfig(folder);
   const { rows } = await readRecords(region);
-  requireUsable(rows.whole, region.schema);
+  requireUsable(rows.whole, region.schema, tasks.some(takesUnlabelled));
   const tables = splitRecords(region.name, rows, region.schema);
   return trainOn(folder, { tables, schemas: [region.schema] }, engine, listen);
 }
@@ -58,15 +59,15 @@ export async function checkRegion(path: string, print: (line: string) => void): 
   print(`region ${region.name}: feature file ${schema.name}, ${designColumns(schema).length} columns of the model`);
   const { read, rows } = await readRecords(region);
   for (const line of inputLines(read, rows)) print(line);
-  const survey = surveyTable(rows.whole, schema);
+  const folder = region.resolve(config.node);
+  const isNode = existsSync(join(folder, 'node.yaml'));
+  const tasks = isNode ? readNodeConfig(folder).tasks : [];
+  const survey = surveyTable(rows.whole, schema, tasks.some(takesUnlabelled));
   for (const line of surveyLines(survey)) print(line);
   const problems: Error[] = [...survey.problems];
   const tables = splitRecords(region.name, rows, schema);
-  const folder = region.resolve(config.node);
   if (problems.length === 0) {
-    const isNode = existsSync(join(folder, 'node.yaml'));
     if (!isNode) print(`no task was compared: ${folder} has no node.yaml`);
-    const tasks = isNode ? readNodeConfig(folder).tasks : [];
     const checks = tasks
       .filter(({ learning }) => learning !== null)
       .map((task) => () => {
@@ -83,6 +84,11 @@ export async function checkRegion(path: string, print: (line: string) => void): 
     throw new CliError(codeOf(problems[0]), `${many}: training would not begin. Nothing was sent`);
   }
   print('The table fits. Nothing was sent.');
+}
+
+/** Whether a task takes rows with a blank label. */
+function takesUnlabelled(task: Task): boolean {
+  return task.learning !== null && !isStatistics(task) && parseLearningPlan(task).pseudo !== undefined;
 }
 
 function failures(checks: readonly (() => unknown)[]): Error[] {
@@ -118,8 +124,12 @@ function surveyLines({ rows, positive, negative, features }: Survey): string[] {
     table(['feature', 'kind', 'blank', 'outside'], cells),
     `outside: levels in no vocabulary, numbers beyond the public limit (clipped to it)`,
     '',
-    `records: ${grouped(rows)}, ${grouped(positive)} positive, ${grouped(negative)} negative`,
+    `records: ${grouped(rows)}, ${grouped(positive)} positive, ${grouped(negative)} negative${unlabelledWords(rows - positive - negative)}`,
   ];
+}
+
+function unlabelledWords(rows: number): string {
+  return rows === 0 ? '' : `, ${grouped(rows)} with neither label`;
 }
 
 function partsLine({ train, heldOut }: RegionTables): string {

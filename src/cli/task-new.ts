@@ -23,9 +23,11 @@ import { genesisOf } from './federation-file.ts';
 import { noiseLines, noiseOfNode } from './noise-words.ts';
 import { counted, epsilonText, grouped, printable, sizeOf } from './output.ts';
 import { sensitiveOf } from './privacy-task.ts';
+import type { PseudoFlags } from './pseudo-flags.ts';
+import { pseudoLines, pseudoOf } from './pseudo-request.ts';
 
 /** Flags of `task new`, as commander gives them. */
-export interface TaskFlags extends CompressionFlags {
+export interface TaskFlags extends CompressionFlags, PseudoFlags {
   readonly out: string;
   readonly recipient: readonly string[];
   readonly nodes: number;
@@ -46,6 +48,7 @@ export interface TaskFlags extends CompressionFlags {
   readonly renyiOrder?: number;
   readonly optimiser?: Optimiser;
   readonly serverRate?: number;
+  readonly weightDecay?: number;
   readonly localSteps?: number;
   readonly localBatch?: number;
   readonly localRate?: number;
@@ -112,7 +115,9 @@ export function taskOf(flags: Omit<TaskFlags, 'out' | 'dir'>): MadeTask {
     }),
     ...given({ renyiOrder: flags.renyiOrder, bits: flags.bits }),
   };
-  const compression = compressionOf({ ...flags, isOfFiles: (flags.like ?? dimension) !== undefined });
+  const isOfFiles = (flags.like ?? dimension) !== undefined;
+  const compression = compressionOf({ ...flags, isOfFiles });
+  const pseudo = pseudoOf({ ...flags, isOfFiles });
   if (flags.like !== undefined) {
     const tensors = readUpdateLayers(flags.like, flags.only);
     return makeUpdatesTask({ ...common, tensors, clip: clip ?? 1 });
@@ -135,6 +140,8 @@ export function taskOf(flags: Omit<TaskFlags, 'out' | 'dir'>): MadeTask {
       optimiser: flags.optimiser,
       aggregate: flags.aggregate,
       serverRate: flags.serverRate,
+      weightDecay: flags.weightDecay,
+      pseudo,
       sensitive: flags.sensitive && { columns: flags.sensitive, share: flags.sensitiveShare ?? SENSITIVE_SHARE },
     }),
     local: given({
@@ -271,6 +278,7 @@ export function showTask(
     ...bucketLines(task).map((line) => ['buckets', line] as const),
     ['privacy', `per ${task.unit}, clipped to L2 norm ${task.clipMicro / 1e6}`],
     ...recordLines(task),
+    ...pseudoLines(task).map((line) => ['unlabelled', line] as const),
     [
       'one round',
       `epsilon ${epsilonText(epsilonOfOneRound(task, delta))} at delta ${delta.toExponential()} (${unitOf(task.sampling?.order)} ${(charge / 1e9).toPrecision(4)})`,

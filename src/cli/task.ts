@@ -5,6 +5,7 @@ import { OPTIMISERS } from '../learning/optimisers.ts';
 import { withCompressionOptions } from './compression-flags.ts';
 import { usageError } from './exit.ts';
 import { print } from './output.ts';
+import { withPseudoOptions } from './pseudo-flags.ts';
 import { examples, listOption, numberOption } from './settings.ts';
 
 function newCommand(): Command {
@@ -30,6 +31,7 @@ function newCommand(): Command {
     )
     .addOption(new Option('--optimiser <rule>', 'how the recipient steps; default momentum').choices(OPTIMISERS))
     .addOption(numberOption('--server-rate <r>', "learning rate of the recipient's step"))
+    .addOption(numberOption('--weight-decay <l>', "L2 penalty in the recipient's step; default 0"))
     .addOption(numberOption('--local-steps <n>', 'with --unit node: steps of local training a round; default 20'))
     .addOption(numberOption('--local-batch <n>', 'with --unit node: rows a step; default 128'))
     .addOption(numberOption('--local-rate <r>', 'with --unit node: learning rate of local training; default 0.3'))
@@ -145,6 +147,6 @@ function showCommand(): Command {
 export function taskCommand(): Command {
   return new Command('task')
     .description('task files, which officers, nodes and recipients share')
-    .addCommand(withCompressionOptions(newCommand()))
+    .addCommand(withPseudoOptions(withCompressionOptions(newCommand())))
     .addCommand(showCommand());
 }

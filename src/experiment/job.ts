@@ -1,5 +1,6 @@
 import { createKernelEngine } from '../../crypto/engine-kernel.ts';
 import { deriveParameters, ringShape } from '../../crypto/params.ts';
+import type { Round } from '../../protocols/transcript.ts';
 import type { RegionTables } from '../learning/datasets.ts';
 import type { Tf } from '../learning/load-tensorflow.ts';
 import type { Model } from '../learning/model.ts';
@@ -53,9 +54,10 @@ export async function runJob({ tf, regions, made, records, onRound = () => {} }:
   const start = performance.now();
   for (let number = 1; number <= rounds; number++) {
     const updates = new Map<string, Int32Array>();
-    // The source looks at no round; the federation opens it once the updates are there.
+    // The federation opens the round once the updates are there; sources look at which model it starts from.
+    const coming = { record: { number, modelNumber: number - 1 } } as Round;
     for (const [i, name] of federation.nodeNames.entries()) {
-      updates.set(name, (await sources[i]!.update(task, undefined as never, bytes))!);
+      updates.set(name, (await sources[i]!.update(task, coming, bytes))!);
     }
     const plain = plainSum(updates, updates.keys());
     const round = federation.runRound(number, updates);

@@ -2,7 +2,7 @@ import { LearningError } from './errors.ts';
 import { histogramSize, type ScoreBins, scoreHistogram } from './evaluation.ts';
 import type { DesignMatrix } from './features.ts';
 import { scoreRows } from './forward.ts';
-import { exampleGradientSum, FACTOR_STEPS } from './gradients.ts';
+import { exampleGradientSum, FACTOR_STEPS, type GradientOptions } from './gradients.ts';
 import type { Tf } from './load-tensorflow.ts';
 import { type Model, type ModelSpec, parameterCount } from './model.ts';
 
@@ -68,13 +68,28 @@ export interface ContributionOptions {
   readonly sensitiveInputs?: Uint8Array | undefined;
   /** Which rows take part; absent: all. Secret. */
   readonly drawn?: { readonly train: Uint8Array; readonly heldOut: Uint8Array } | undefined;
+  /** Records without a label, with the one that a released model gives them. */
+  readonly unlabelled?: UnlabelledPart | undefined;
 }
+
+/** Rows that somebody else than the table's owner labelled. */
+export interface UnlabelledPart {
+  readonly rows: DesignMatrix;
+  /** 1 for a row that takes part. Secret. */
+  readonly used: Uint8Array;
+  /** What such a row counts beside a labelled one: a multiple of 1/64, at most 1. */
+  readonly weight: number;
+}
+
+/** Rows times clip, where some are weighted: sums are then multiples of 2^-36. */
+const WEIGHTED_ROWS_TIMES_CLIP_MAX = 2 ** 16;
 
 /**
  * One node's contribution, before quantisation and noise.
  *
  * Law: adding or removing one record, training or held-out, moves the result by a vector of norm at most `plan.clip`,
- * exactly (gradients.ts): a training record moves gradient and count, a held-out record one cell, and no record is both.
+ * exactly (gradients.ts): a training record moves gradient and count, a held-out record one cell, and no record is both. A record
+ * without a label moves what a training record does, by `weight` of it at most, if `used` and its label are its own.
  * The weights of sensitive inputs it moves by at most their share of that.
  *
  * @returns `layoutOf(plan).dimension` numbers in the gradient's units. Secret: wiped by whoever quantises it.
@@ -85,7 +100,7 @@ export function nodeContribution(
   model: Model,
   rows: { readonly train: DesignMatrix; readonly heldOut: DesignMatrix },
   plan: ContributionPlan,
-  { sensitiveInputs, drawn }: ContributionOptions = {},
+  { sensitiveInputs, drawn, unlabelled }: ContributionOptions = {},
 ): Float64Array {
   const layout = layoutOf(plan);
   const { gradientClip, sensitiveClip } = layout;
@@ -99,11 +114,34 @@ export function nodeContribution(
   vector.set(sum);
   sum.fill(0);
   vector[layout.countIndex] = count * layout.countStep;
+  if (unlabelled !== undefined)
+    addUnlabelled(tf, model, vector, layout, unlabelled, { sensitive, rows: rows.train.rows });
   if (plan.bins && rows.heldOut.rows > 0) {
     const cells = scoreHistogram(scoreRows(tf, model, rows.heldOut), rows.heldOut.y, plan.bins, drawn?.heldOut);
     for (let i = 0; i < cells.length; i++) vector[layout.histogramStart + i] = cells[i]! * layout.cellStep;
   }
   return vector;
+}
+
+function addUnlabelled(
+  tf: Tf,
+  model: Model,
+  vector: Float64Array,
+  { gradientClip, countIndex, countStep }: ContributionLayout,
+  { rows, used, weight }: UnlabelledPart,
+  { sensitive, rows: labelled }: { readonly sensitive: GradientOptions['sensitive']; readonly rows: number },
+): void {
+  if (!(weight > 0 && weight <= 1 && Number.isInteger(64 * weight)))
+    throw new LearningError('BAD_SETTING', 'rows without a label count a multiple of 1/64, at most 1');
+  if ((labelled + rows.rows) * gradientClip > WEIGHTED_ROWS_TIMES_CLIP_MAX)
+    throw new LearningError(
+      'TOO_LARGE',
+      `${labelled + rows.rows} rows at clipping norm ${gradientClip} are more than one exact sum holds where some are weighted`,
+    );
+  const { sum, count } = exampleGradientSum(tf, model, rows, gradientClip, { sensitive, drawn: used });
+  for (let i = 0; i < sum.length; i++) vector[i]! += weight * sum[i]!;
+  sum.fill(0);
+  vector[countIndex]! += weight * count * countStep;
 }
 
 /** An opened sum, taken apart. */

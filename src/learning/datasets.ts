@@ -3,6 +3,7 @@ import { joinPipeline } from './crm-pipeline.ts';
 import type { DatasetName } from './dataset-names.ts';
 import { LearningError } from './errors.ts';
 import { type DesignMatrix, encodeTable, requireBothClasses } from './features.ts';
+import type { Unlabelled } from './pseudo-labels.ts';
 import { type FeatureSchema, parseSchema } from './schema.ts';
 import bankSchema from './schemas/bank.json' with { type: 'json' };
 import churnSchema from './schemas/churn.json' with { type: 'json' };
@@ -28,6 +29,8 @@ export interface Region {
   readonly name: string;
   readonly train: DesignMatrix;
   readonly heldOut: DesignMatrix;
+  /** Rows with a blank label, where the task takes them. */
+  readonly unlabelled?: Unlabelled;
 }
 
 export interface Dataset {

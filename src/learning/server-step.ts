@@ -20,6 +20,11 @@ export interface ServerSettings {
   readonly momentum: number;
   /** L2 penalty per round on all weights; 0 for none. */
   readonly weightDecay?: number;
+  /**
+   * Over how many rounds counts are averaged, the later ones counting more; left out: all alike. For rounds that are not over about
+   * the same records.
+   */
+  readonly countRounds?: number;
   /** Rounds over which the learning rate falls linearly to nothing: what noise did to early steps is then forgotten. */
   readonly decayRounds?: number;
   /** Left out: momentum. The adaptive ones take `momentum` for their first moment. */
@@ -50,7 +55,8 @@ export type OpenedSum =
  * velocity + m, model -= learningRate * velocity; or FedAdam and FedYogi (their Algorithm 2), velocity = momentum * velocity +
  * (1 - momentum) * m, model -= learningRate * velocity / (sqrt(spread) + 1e-3). Post-processing of an opened sum: costs no privacy.
  *
- * For unit = record the divisor is the mean of all counts opened so far, since every round holds about the same records.
+ * For unit = record the divisor is the mean of all counts opened so far, since every round holds about the same records, or where
+ * it does not, of the last `countRounds` or so.
  *
  * @throws LearningError BAD_MODEL, NOT_FINITE or BAD_SETTING; the state given is never changed.
  */
@@ -64,7 +70,8 @@ export function serverStep(state: ServerState, opened: OpenedSum, settings: Serv
   if (opened.sum.length < values.length) {
     throw new LearningError('BAD_MODEL', `the sum has ${opened.sum.length} numbers, the model ${values.length}`);
   }
-  const meanCount = opened.unit === 'record' ? averageCount(state, opened.count) : state.meanCount;
+  const meanCount =
+    opened.unit === 'record' ? averageCount(state, opened.count, settings.countRounds) : state.meanCount;
   const divisor = opened.unit === 'record' ? Math.max(COUNT_FLOOR, meanCount) : opened.nodes;
   if (!(divisor >= 1)) throw new LearningError('BAD_SETTING', 'a sum of deltas has at least one node');
   const velocity = new Float32Array(values.length);
@@ -99,7 +106,8 @@ function nextSpread(optimiser: Optimiser, spread: number, square: number): numbe
   }
 }
 
-function averageCount(state: ServerState, count: number): number {
+function averageCount(state: ServerState, count: number, countRounds = Number.POSITIVE_INFINITY): number {
   if (!Number.isFinite(count)) throw new LearningError('NOT_FINITE', 'the opened record count is not a number');
-  return (state.meanCount * state.round + count) / (state.round + 1);
+  const before = Math.min(state.round, countRounds - 1);
+  return (state.meanCount * before + count) / (before + 1);
 }

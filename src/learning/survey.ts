@@ -23,21 +23,25 @@ export interface Survey {
   readonly problems: readonly LearningError[];
 }
 
-/** Looks at every cell that a schema reads and refuses none: what `encodeTable` would stop at is in `problems`. */
-export function surveyTable(table: Table, schema: FeatureSchema): Survey {
+/**
+ * Looks at every cell that a schema reads and refuses none: what `encodeTable` would stop at is in `problems`.
+ *
+ * @param takesUnlabelled - whether a task takes rows with a blank label.
+ */
+export function surveyTable(table: Table, schema: FeatureSchema, takesUnlabelled = false): Survey {
   const problems: LearningError[] = [];
   if (table.rowCount === 0) problems.push(new LearningError('EMPTY_REGION', `table ${table.name} has no rows`));
   const features = schema.features.flatMap((feature) => {
     const cells = cellsOf(table, feature.column, problems);
     return cells === null ? [] : [surveyFeature(table, feature, cells, problems)];
   });
-  const { positive, negative } = surveyLabel(table, schema, problems);
+  const { positive, negative } = surveyLabel(table, schema, problems, takesUnlabelled);
   return { rows: table.rowCount, positive, negative, features, problems };
 }
 
 /** @throws LearningError: the first problem of a survey. */
-export function requireUsable(table: Table, schema: FeatureSchema): Survey {
-  const survey = surveyTable(table, schema);
+export function requireUsable(table: Table, schema: FeatureSchema, takesUnlabelled = false): Survey {
+  const survey = surveyTable(table, schema, takesUnlabelled);
   if (survey.problems.length > 0) throw survey.problems[0]!;
   return survey;
 }
@@ -118,7 +122,7 @@ function countNumbers(table: Table, feature: NumericFeature, cells: readonly str
   return { missing: blanks.length, outside };
 }
 
-function surveyLabel(table: Table, { label }: FeatureSchema, problems: LearningError[]) {
+function surveyLabel(table: Table, { label }: FeatureSchema, problems: LearningError[], takesUnlabelled: boolean) {
   const cells = cellsOf(table, label.column, problems);
   if (cells === null || cells.length === 0) return { positive: 0, negative: 0 };
   const yes = new Set(label.positive.map(normaliseCell));
@@ -126,12 +130,14 @@ function surveyLabel(table: Table, { label }: FeatureSchema, problems: LearningE
   const values = cells.map(normaliseCell);
   const positive = values.filter((value) => yes.has(value)).length;
   const negative = values.filter((value) => no.has(value)).length;
-  const other = values.findIndex((value) => !yes.has(value) && !no.has(value));
+  const isBlank = (value: string): boolean => takesUnlabelled && value === '';
+  const blank = values.filter(isBlank).length;
+  const other = values.findIndex((value) => !yes.has(value) && !no.has(value) && !isBlank(value));
   const where = `table ${table.name}, column "${label.column}"`;
   if (other >= 0) {
-    const share = `${cells.length - positive - negative} of ${cells.length} cells, first row ${other + 1}`;
+    const share = `${cells.length - positive - negative - blank} of ${cells.length} cells, first row ${other + 1}`;
     problems.push(new LearningError('BAD_LABEL', `${where}: neither a positive nor a negative label (${share})`));
-  } else if (positive === 0 || negative === 0) {
+  } else if (blank === 0 && (positive === 0 || negative === 0)) {
     const only = positive > 0 ? 'positive' : 'negative';
     problems.push(new LearningError('ONE_CLASS', `${where}: only ${only} labels, nothing can be learnt from them`));
   }

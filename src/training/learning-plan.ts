@@ -11,6 +11,7 @@ import type { ServerSettings } from '../learning/server-step.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import { sentLength, type UpdateShape } from './compression.ts';
 import { TrainingError } from './errors.ts';
+import { pseudoField, requireSoundPseudo } from './pseudo-plan.ts';
 
 /**
  * `Task.learning`: what nodes and recipient have to agree on beyond clip, scale and noise, which the task itself holds.
@@ -38,6 +39,8 @@ const common = {
     /** Left out: momentum. */
     optimiser: z.enum(OPTIMISERS).optional(),
   }),
+  /** Rows without a label take part; left out: they are refused. */
+  pseudo: pseudoField.optional(),
   /** How the sums of buckets become one; left out: the mean. Only for tasks with buckets. */
   aggregate: z.enum(AGGREGATES).optional(),
 };
@@ -111,6 +114,7 @@ export function parseLearningPlan(task: Task): LearningPlan {
   if (plan.aggregate !== undefined && plan.aggregate !== 'mean' && task.buckets === undefined) {
     throw new TrainingError('BAD_PLAN', `task ${task.task} names ${plan.aggregate}, and has no buckets to apply it to`);
   }
+  if (plan.pseudo !== undefined) requireSoundPseudo(plan.pseudo, plan.unit);
   const shape = updateShape(plan, task.clipMicro);
   const dimension = task.compression === undefined ? shape.length : sentLength(shape, task.compression);
   if (dimension !== task.dimension) {
@@ -146,12 +150,16 @@ export function contributionPlanOf(plan: RecordPlan, clipMicro: number): Contrib
   };
 }
 
-export function serverSettingsOf({ server }: LearningPlan): ServerSettings {
+/** Which rows without a label take part changes from model to model: counts are then averaged over so many rounds. */
+const PSEUDO_COUNT_ROUNDS = 10;
+
+export function serverSettingsOf({ server, pseudo }: LearningPlan): ServerSettings {
   return {
     learningRate: server.learningRateMicro / 1e6,
     momentum: server.momentumMicro / 1e6,
     weightDecay: server.weightDecayMicro / 1e6,
     optimiser: server.optimiser ?? 'momentum',
+    ...(pseudo === undefined ? {} : { countRounds: PSEUDO_COUNT_ROUNDS }),
     ...(server.decayRounds === undefined ? {} : { decayRounds: server.decayRounds }),
   };
 }

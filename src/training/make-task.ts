@@ -13,6 +13,7 @@ import { compressedFields } from './compression.ts';
 import { type CompressionRequest, compressionFor, requireSoundCompression } from './compression-rules.ts';
 import { TrainingError } from './errors.ts';
 import { type LearningPlan, type RecordPlan, requireAccounted, schemaHashOf, updateShape } from './learning-plan.ts';
+import { type PseudoPlan, requireSoundPseudo } from './pseudo-plan.ts';
 import { samplingFor } from './sampling.ts';
 import { sensitiveInputs } from './sensitive.ts';
 
@@ -41,6 +42,10 @@ export interface LearningRequest extends RoundsRequest {
   readonly serverRate?: number;
   readonly clip?: number;
   readonly compression?: CompressionRequest;
+  /** Rows without a label take part; left out: they are refused. */
+  readonly pseudo?: PseudoPlan;
+  /** L2 penalty on all weights in the server's step; left out: the dataset's own. */
+  readonly weightDecay?: number;
   /** Units of the hidden layer; left out: 16. */
   readonly hidden?: number;
 }
@@ -96,6 +101,8 @@ export function makeTask(request: LearningRequest): MadeTask {
         : { kind: model, inputs },
   } as const;
   const aggregate = request.aggregate === undefined ? {} : { aggregate: request.aggregate };
+  const pseudo = request.pseudo === undefined ? {} : { pseudo: request.pseudo };
+  if (request.pseudo !== undefined) requireSoundPseudo(request.pseudo, unit);
   const { bins } = defaults;
   const filled = { epsilon: defaults.epsilon, delta: defaults.delta, rounds: defaults.rounds, ...request };
   const server = serverPlan(filled, defaults, unit);
@@ -105,6 +112,7 @@ export function makeTask(request: LearningRequest): MadeTask {
       ? {
           ...common,
           ...aggregate,
+          ...pseudo,
           unit,
           server,
           countShareMicro: micro(defaults.countShare),
@@ -115,6 +123,7 @@ export function makeTask(request: LearningRequest): MadeTask {
       : {
           ...common,
           ...aggregate,
+          ...pseudo,
           unit,
           server,
           local: {
@@ -149,7 +158,13 @@ function sensitivePlan(
 
 /** Momentum steps as the dataset's defaults say; a mean of local deltas is a step already. Adaptive rules scale it themselves. */
 function serverPlan(
-  { optimiser, serverRate, epsilon, rounds }: Pick<LearningRequest, 'optimiser' | 'serverRate'> & Filled,
+  {
+    optimiser,
+    serverRate,
+    weightDecay,
+    epsilon,
+    rounds,
+  }: Pick<LearningRequest, 'optimiser' | 'serverRate' | 'weightDecay'> & Filled,
   defaults: RunDefaults,
   unit: 'record' | 'node',
 ): LearningPlan['server'] {
@@ -160,7 +175,7 @@ function serverPlan(
   return {
     learningRateMicro: micro(serverRate ?? learningRate),
     momentumMicro: micro(momentum),
-    weightDecayMicro: micro(defaults.weightDecay ?? 0),
+    weightDecayMicro: micro(weightDecay ?? defaults.weightDecay ?? 0),
     ...(isAdaptive ? { optimiser } : {}),
     ...(unit === 'record' && isNoisy ? { decayRounds: rounds } : {}),
   };

@@ -6,10 +6,11 @@ import { nodeContribution } from '../learning/contribution.ts';
 import { DATASETS } from '../learning/dataset-names.ts';
 import { datasetSchema, encodeRegion, type Region, type RegionTables } from '../learning/datasets.ts';
 import { LearningError } from '../learning/errors.ts';
-import { designColumns } from '../learning/features.ts';
+import { type DesignMatrix, designColumns } from '../learning/features.ts';
 import type { Tf } from '../learning/load-tensorflow.ts';
 import { localDelta } from '../learning/local-steps.ts';
 import type { Model } from '../learning/model.ts';
+import { encodePartlyLabelled } from '../learning/pseudo-labels.ts';
 import { decodeSafetensors, modelFromTensors } from '../learning/safetensors.ts';
 import type { FeatureSchema } from '../learning/schema.ts';
 import type { UpdateSource } from '../party/node.ts';
@@ -32,6 +33,7 @@ import {
 import { NoisedIntegers } from './noised-integers.ts';
 import { type Residuals, residualsInMemory } from './residuals.ts';
 import { sensitiveInputs } from './sensitive.ts';
+import { rowsForLocalSteps, unlabelledPart, wipePart } from './unlabelled.ts';
 
 export interface NodeSourceSettings {
   readonly tf: Tf;
@@ -62,10 +64,11 @@ export function createNodeSource(settings: NodeSourceSettings): NodeSource {
   const integers = new NoisedIntegers(rng);
   const encoded = new Map<string, Region>();
   const rowsOf = (plan: LearningPlan): Region => {
-    const known = encoded.get(plan.schema.hash);
-    if (known === undefined) encoded.set(plan.schema.hash, rowsForPlan(tables, plan, schemas));
+    const name = `${plan.schema.hash} ${JSON.stringify(plan.pseudo?.segment ?? plan.pseudo !== undefined)}`;
+    const known = encoded.get(name);
+    if (known === undefined) encoded.set(name, rowsForPlan(tables, plan, schemas));
     else requireFit(tables.name, known, plan);
-    return encoded.get(plan.schema.hash)!;
+    return encoded.get(name)!;
   };
   const rowsFor = (task: Task): Region => rowsOf(parseLearningPlan(task));
   const ownInputs = (plan: RecordPlan): Uint8Array | undefined =>
@@ -78,24 +81,30 @@ export function createNodeSource(settings: NodeSourceSettings): NodeSource {
   }
   return {
     rowsFor,
-    update: async (task, _round, modelBytes) => {
+    update: async (task, round, modelBytes) => {
       const plan = parseLearningPlan(task);
       const quantiser = quantiserOf(task);
       const rows = rowsOf(plan);
       const model = modelFromTensors(specOf(plan), decodeSafetensors(modelBytes));
       const compressing = { task, shape: updateShape(plan, task.clipMicro), model: modelBytes, residuals };
+      const pseudo =
+        plan.pseudo !== undefined && round.record.modelNumber >= plan.pseudo.fromModel ? plan.pseudo : null;
       if (plan.unit === 'node') {
-        const sent = compressUpdate(compressing, localVector(tf, model, rows, plan, rng));
+        const known = pseudo === null ? rows.train : rowsForLocalSteps(tf, model, rows, pseudo);
+        const sent = compressUpdate(compressing, localVector(tf, model, known, plan, rng));
         return sent === null ? null : integers.of(quantiser, sent);
       }
       const drawn = task.sampling && drawRows(rng, rows, task.sampling.rateMicro);
+      const draw = task.sampling && { rng, rateMicro: task.sampling.rateMicro };
+      const unlabelled = pseudo === null ? undefined : unlabelledPart(tf, model, rows, pseudo, draw);
       try {
-        const options = { sensitiveInputs: ownInputs(plan), drawn };
+        const options = { sensitiveInputs: ownInputs(plan), drawn, unlabelled };
         const contribution = contributionPlanOf(plan, task.clipMicro);
         const vector = nodeContribution(tf, model, rows, contribution, options);
         return integers.of(quantiser, compressUpdate(compressing, vector)!);
       } finally {
         for (const mask of Object.values(drawn ?? {})) wipe(mask);
+        if (unlabelled !== undefined) wipePart(unlabelled);
       }
     },
   };
@@ -110,18 +119,23 @@ export function createNodeSource(settings: NodeSourceSettings): NodeSource {
 export function rowsForPlan(tables: RegionTables, plan: LearningPlan, schemas: readonly FeatureSchema[]): Region {
   const schema = findSchema(plan, schemas);
   requireAccounted(schema, plan.unit);
-  const rows = encodeRegion(tables, schema);
+  const rows =
+    plan.pseudo === undefined
+      ? encodeRegion(tables, schema)
+      : encodePartlyLabelled(tables, schema, plan.pseudo.segment);
   requireFit(tables.name, rows, plan);
   return rows;
 }
 
 /** What local training changed. Secret. */
-function localVector(tf: Tf, model: Model, rows: Region, plan: NodePlan, rng: Rng): Float64Array {
+function localVector(tf: Tf, model: Model, rows: DesignMatrix, plan: NodePlan, rng: Rng): Float64Array {
+  // A region without a label, and without a row that the model is sure of, has nothing to say yet.
+  if (rows.rows === 0) return new Float64Array(model.values.length);
   const { steps, batch, learningRateMicro, proximalMicro = 0 } = plan.local;
   // Batches are picked by fresh bytes: no one else needs to know them, and no round repeats them.
   const seed = toHex(rng(16));
   const rates = { learningRate: learningRateMicro / 1e6, proximal: proximalMicro / 1e6 };
-  return localDelta(tf, model, rows.train, { steps, batch, seed, ...rates });
+  return localDelta(tf, model, rows, { steps, batch, seed, ...rates });
 }
 
 /** The schema that a plan names by hash, among `own` and those that come with the product. @throws TrainingError SCHEMA_MISMATCH */
@@ -144,9 +158,9 @@ export function findSchema({ schema, model }: LearningPlan, own: readonly Featur
 }
 
 /** Public limits; whether a node takes part is public too, so a table should stay well below. */
-function requireFit(name: string, { train, heldOut }: Region, plan: LearningPlan): void {
-  if (plan.unit === 'record' && train.rows + heldOut.rows > plan.recordsMax) {
-    const rows = train.rows + heldOut.rows;
+function requireFit(name: string, { train, heldOut, unlabelled }: Region, plan: LearningPlan): void {
+  const rows = train.rows + heldOut.rows + (unlabelled?.rows.rows ?? 0);
+  if (plan.unit === 'record' && rows > plan.recordsMax) {
     throw new LearningError(
       'TOO_LARGE',
       `table ${name} has ${rows} rows, the task takes ${plan.recordsMax} from one node`,
