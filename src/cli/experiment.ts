@@ -61,7 +61,7 @@ export function experimentCommand(): Command {
       .description('federated against regional and centralised models on tables, at several epsilons: a report to read')
       .argument(
         '<dataset...>',
-        `${DATASETS.join(', ')}; or all. All but synthetic and conversations are read from the folder VEILSUM_DATA`,
+        `${DATASETS.join(', ')}; or all. All but synthetic, conversations and accounts are read from the folder VEILSUM_DATA`,
       )
       .addOption(
         new Option('--model <kind>', 'what is trained').choices(['logistic', 'mlp', 'both']).default('logistic'),

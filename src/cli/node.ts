@@ -193,11 +193,28 @@ ${NODE_YAML}${examples(
     );
 }
 
+function sampleCommand(): Command {
+  return new Command('sample')
+    .description('write made-up accounts of four regions with what they did, as CSV, to try features and training on')
+    .requiredOption('--out <folder>', 'where to: a folder for each region')
+    .addOption(numberOption('--seed <n>', 'of the tables').default(1))
+    .addOption(numberOption('--size <x>', 'multiplies the 3,500 accounts').default(1))
+    .addHelpText(
+      'after',
+      examples('veilsum node sample --out tables', 'veilsum node train --config tables/emea/region.yaml --check'),
+    )
+    .action(async ({ out, seed, size }: { out: string; seed: number; size: number }) => {
+      const { writeAccounts } = await import('./node-sample.ts');
+      writeAccounts(out, seed, size, print);
+    });
+}
+
 export function nodeCommand(): Command {
   return new Command('node')
     .description('a regional node: it trains where the data lives')
     .addCommand(newCommand())
     .addCommand(runCommand())
     .addCommand(trainCommand())
-    .addCommand(submitCommand());
+    .addCommand(submitCommand())
+    .addCommand(sampleCommand());
 }

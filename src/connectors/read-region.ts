@@ -11,12 +11,18 @@ import { type RegionConfig, regionField, type TableSetting } from './region-conf
 
 /** A region's settings with the feature file that they name. */
 export interface Region {
-  /** The settings file's name without its ending: what messages call the region. */
+  /** What messages call the region. */
   readonly name: string;
   readonly config: RegionConfig;
   readonly schema: FeatureSchema;
   /** Of a path in the settings. */
   readonly resolve: (path: string) => string;
+}
+
+/** `region-eu.yaml` is of `eu`, `emea/region.yaml` of `emea`. */
+function nameOf(path: string): string {
+  const name = basename(path).replace(/\.(ya?ml|json)$/, '');
+  return name.replace(/^region-?/, '') || basename(dirname(resolve(path))) || name;
 }
 
 /** @throws ConfigError, LearningError BAD_SCHEMA; DATA_NOT_FOUND where tables and feature file do not go together. */
@@ -33,7 +39,7 @@ export function readRegionConfig(path: string): Region {
     const why = `feature file ${schema.name} reads the tables ${needed.join(', ')}, ${basename(path)} names ${given.join(', ') || 'none'}`;
     throw new LearningError('DATA_NOT_FOUND', why);
   }
-  return { name: basename(path).replace(/\.(ya?ml|json)$/, ''), config, schema, resolve: inFolder };
+  return { name: nameOf(path), config, schema, resolve: inFolder };
 }
 
 /** A table, and what to say of it: where it came from and what of it is kept. */

@@ -1,10 +1,12 @@
 import { join } from 'node:path';
+import { accountRows } from './account-rows.ts';
 import { joinPipeline } from './crm-pipeline.ts';
 import type { DatasetName } from './dataset-names.ts';
 import { LearningError } from './errors.ts';
 import { type DesignMatrix, encodeTable, requireBothClasses } from './features.ts';
 import type { Unlabelled } from './pseudo-labels.ts';
 import { type FeatureSchema, parseSchema } from './schema.ts';
+import accountsSchema from './schemas/accounts.json' with { type: 'json' };
 import bankSchema from './schemas/bank.json' with { type: 'json' };
 import churnSchema from './schemas/churn.json' with { type: 'json' };
 import clvSchema from './schemas/clv.json' with { type: 'json' };
@@ -179,6 +181,7 @@ const CONVERSATIONS = {
 const SOURCES: Readonly<Record<DatasetName, PublishedSource | GeneratedSource>> = {
   synthetic: { kind: 'generated', schema: syntheticSchema, make: syntheticRegions },
   conversations: { kind: 'generated', schema: CONVERSATIONS, make: syntheticConversations },
+  accounts: { kind: 'generated', schema: accountsSchema, make: accountRows },
   leads: {
     kind: 'published',
     schema: leadsSchema,

@@ -105,9 +105,9 @@ export function syntheticRegions({ seed, size = 1 }: SyntheticSettings): Table[]
 }
 
 function drawLead(profile: RegionProfile, random: SeededRandom) {
-  const industry = pick(profile.industries, random);
-  const source = pick(profile.sources, random);
-  const contract = pick([3, 5, 2], random);
+  const industry = weighted(profile.industries, random);
+  const source = weighted(profile.sources, random);
+  const contract = weighted([3, 5, 2], random);
   // One hidden thing, how engaged the account is, moves all that is counted.
   const engaged = random.normal();
   const emails = poisson(profile.emails * Math.exp(0.6 * engaged - 0.2), random);
@@ -154,7 +154,8 @@ function drawLead(profile: RegionProfile, random: SeededRandom) {
   };
 }
 
-function pick(weights: readonly number[], random: SeededRandom): number {
+/** An index, by relative frequency. */
+export function weighted(weights: readonly number[], random: SeededRandom): number {
   let left = random.uniform() * weights.reduce((sum, weight) => sum + weight, 0);
   for (let index = 0; index < weights.length - 1; index++) {
     left -= weights[index]!;
@@ -164,7 +165,7 @@ function pick(weights: readonly number[], random: SeededRandom): number {
 }
 
 /** Knuth's product method; means here stay below a hundred. */
-function poisson(mean: number, random: SeededRandom): number {
+export function poisson(mean: number, random: SeededRandom): number {
   const limit = Math.exp(-Math.min(mean, 100));
   let count = 0;
   for (let product = random.uniform(); product > limit; product *= random.uniform()) count++;

@@ -3,6 +3,7 @@ import { ConfigError } from '../config/errors.ts';
 import { validate } from '../config/files.ts';
 import { type FeatureSchema, levelName, normaliseCell } from '../learning/schema.ts';
 import { ScoringError } from './errors.ts';
+import accountsWords from './words/accounts.json' with { type: 'json' };
 import bankWords from './words/bank.json' with { type: 'json' };
 import churnWords from './words/churn.json' with { type: 'json' };
 import clvWords from './words/clv.json' with { type: 'json' };
@@ -29,7 +30,9 @@ const wordsField = z.strictObject({
 
 export type Words = z.infer<typeof wordsField>;
 
-const BUNDLED: readonly unknown[] = [syntheticWords, leadsWords, bankWords, churnWords, telcoWords, clvWords, crmWords];
+const BUNDLED: readonly unknown[] = [
+  ...[syntheticWords, accountsWords, leadsWords, bankWords, churnWords, telcoWords, clvWords, crmWords],
+];
 
 /** Longest cell in a phrase. */
 const CELL_MAX = 60;

@@ -1,0 +1,81 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeAccounts } from '../../src/cli/node-sample.ts';
+import { checkRegion } from '../../src/cli/node-train.ts';
+import { encodeRegion, loadDataset, type Region } from '../../src/learning/datasets.ts';
+import { runDefaults } from '../../src/learning/defaults.ts';
+import { readFeatureFile } from '../../src/learning/feature-file.ts';
+import { designColumns } from '../../src/learning/features.ts';
+import { loadTensorFlow } from '../../src/learning/load-tensorflow.ts';
+import { trainReferences } from '../../src/learning/references.ts';
+import { column, makeTable, type Table } from '../../src/learning/table.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'veilsum-accounts-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const { schema, regions } = loadDataset('accounts', { size: 0.5 });
+const derived = (schema.derive?.columns ?? []).map(({ name }) => name);
+
+beforeAll(() => writeAccounts(folder, 1, 0.1, () => {}));
+
+describe('made-up accounts with events', () => {
+  it('are the tables of the example feature file, which is the built-in one', () => {
+    const example = readFeatureFile('docs/examples/crm-features.yaml', (file) => file);
+    expect(readFeatureFile('accounts', (file) => file)).toEqual(example);
+  });
+
+  it('fit it in every region: the check passes on the files, by the region’s name', async () => {
+    for (const name of ['emea', 'amer', 'apac', 'latam']) {
+      const lines: string[] = [];
+      await checkRegion(join(folder, name, 'region.yaml'), (line) => lines.push(line));
+      expect(lines.join('\n')).toContain(`region ${name}: feature file accounts, 17 columns`);
+      expect(lines.join('\n')).toContain('The table fits. Nothing was sent.');
+    }
+  });
+
+  it('have a value in every derived column for most accounts, and more than one', () => {
+    expect(derived).toHaveLength(10);
+    for (const name of derived) {
+      const cells = regions.flatMap(({ train }) => column(train, name));
+      expect(cells.filter((cell) => cell === '').length / cells.length, name).toBeLessThan(0.15);
+      expect(new Set(cells).size, name).toBeGreaterThan(3);
+    }
+  });
+
+  it('leave nothing of the outcome among the columns: a feature file that reads the contract is refused', async () => {
+    expect([...regions[0]!.train.columns.keys()]).not.toContain('new_contract_value');
+    const features = readFileSync('docs/examples/crm-features.yaml', 'utf8');
+    const reading = `${features}  - {kind: number, column: new_contract_value, mean: 0, scale: 1, limit: 4, missing: 0}\n`;
+    writeFileSync(join(folder, 'leaky.yaml'), reading);
+    const settings = readFileSync(join(folder, 'emea', 'region.yaml'), 'utf8');
+    const path = join(folder, 'emea', 'leaky-region.yaml');
+    writeFileSync(path, settings.replace('features: accounts', 'features: ../leaky.yaml'));
+    await expect(checkRegion(path, () => {})).rejects.toThrow(/new_contract_value/);
+  });
+
+  it('hold something to learn: in what happened, and for regions together', { timeout: 20_000 }, async () => {
+    const { tf } = await loadTensorFlow(['wasm']);
+    const inputs = designColumns(schema).length;
+    const settings = { ...runDefaults('accounts', 'full'), rounds: 60 };
+    const aucs = (of: readonly Region[]) => {
+      const { central, regionOnly } = trainReferences(tf, { kind: 'logistic', inputs }, of, settings);
+      const own = regionOnly.map(({ aucPerRound }) => aucPerRound.at(-1)!);
+      return { central: central.aucPerRound.at(-1)!, own: own.reduce((sum, auc) => sum + auc, 0) / own.length };
+    };
+    const { central, own } = aucs(regions.map((region) => encodeRegion(region, schema)));
+    expect(central).toBeGreaterThan(0.77);
+    expect(central - own).toBeGreaterThan(0.01);
+    // Control: the same accounts without what happened.
+    const blind = (table: Table): Table => {
+      const still = table.columns.get(derived[0]!)!.map(() => '1');
+      const columns = [...table.columns].map(
+        ([name, cells]) => [name, derived.includes(name) ? still : cells] as const,
+      );
+      return makeTable(table.name, new Map(columns));
+    };
+    const unseen = regions.map(({ name, train, heldOut }) => ({ name, train: blind(train), heldOut: blind(heldOut) }));
+    expect(central - aucs(unseen.map((region) => encodeRegion(region, schema))).central).toBeGreaterThan(0.04);
+  });
+});
