@@ -58,7 +58,12 @@ export function localDelta(tf: Tf, model: Model, matrix: DesignMatrix, settings:
   return delta;
 }
 
-/** Mean log-loss gradient over the chosen rows, by TensorFlow.js; floats, for training without a per-row bound. */
+/**
+ * Mean log-loss gradient over the chosen rows, by TensorFlow.js; floats, for training without a per-row bound.
+ *
+ * Transposed first, then multiplied: on WebAssembly a product that transposes by itself takes 12 times as long (128 rows,
+ * 4,122 inputs, 256 units: 229 ms against 18).
+ */
 export function meanGradient(tf: Tf, model: Model, matrix: DesignMatrix, chosen: Uint32Array): Float32Array {
   const { inputs } = model.spec;
   const rows = chosen.length;
@@ -68,23 +73,27 @@ export function meanGradient(tf: Tf, model: Model, matrix: DesignMatrix, chosen:
     cells.set(matrix.x.subarray(row * inputs, (row + 1) * inputs), i * inputs);
     labels[i] = matrix.y[row]!;
   });
-  return tf.tidy(() => {
+  let gradient = new Float32Array();
+  // Nothing is returned from `tidy`: it would look at every number for being a tensor.
+  tf.tidy(() => {
     const x = tf.tensor2d(cells, [rows, inputs]);
     const y = tf.tensor2d(labels, [rows, 1]);
     const tensors = splitLayers(tf, model);
     const mean = tf.scalar(1 / rows);
     if (model.spec.kind === 'logistic') {
       const residual = tf.mul(tf.sub(tf.sigmoid(tf.matMul(x, tensors[0]!)), y), mean);
-      return tf.matMul(x, residual, true, false).dataSync() as Float32Array;
+      gradient = tf.matMul(tf.transpose(x), residual).dataSync() as typeof gradient;
+      return;
     }
     const [first, output, bias] = tensors as [(typeof tensors)[0], (typeof tensors)[0], (typeof tensors)[0]];
     const hidden = tf.relu(tf.matMul(x, first));
     const residual = tf.mul(tf.sub(tf.sigmoid(tf.add(tf.matMul(hidden, output), bias)), y), mean);
     const active = tf.cast(tf.greater(hidden, tf.scalar(0)), 'float32');
     const back = tf.mul(tf.matMul(residual, output, false, true), active);
-    const parts = [tf.matMul(x, back, true, false), tf.matMul(hidden, residual, true, false), tf.sum(residual)];
-    return tf.concat(parts.map((part) => tf.reshape(part, [-1]))).dataSync() as Float32Array;
+    const parts = [tf.matMul(tf.transpose(x), back), tf.matMul(tf.transpose(hidden), residual), tf.sum(residual)];
+    gradient = tf.concat(parts.map((part) => tf.reshape(part, [-1]))).dataSync() as typeof gradient;
   });
+  return gradient;
 }
 
 function splitLayers(tf: Tf, model: Model) {
