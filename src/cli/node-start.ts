@@ -9,7 +9,7 @@ import { readNodeConfig } from '../party/node-config.ts';
 import { withStatistics } from '../statistics/node-statistics.ts';
 import { isStatistics } from '../statistics/plan.ts';
 import { createNodeSource } from '../training/node-source.ts';
-import { residualFiles } from '../training/residuals.ts';
+import { headFiles, residualFiles } from '../training/residuals.ts';
 import { writeCheckSums } from './check-sums.ts';
 import { CliError } from './exit.ts';
 
@@ -67,6 +67,7 @@ export async function trainOn(
   const source = createNodeSource({
     ...{ tf, tables, tasks: training, schemas },
     residuals: residualFiles(join(folder, RESIDUALS)),
+    heads: headFiles(folder),
   });
   let name = '';
   const { stop } = await runNode(

@@ -20,8 +20,9 @@ import { unitOf } from './budget.ts';
 import { type CompressionFlags, compressionLines, compressionOf } from './compression-flags.ts';
 import { CliError } from './exit.ts';
 import { genesisOf } from './federation-file.ts';
+import { layerLines, layerSummary } from './layer-lines.ts';
 import { noiseLines, noiseOfNode } from './noise-words.ts';
-import { counted, epsilonText, grouped, printable, sizeOf } from './output.ts';
+import { epsilonText, grouped, printable, sizeOf } from './output.ts';
 import { sensitiveOf } from './privacy-task.ts';
 import type { PseudoFlags } from './pseudo-flags.ts';
 import { pseudoLines, pseudoOf } from './pseudo-request.ts';
@@ -53,6 +54,7 @@ export interface TaskFlags extends CompressionFlags, PseudoFlags {
   readonly localBatch?: number;
   readonly localRate?: number;
   readonly proximal?: number;
+  readonly localLayer?: readonly string[];
   readonly sensitive?: readonly string[];
   readonly sensitiveShare?: number;
   readonly clip?: number;
@@ -138,6 +140,7 @@ export function taskOf(flags: Omit<TaskFlags, 'out' | 'dir'>): MadeTask {
       clip,
       sampleRate: flags.sampleRate,
       optimiser: flags.optimiser,
+      localLayers: flags.localLayer,
       aggregate: flags.aggregate,
       serverRate: flags.serverRate,
       weightDecay: flags.weightDecay,
@@ -202,10 +205,7 @@ export async function writeTask(flags: TaskFlags, print: (line: string) => void)
   print(
     `${flags.out}: one round costs epsilon ${epsilonText(made.epsilonPerRound)}, ${rounds} of them ${epsilonText(epsilon)} at delta 1e-${budget.deltaExponent}, per ${task.unit}`,
   );
-  if (task.tensors !== undefined)
-    print(
-      `${counted(task.tensors.length, 'layer')} by name, ${grouped(task.dimension)} numbers: updates have just these`,
-    );
+  for (const line of layerSummary(task)) print(line);
   for (const line of compressionLines(task, { members: 5, threshold: 3, ...flags, ...quorum })) print(line);
   for (const line of bucketLines(task)) print(line);
   for (const line of noiseLines(task, flags.nodes)) print(line);
@@ -273,7 +273,7 @@ export function showTask(
       `sigma ${noiseOfNode(task).toPrecision(4)} per node and value (${grouped(scale)} steps per 1.0); ${minHonest} honest nodes reach the target`,
     ],
     ...noiseLines(task, minCohort).map((line) => ['', line] as const),
-    ...(task.tensors ?? []).map(({ name, shape }) => ['layer', `${printable(name)} [${shape}]`] as const),
+    ...layerLines(task),
     ...compressionLines(task, quorum).map((line) => ['compressed', line] as const),
     ...bucketLines(task).map((line) => ['buckets', line] as const),
     ['privacy', `per ${task.unit}, clipped to L2 norm ${task.clipMicro / 1e6}`],

@@ -36,6 +36,12 @@ function newCommand(): Command {
     .addOption(numberOption('--local-batch <n>', 'with --unit node: rows a step; default 128'))
     .addOption(numberOption('--local-rate <r>', 'with --unit node: learning rate of local training; default 0.3'))
     .addOption(numberOption('--proximal <mu>', 'with --unit node: how strongly FedProx pulls back; default 0'))
+    .addOption(
+      listOption(
+        '--local-layer <name>',
+        'with --unit node: a layer of the model that stays on each node, output.weight say; may be given again',
+      ),
+    )
     .addOption(numberOption('--dimension <d>', 'or sum updates that nodes bring as files, of this many numbers'))
     .option(
       '--like <file>',
@@ -112,6 +118,10 @@ ${examples(
       const local = ['localSteps', 'localBatch', 'localRate', 'proximal'].filter((flag) => flags[flag] !== undefined);
       if (local.length > 0 && flags['unit'] !== 'node')
         throw usageError('--local-steps, --local-batch, --local-rate and --proximal go with --unit node');
+      if (flags['localLayer'] !== undefined && isOfFiles)
+        throw usageError(
+          '--local-layer goes with --dataset; of updates from files --only chooses the layers that are summed',
+        );
       if (flags['aggregate'] !== undefined && flags['buckets'] === undefined)
         throw usageError('--aggregate goes with --buckets: it is applied to the means of buckets');
       if (flags['aggregate'] !== undefined && isOfFiles)

@@ -4,16 +4,17 @@ import type { Round } from '../../protocols/transcript.ts';
 import type { RegionTables } from '../learning/datasets.ts';
 import type { Tf } from '../learning/load-tensorflow.ts';
 import type { Model } from '../learning/model.ts';
-import { decodeSafetensors, modelFromTensors } from '../learning/safetensors.ts';
 import { loadKernelModule } from '../platform/kernel.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import { systemRng } from '../platform/rng.ts';
 import { MemoryFederation } from '../simulate/memory-federation.ts';
 import type { RecordStore } from '../store/port.ts';
-import { parseLearningPlan, specOf } from '../training/learning-plan.ts';
+import { parseLearningPlan } from '../training/learning-plan.ts';
+import { readModel } from '../training/local-layers.ts';
 import type { MadeTask } from '../training/make-task.ts';
 import { createModelMaker } from '../training/model-maker.ts';
 import { createNodeSource } from '../training/node-source.ts';
+import type { Residuals } from '../training/residuals.ts';
 
 /** Who holds the keys of a job in process. */
 export const JOB_QUORUM = { members: 5, threshold: 3 };
@@ -23,6 +24,8 @@ export interface Job {
   /** One node each. */
   readonly regions: readonly RegionTables[];
   readonly made: MadeTask;
+  /** Where each node keeps its own layers; left out: forgotten. */
+  readonly heads?: readonly Residuals[];
   /** Where the optimiser's state is kept. */
   readonly records: RecordStore;
   /** After every round. @param model - the one that the round made. */
@@ -43,13 +46,16 @@ export interface JobResult {
  *
  * @throws Error when a round is not released, or its sum is not exact.
  */
-export async function runJob({ tf, regions, made, records, onRound = () => {} }: Job): Promise<JobResult> {
+export async function runJob(job: Job): Promise<JobResult> {
+  const { tf, regions, made, records, heads, onRound = () => {} } = job;
   const { task, rounds } = made;
   const federation = await federationOf(made, regions.length);
-  const sources = regions.map((tables) => createNodeSource({ tf, tables, tasks: [task] }));
+  const sources = regions.map((tables, i) =>
+    createNodeSource({ ...{ tf, tables, tasks: [task] }, ...(heads === undefined ? {} : { heads: heads[i]! }) }),
+  );
   const maker = createModelMaker({ store: { records } });
-  const spec = specOf(parseLearningPlan(task));
-  const read = (bytes: Uint8Array): Model => modelFromTensors(spec, decodeSafetensors(bytes));
+  const plan = parseLearningPlan(task);
+  const read = (bytes: Uint8Array): Model => readModel(plan, bytes);
   let bytes = await maker.first(task);
   const start = performance.now();
   for (let number = 1; number <= rounds; number++) {

@@ -111,7 +111,11 @@ export function namedTensors(whole: Float32Array, layers: readonly Layer[]): Nam
 
 /** The inverse of {@link modelTensors}. @throws LearningError BAD_MODEL unless layers and shapes are exactly the spec's. */
 export function modelFromTensors(spec: ModelSpec, tensors: readonly NamedTensor[]): Model {
-  const layers = layersOf(spec);
+  return makeModel(spec, joinTensors(layersOf(spec), tensors));
+}
+
+/** The inverse of {@link namedTensors}, in whatever order they are. @throws LearningError BAD_MODEL for other layers or shapes. */
+export function joinTensors(layers: readonly Layer[], tensors: readonly NamedTensor[]): Float32Array {
   if (tensors.length !== layers.length)
     throw new LearningError('BAD_MODEL', `the file has ${tensors.length} layers, the model ${layers.length}`);
   const parts = layers.map(({ name, shape }) => {
@@ -127,7 +131,7 @@ export function modelFromTensors(spec: ModelSpec, tensors: readonly NamedTensor[
     values.set(part, offset);
     offset += part.length;
   }
-  return makeModel(spec, values);
+  return values;
 }
 
 interface Entry extends Layer {

@@ -4,6 +4,7 @@ export type ScoringCode =
   | 'BAD_ORGANISATION'
   | 'SCHEMA_MISMATCH'
   | 'BAD_SETTING'
+  | 'NO_HEAD'
   | 'TOO_MANY_GROUPS'
   | 'TOKENS_UNUSABLE'
   | 'TOKEN_EXISTS'

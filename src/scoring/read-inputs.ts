@@ -52,6 +52,7 @@ export function readModel(files: ModelFiles): ReadModel {
   const bytes = readRequired(files.model, 'the model');
   const tensors = inFile(files.model, () => decodeSafetensors(bytes));
   const { schema, spec } = task === null ? ofTensors(own!, tensors) : ofTask(task, own);
+  requireHead(task, files.model, tensors);
   const model = inFile(files.model, () => modelFromTensors(spec, tensors));
   const words = files.words === undefined ? wordsFor(schema) : parseWords(readJson(files.words), schema, files.words);
   return { model, schema, words, modelHash: toHex(nodePrimitives.sha256(new Uint8Array(bytes))) };
@@ -60,6 +61,16 @@ export function readModel(files: ModelFiles): ReadModel {
 function ofTask(task: Task, own: FeatureSchema | null): { schema: FeatureSchema; spec: ModelSpec } {
   const plan = parseLearningPlan(task);
   return { schema: findSchema(plan, own === null ? [] : [own]), spec: specOf(plan) };
+}
+
+/** A common model without the layers that stay on the nodes scores nothing. @throws ScoringError NO_HEAD */
+function requireHead(task: Task | null, file: string, tensors: readonly NamedTensor[]): void {
+  const local = task === null ? [] : (parseLearningPlan(task).localLayers ?? []);
+  if (local.every((name) => tensors.some((tensor) => tensor.name === name))) return;
+  throw new ScoringError(
+    'NO_HEAD',
+    `${basename(file)} lacks ${local.join(', ')}, which each node keeps to itself: 'veilsum model personalise' on the node puts both together`,
+  );
 }
 
 /** Without a task the tensors say the kind; their shapes have to be the schema's. */

@@ -4,13 +4,15 @@ import { hashField, labelField } from '../../protocols/fields.ts';
 import type { Task } from '../../protocols/task.ts';
 import { AGGREGATES } from '../learning/aggregates.ts';
 import { type ContributionPlan, layoutOf } from '../learning/contribution.ts';
-import { type ModelSpec, parameterCount } from '../learning/model.ts';
+import type { ModelSpec } from '../learning/model.ts';
 import { OPTIMISERS } from '../learning/optimisers.ts';
 import type { FeatureSchema } from '../learning/schema.ts';
 import type { ServerSettings } from '../learning/server-step.ts';
+import { sizeOfPart } from '../learning/shared-layers.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import { sentLength, type UpdateShape } from './compression.ts';
 import { TrainingError } from './errors.ts';
+import { localLayersField, requireSoundLocal } from './local-plan.ts';
 import { pseudoField, requireSoundPseudo } from './pseudo-plan.ts';
 
 /**
@@ -41,6 +43,8 @@ const common = {
   }),
   /** Rows without a label take part; left out: they are refused. */
   pseudo: pseudoField.optional(),
+  /** Layers that stay on each node, and are no part of updates and published models; left out: none. Unit node only. */
+  localLayers: localLayersField.optional(),
   /** How the sums of buckets become one; left out: the mean. Only for tasks with buckets. */
   aggregate: z.enum(AGGREGATES).optional(),
 };
@@ -115,6 +119,7 @@ export function parseLearningPlan(task: Task): LearningPlan {
     throw new TrainingError('BAD_PLAN', `task ${task.task} names ${plan.aggregate}, and has no buckets to apply it to`);
   }
   if (plan.pseudo !== undefined) requireSoundPseudo(plan.pseudo, plan.unit);
+  if (plan.localLayers !== undefined) requireSoundLocal(specOf(plan), plan.localLayers, plan.unit);
   const shape = updateShape(plan, task.clipMicro);
   const dimension = task.compression === undefined ? shape.length : sentLength(shape, task.compression);
   if (dimension !== task.dimension) {
@@ -133,7 +138,7 @@ export function specOf({ model }: LearningPlan): ModelSpec {
 
 /** An update: weights alone for unit 'node', weights, count and histogram for unit 'record'. Weights alone may be compressed. */
 export function updateShape(plan: LearningPlan, clipMicro: number): UpdateShape {
-  const trained = parameterCount(specOf(plan));
+  const trained = sizeOfPart({ spec: specOf(plan), local: plan.localLayers ?? [] }, 'shared');
   const length = plan.unit === 'node' ? trained : layoutOf(contributionPlanOf(plan, clipMicro)).dimension;
   return { length, trained };
 }

@@ -13,6 +13,7 @@ import { compressedFields } from './compression.ts';
 import { type CompressionRequest, compressionFor, requireSoundCompression } from './compression-rules.ts';
 import { TrainingError } from './errors.ts';
 import { type LearningPlan, type RecordPlan, requireAccounted, schemaHashOf, updateShape } from './learning-plan.ts';
+import { requireSoundLocal } from './local-plan.ts';
 import { type PseudoPlan, requireSoundPseudo } from './pseudo-plan.ts';
 import { samplingFor } from './sampling.ts';
 import { sensitiveInputs } from './sensitive.ts';
@@ -34,6 +35,8 @@ export interface LearningRequest extends RoundsRequest {
   readonly sensitive?: { readonly columns: readonly string[]; readonly share: number };
   /** For unit 'node'. */
   readonly local?: Partial<LocalRequest>;
+  /** For unit 'node': layers of the model that stay on each node. */
+  readonly localLayers?: readonly string[];
   /** How the recipient steps; left out: momentum. */
   readonly optimiser?: Optimiser;
   /** With buckets: how their means become one update; left out: the mean. */
@@ -101,6 +104,7 @@ export function makeTask(request: LearningRequest): MadeTask {
         : { kind: model, inputs },
   } as const;
   const aggregate = request.aggregate === undefined ? {} : { aggregate: request.aggregate };
+  const localLayers = localLayersOf(request, common.model, unit);
   const pseudo = request.pseudo === undefined ? {} : { pseudo: request.pseudo };
   if (request.pseudo !== undefined) requireSoundPseudo(request.pseudo, unit);
   const { bins } = defaults;
@@ -124,6 +128,7 @@ export function makeTask(request: LearningRequest): MadeTask {
           ...common,
           ...aggregate,
           ...pseudo,
+          ...localLayers,
           unit,
           server,
           local: {
@@ -144,8 +149,18 @@ export function makeTask(request: LearningRequest): MadeTask {
 }
 
 /** Kept values of an update have the square root of their part of its norm, and leftovers are not shorter than an update. */
-function nodeClip({ keep = 1, errorFeedback }: CompressionRequest = {}): number {
+export function nodeClip({ keep = 1, errorFeedback }: CompressionRequest = {}): number {
   return errorFeedback ? NODE_CLIP : NODE_CLIP * Math.sqrt(keep);
+}
+
+function localLayersOf(
+  { localLayers }: LearningRequest,
+  model: ModelSpec,
+  unit: 'record' | 'node',
+): { readonly localLayers?: string[] } {
+  if (localLayers === undefined) return {};
+  requireSoundLocal(model, localLayers, unit);
+  return { localLayers: [...localLayers] };
 }
 
 function sensitivePlan(

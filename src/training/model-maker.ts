@@ -5,15 +5,8 @@ import type { Round } from '../../protocols/transcript.ts';
 import { layoutOf, readContribution } from '../learning/contribution.ts';
 import { LearningError } from '../learning/errors.ts';
 import { type Evaluation, evaluateHistogram } from '../learning/evaluation.ts';
-import { initialModel, type Model } from '../learning/model.ts';
 import { aggregate, clipNorm } from '../learning/robust.ts';
-import {
-  decodeSafetensors,
-  encodeSafetensors,
-  modelFromTensors,
-  modelTensors,
-  namedTensors,
-} from '../learning/safetensors.ts';
+import { encodeSafetensors, namedTensors } from '../learning/safetensors.ts';
 import { initialServerState, type OpenedSum, serverStep } from '../learning/server-step.ts';
 import type { ModelMaker, OpenedRound } from '../party/recipient.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
@@ -26,9 +19,9 @@ import {
   type LearningPlan,
   parseLearningPlan,
   serverSettingsOf,
-  specOf,
   updateShape,
 } from './learning-plan.ts';
+import { encodeModel, liftSum, readModel } from './local-layers.ts';
 import { readOptimiser, writeOptimiser } from './optimiser-state.ts';
 
 /** What an opened sum said, beside the next model. Released values only. */
@@ -85,11 +78,11 @@ export function createModelMaker({ store, onOutcome }: ModelMakerSettings): Mode
         );
       const plan = parseLearningPlan(task);
       const modelHash = hashOf(modelBytes);
-      const model = modelFromTensors(specOf(plan), decodeSafetensors(modelBytes));
+      const model = readModel(plan, modelBytes);
       const kept = await readOptimiser(store.records, task.task, modelHash, model);
       const opened = openSum(task, plan, quantiser, nodes, sum);
       const state = serverStep(kept?.state ?? initialServerState(model), opened.step, serverSettingsOf(plan));
-      const bytes = encodeModel(state.model);
+      const bytes = encodeModel(plan, state.model);
       const nextModelHash = hashOf(bytes);
       await writeOptimiser(store.records, task.task, nextModelHash, { state, from: modelHash }, kept?.from ?? null);
       const isFirst = modelHash === hashOf(firstModelOf(plan));
@@ -166,7 +159,7 @@ function openSum(task: Task, plan: LearningPlan, quantiser: Quantiser, nodes: nu
   const { sigma2Numerator, sigma2Denominator } = quantiser.variance;
   const variance = Number(sigma2Numerator) / Number(sigma2Denominator) + 1 / 4;
   const sigma = Math.sqrt(nodes * variance) / quantiser.scale;
-  if (plan.unit === 'node') return { step: { unit: 'node', sum, nodes }, evaluation: null, sigma };
+  if (plan.unit === 'node') return { step: { unit: 'node', sum: liftSum(plan, sum), nodes }, evaluation: null, sigma };
   const contribution = contributionPlanOf(plan, task.clipMicro);
   const { gradient, count, histogram, cellNoise } = readContribution(sum, contribution, sigma);
   const evaluation = histogram && contribution.bins ? tryEvaluate(histogram, contribution.bins, cellNoise) : null;
@@ -184,7 +177,7 @@ function tryEvaluate(...input: Parameters<typeof evaluateHistogram>): Evaluation
 
 /** The model that training begins with, as it goes out: a function of the plan. */
 export function firstModelOf(plan: LearningPlan): Uint8Array {
-  return encodeModel(initialModel(specOf(plan), plan.model.kind === 'mlp' ? plan.model.seed : 1));
+  return encodeModel(plan);
 }
 
 function cohortOf(round: Round): number {
@@ -192,10 +185,6 @@ function cohortOf(round: Round): number {
     return round.decision.attempt.cohort.length;
   }
   throw new TrainingError('NOT_DECIDED', 'the round has no decision, so no sum to step by');
-}
-
-function encodeModel(model: Model): Uint8Array {
-  return encodeSafetensors(modelTensors(model));
 }
 
 function encodeMean({ tensors }: Task, values: Float32Array): Uint8Array {

@@ -11,7 +11,6 @@ import type { Tf } from '../learning/load-tensorflow.ts';
 import { localDelta } from '../learning/local-steps.ts';
 import type { Model } from '../learning/model.ts';
 import { encodePartlyLabelled } from '../learning/pseudo-labels.ts';
-import { decodeSafetensors, modelFromTensors } from '../learning/safetensors.ts';
 import type { FeatureSchema } from '../learning/schema.ts';
 import type { UpdateSource } from '../party/node.ts';
 import { systemRng } from '../platform/rng.ts';
@@ -27,9 +26,9 @@ import {
   type RecordPlan,
   requireAccounted,
   schemaHashOf,
-  specOf,
   updateShape,
 } from './learning-plan.ts';
+import { readModel, trainWithHead } from './local-layers.ts';
 import { NoisedIntegers } from './noised-integers.ts';
 import { type Residuals, residualsInMemory } from './residuals.ts';
 import { sensitiveInputs } from './sensitive.ts';
@@ -45,6 +44,8 @@ export interface NodeSourceSettings {
   readonly schemas?: readonly FeatureSchema[];
   /** Of tasks with error feedback; left out: forgotten when the process ends. */
   readonly residuals?: Residuals;
+  /** This node's own layers, of tasks that have some; left out: forgotten when the process ends. */
+  readonly heads?: Residuals;
   readonly rng?: Rng;
 }
 
@@ -60,7 +61,15 @@ export interface NodeSource extends UpdateSource {
  * @throws LearningError about the table, in its owner's words; TrainingError BAD_PLAN, SCHEMA_MISMATCH, TASK_MISMATCH.
  */
 export function createNodeSource(settings: NodeSourceSettings): NodeSource {
-  const { tf, tables, tasks, schemas = [], residuals = residualsInMemory(), rng = systemRng } = settings;
+  const {
+    tf,
+    tables,
+    tasks,
+    schemas = [],
+    residuals = residualsInMemory(),
+    heads = residualsInMemory(),
+    rng = systemRng,
+  } = settings;
   const integers = new NoisedIntegers(rng);
   const encoded = new Map<string, Region>();
   const rowsOf = (plan: LearningPlan): Region => {
@@ -85,13 +94,16 @@ export function createNodeSource(settings: NodeSourceSettings): NodeSource {
       const plan = parseLearningPlan(task);
       const quantiser = quantiserOf(task);
       const rows = rowsOf(plan);
-      const model = modelFromTensors(specOf(plan), decodeSafetensors(modelBytes));
+      const model = readModel(plan, modelBytes);
       const compressing = { task, shape: updateShape(plan, task.clipMicro), model: modelBytes, residuals };
       const pseudo =
         plan.pseudo !== undefined && round.record.modelNumber >= plan.pseudo.fromModel ? plan.pseudo : null;
       if (plan.unit === 'node') {
-        const known = pseudo === null ? rows.train : rowsForLocalSteps(tf, model, rows, pseudo);
-        const sent = compressUpdate(compressing, localVector(tf, model, known, plan, rng));
+        const known = (own: Model): DesignMatrix =>
+          pseudo === null ? rows.train : rowsForLocalSteps(tf, own, rows, pseudo);
+        const head = { task, model: modelBytes, heads };
+        const vector = trainWithHead(head, (own) => localVector(tf, own, known(own), plan, rng));
+        const sent = compressUpdate(compressing, vector);
         return sent === null ? null : integers.of(quantiser, sent);
       }
       const drawn = task.sampling && drawRows(rng, rows, task.sampling.rateMicro);

@@ -8,7 +8,7 @@ import { makeFolders } from '../platform/make-folders.ts';
 import { StoreError } from '../store/errors.ts';
 
 /**
- * What error feedback has not sent yet, one per task, by the task's hash. As secret as the rows that it was made of.
+ * What error feedback has not sent yet, or how a node's own layers differ from the first model's: one per task, by the task's hash. As secret as the rows that it was made of.
  */
 export interface Residuals {
   read(taskHash: string): Uint8Array | null;
@@ -30,8 +30,8 @@ export function residualsInMemory(): Residuals {
 }
 
 /** In the node's own folder, beside its rows, for its owner's account alone. */
-export function residualFiles(folder: string): Residuals {
-  const pathOf = (task: string): string => join(folder, `${task}.residual`);
+export function residualFiles(folder: string, ending = 'residual'): Residuals {
+  const pathOf = (task: string): string => join(folder, `${task}.${ending}`);
   return {
     read: (task) => {
       if (!existsSync(pathOf(task))) return null;
@@ -43,6 +43,11 @@ export function residualFiles(folder: string): Residuals {
       writeDurably(pathOf(task), bytes, 0o600);
     },
   };
+}
+
+/** A node's own layers, in the node's folder. */
+export function headFiles(nodeFolder: string): Residuals {
+  return residualFiles(join(nodeFolder, 'heads'), 'head');
 }
 
 interface Step {
@@ -79,7 +84,10 @@ export function keepResidual(residuals: Residuals, taskHash: string, { modelHash
 function decodeStep(bytes: Uint8Array, length: number): Step {
   const [hash, before, after, ...rest] = decodeParts(bytes);
   if (before?.length !== 8 * length || after?.length !== 8 * length || rest.length > 0)
-    throw new StoreError('CORRUPT', 'the file of what a node has not sent yet is not one: delete it, training goes on');
+    throw new StoreError(
+      'CORRUPT',
+      'a file of what this node keeps between rounds is not one: delete it, training goes on',
+    );
   const floatsOf = (part: Uint8Array): Float64Array => {
     const values = new Float64Array(part.slice().buffer);
     wipe(part);
