@@ -21,6 +21,7 @@ import { chunkSink, sourceOfBlob } from './chunk-sink.ts';
 import { DutyLoop } from './duty-loop.ts';
 import { EndedRounds } from './ended-rounds.ts';
 import { warmEngines } from './engines.ts';
+import { FirstConfirms } from './first-confirms.ts';
 import type { LogReader } from './log-reader.ts';
 import { openParty, type Party, primitives, readLog, serve } from './party.ts';
 import { checkPayload, foldUploads, sumPayloads } from './payload-sums.ts';
@@ -94,6 +95,7 @@ async function getOrNull(store: Store, hash: string): Promise<Uint8Array | null>
 
 function aggregation(party: Party, log: LogReader) {
   const { store } = party;
+  const firstConfirms = new FirstConfirms();
   const attemptOf = (closeHash: Uint8Array) => until(log, 'UNKNOWN_CLOSE', (t) => findAttempt(t, toHex(closeHash)));
   return implement(AggregationService, {
     uploadStatus: async ({ roundId }, { peer }) => {
@@ -134,6 +136,8 @@ function aggregation(party: Party, log: LogReader) {
         checkBoxes(hashOf, body, boxes) ??
         checkBoxSizes(round.record, boxes);
       if (problem !== null) refuse(problem);
+      if (!firstConfirms.admit(log.transcript, body.close, context.peer.name, signed.hash))
+        throw new ProtocolError('DUPLICATE_CONFIRM', 'another confirmation of this attempt came before');
       await store.blobs.putAll([correction, ...boxes.map((box) => box.sealed)]);
       return { leafIndex: BigInt(await party.append(leaf)) };
     },

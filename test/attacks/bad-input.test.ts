@@ -6,9 +6,11 @@ import { toHex } from '../../crypto/encoding.ts';
 import { packResidues, unpackResidues } from '../../crypto/packing.ts';
 import { blockCoefficients } from '../../crypto/payload.ts';
 import { checkBoxSizes } from '../../protocols/aggregator.ts';
+import { ProtocolError } from '../../protocols/errors.ts';
 import { AggregationService, LogService } from '../../src/grpc/services.ts';
 import { certify, enrolLeaf, readAuthority, revokeLeaf } from '../../src/keys/found.ts';
 import { createPartyFolder, installCertificate, joinFederation } from '../../src/keys/party-folder.ts';
+import { FirstConfirms } from '../../src/party/first-confirms.ts';
 import { runNode } from '../../src/party/node.ts';
 import { primitives as p, rng } from '../../src/party/party.ts';
 import { createAuthority } from '../../src/tls/authority.ts';
@@ -351,7 +353,19 @@ describe('after all of that', () => {
     const swapped = [made.boxes[1]!, made.boxes[0]!, ...made.boxes.slice(2)];
     expect(await refused(() => hand.confirm(made, { boxes: swapped }))).toBe('BOXES_MISMATCH');
     expect(await refused(() => hand.confirm(made, { leaf: hand.forged('confirm', made.body) }))).toBe('BAD_SIGNATURE');
-    await hand.confirm(made);
+    // The log takes nothing for a while: of what a node brings meanwhile, its first confirmation is kept.
+    const isKept = (of: typeof made) => existsSync(join(lab.folder, 'aggregators', 'blobs', of.body.correctionHash));
+    const down = vi.spyOn(lab.coordinator.keeper, 'append').mockRejectedValue(new ProtocolError('ROUND_RUNNING', ''));
+    const [second, third] = [await hand.confirmation(good, attempt), await hand.confirmation(good, attempt)];
+    const leafOf = (of: typeof made) => hand.leaf('confirm', of.body);
+    const kept = leafOf(made);
+    expect([await codeOf(hand.confirm(made, { leaf: kept })), isKept(made)]).toEqual(['ROUND_RUNNING', true]);
+    expect([await codeOf(hand.confirm(second)), isKept(second)]).toEqual(['DUPLICATE_CONFIRM', false]);
+    const control = vi.spyOn(FirstConfirms.prototype, 'admit').mockReturnValue(true);
+    expect([await codeOf(hand.confirm(third)), isKept(third)]).toEqual(['ROUND_RUNNING', true]); // control
+    control.mockRestore();
+    down.mockRestore();
+    await hand.confirm(made, { leaf: kept });
     const other = await hand.confirmation(good, attempt);
     await lab.until(round, (r) => r.attempts[0]!.confirms.has('hand'));
     expect(await codeOf(hand.confirm(other))).toMatch(/^(DUPLICATE_CONFIRM|ALREADY_DECIDED|ROUND_ENDED)$/);
