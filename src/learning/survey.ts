@@ -33,7 +33,7 @@ export function surveyTable(table: Table, schema: FeatureSchema, takesUnlabelled
   if (table.rowCount === 0) problems.push(new LearningError('EMPTY_REGION', `table ${table.name} has no rows`));
   const features = schema.features.flatMap((feature) => {
     const cells = cellsOf(table, feature.column, problems);
-    return cells === null ? [] : [surveyFeature(table, feature, cells, problems)];
+    return cells === null ? [] : [surveyFeature(table, feature, cells, originOf(schema, feature.column), problems)];
   });
   const { positive, negative } = surveyLabel(table, schema, problems, takesUnlabelled);
   return { rows: table.rowCount, positive, negative, features, problems };
@@ -57,15 +57,24 @@ function cellsOf(table: Table, name: string, problems: LearningError[]): readonl
   return null;
 }
 
+/** Where a derived column comes from, for whoever looks for it in a file; nothing for one that stands there. */
+function originOf({ derive }: FeatureSchema, column: string): string {
+  const derived = derive?.columns.find(({ name }) => name === column);
+  if (derived === undefined) return '';
+  const from = derived.kind === 'since' ? `column "${derived.column}"` : `table ${derived.events}`;
+  return ` (${derived.kind} of ${from})`;
+}
+
 function surveyFeature(
   table: Table,
   feature: Feature,
   cells: readonly string[],
+  origin: string,
   problems: LearningError[],
 ): FeatureSurvey {
   const count = countCells(table, feature, cells, problems);
   if (cells.length > 0 && count.missing === cells.length) {
-    const where = `table ${table.name}, column "${feature.column}"`;
+    const where = `table ${table.name}, column "${feature.column}"${origin}`;
     problems.push(
       new LearningError('ALL_MISSING', `${where}: every cell is blank; is it filled in this region at all?`),
     );

@@ -199,7 +199,7 @@ function readOrganisations(table: Table, columns: OrganisationColumns, logits: F
 function text(table: Table, columnName: string, cell: string, row: number): string {
   const trimmed = cell.trim();
   if (trimmed !== '' && trimmed.length <= NAME_MAX) return trimmed;
-  const why = trimmed === '' ? 'is empty' : `has more than ${NAME_MAX} characters`;
+  const why = trimmed === '' ? 'is empty; fill it in, or name another column' : `has more than ${NAME_MAX} characters`;
   throw new ScoringError('BAD_ORGANISATION', `table ${table.name}, column "${columnName}", row ${row + 1}: ${why}`);
 }
 

@@ -44,6 +44,17 @@ describe('made-up accounts with events', () => {
     }
   });
 
+  it('that did nothing are named by the table that is empty, not by a column that no file has alone', async () => {
+    const usage = join(folder, 'latam', 'usage.csv');
+    const all = readFileSync(usage, 'utf8');
+    writeFileSync(usage, all.slice(0, all.indexOf('\n') + 1));
+    const lines: string[] = [];
+    const check = checkRegion(join(folder, 'latam', 'region.yaml'), (line) => lines.push(line));
+    await expect(check).rejects.toMatchObject({ code: 'ALL_MISSING' });
+    expect(lines.join('\n')).toContain('column "error_rate" (rate of table usage): every cell is blank');
+    writeFileSync(usage, all);
+  });
+
   it('leave nothing of the outcome among the columns: a feature file that reads the contract is refused', async () => {
     expect([...regions[0]!.train.columns.keys()]).not.toContain('new_contract_value');
     const features = readFileSync('docs/examples/crm-features.yaml', 'utf8');
