@@ -3,6 +3,9 @@ import { hashField, labelField } from '../../protocols/fields.ts';
 import type { Task } from '../../protocols/task.ts';
 import { TrainingError } from '../training/errors.ts';
 
+/** Of all columns together. */
+const CANDIDATES_MAX = 65_536;
+
 /**
  * `Task.learning` of a task that counts instead of training. Two steps, each a round of its own:
  *
@@ -96,6 +99,8 @@ function faultOf(task: Task, plan: StatisticsPlan): string | null {
   if (task.sampling !== undefined) return 'it is over all records, none are drawn';
   if (plan.columns.some(({ most, candidates: all }) => most > all))
     return 'a record has more candidates than there are';
+  if (plan.columns.reduce((sum, column) => sum + column.candidates, 0) > CANDIDATES_MAX)
+    return `more than ${CANDIDATES_MAX} candidates`;
   if (plan.step === 'figures') {
     if (plan.kept.length !== plan.columns.length) return 'what is kept is not said of every column';
     const isFit = (kept: readonly number[], all: number) => kept.every((one, i) => one < (kept[i + 1] ?? all));

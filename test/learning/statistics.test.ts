@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import fc from 'fast-check';
 import { mean, quantileSorted, variance } from 'simple-statistics';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { quantise } from '../../crypto/quantise.ts';
 import { taskFitsGenesis } from '../../protocols/minimums.ts';
 import type { Task } from '../../protocols/task.ts';
@@ -27,6 +27,7 @@ import { hiddenAtMost, keptOf, marginOf, thresholdOf } from '../../src/statistic
 import { statisticsVector } from '../../src/statistics/vector.ts';
 import { budgetFor } from '../../src/training/budget.ts';
 import { TrainingError } from '../../src/training/errors.ts';
+import { parseLearningPlan } from '../../src/training/learning-plan.ts';
 import { countingRng } from '../reference/memory-round.ts';
 
 const SCHEMA = parseSchema({
@@ -261,16 +262,26 @@ describe('a value that one node alone has', () => {
     const passed = keptFileOf(presencePlan, SCHEMA, kept, RELEASED).columns;
     expect(passed.find(({ column: name }) => name === 'trade')!.names).toEqual(['retail', 'energy']);
     expect(passed.find(({ column: name }) => name === 'said')!.names).toHaveLength(5);
-    // Control: counted without a cap, and let through from leastCustomers on, as a threshold on counts does.
-    const uncapped: PresencePlan = { ...presencePlan, cap: base.recordsMax };
-    const careless: Task = { ...task, learning: uncapped };
-    const naive = (sum: Int32Array): number[] => {
-      const { counts, counted } = layoutOf(uncapped).places[2]!;
-      return counted.filter(
-        (_, i) => sum[counts + i]! >= (presencePlan.leastCustomers + marginOf(noise, 6)) * task.scale,
-      );
-    };
-    expect(naive(await opened(careless, [careless]))).toContain(2);
+    // Control: with a threshold on plain counts in the module's place, what is made and read by the same code lets it through.
+    vi.resetModules();
+    vi.doMock('../../src/statistics/threshold.ts', async (load) => ({
+      ...(await load<object>()),
+      capFor: () => base.recordsMax,
+      keptOf: (plan: PresencePlan, sum: Int32Array, deviation: number, steps: number) => {
+        const least = (plan.leastCustomers + marginOf(deviation, plan.doubt)) * steps;
+        return layoutOf(plan).places.map(({ counted, counts }) => counted.filter((_, i) => sum[counts + i]! >= least));
+      },
+    }));
+    try {
+      const careless = await import('../../src/statistics/make-statistics-task.ts');
+      const { keptOf: letThrough } = await import('../../src/statistics/threshold.ts');
+      const plain = careless.makeStatisticsTask({ ...base, epsilon: 2 }).task;
+      const plan = statisticsPlanOf(plain) as PresencePlan;
+      expect(letThrough(plan, await opened(plain, [plain]), noise, plain.scale)[2]).toContain(2);
+    } finally {
+      vi.doUnmock('../../src/statistics/threshold.ts');
+      vi.resetModules();
+    }
     expect(kept[2]).not.toContain(2);
   });
 
@@ -416,6 +427,10 @@ describe('what does not go together is refused by name', () => {
     expect(await ask(change({ unit: 'node' }, {}))).toBe('BAD_PLAN');
     expect(await ask(change({ buckets: 2 }, {}))).toBe('BAD_PLAN');
     expect(await ask(change({}, { leastNodes: 1 }))).toBe('BAD_PLAN');
+    const endless = Array.from({ length: 1024 }, () => ({ ...presencePlan.columns[0]!, candidates: 4096 }));
+    expect(() => sourceOf(tables[0]!, [change({}, { columns: endless })])).toThrow(/more than 65536 candidates/);
+    expect(await codeOf(() => parseLearningPlan(task))).toBe('BAD_PLAN');
+    expect(() => parseLearningPlan(task)).toThrow(/counts, and trains no model/);
     const [first] = presencePlan.columns;
     const fewer = presencePlan.columns.map((one) => (one === first ? { ...first!, column: 'another' } : one));
     expect(await ask(change({}, { columns: fewer }))).toBe('SCHEMA_MISMATCH');

@@ -3,6 +3,7 @@ import { deriveParameters } from '../../../crypto/params.ts';
 import { chargeOfTask, type Task, taskHashOf } from '../../../protocols/task.ts';
 import { parseTask } from '../../../src/party/round-desk.ts';
 import { nodePrimitives as p } from '../../../src/platform/primitives-node.ts';
+import { isStatistics, statisticsPlanOf } from '../../../src/statistics/plan.ts';
 import { parseLearningPlan } from '../../../src/training/learning-plan.ts';
 import { BASE_TASK } from '../../reference/base-task.ts';
 import { law, type Target } from '../target.ts';
@@ -23,13 +24,31 @@ function taskSample(): Task {
   };
 }
 
+function statisticsSample(): Task {
+  const columns = [
+    { kind: 'number', column: 'seats', candidates: 32, most: 1 },
+    { kind: 'text', column: 'said', candidates: 64, most: 8 },
+  ];
+  const hash = '0'.repeat(64);
+  return {
+    ...BASE_TASK,
+    dimension: 1 + 3 + 2,
+    learning: {
+      ...{ version: 1, kind: 'statistics', unit: 'record', step: 'figures', recordsMax: 1000, columns },
+      schema: { name: 'leads', hash },
+      presence: { taskHash: hash, roundId: hash, resultHash: hash },
+      kept: [[3, 9], [1]],
+    },
+  };
+}
+
 export const tasks: readonly Target[] = [
   {
     name: 'task',
     reads: 'task files, their charge, parameters and learning plan',
     slowdown: 2,
     form: 'json',
-    seeds: () => [canonicalBytes(taskSample() as unknown as Json)],
+    seeds: () => [taskSample(), statisticsSample()].map((task) => canonicalBytes(task as unknown as Json)),
     refusals: {
       ProtocolError: ['MALFORMED'],
       AccountingError: ['BAD_RELEASE'],
@@ -43,7 +62,8 @@ export const tasks: readonly Target[] = [
       taskHashOf(p, task);
       chargeOfTask(task);
       deriveParameters({ ...task, members: 3, threshold: 2 });
-      if (task.learning !== null) parseLearningPlan(task);
+      if (isStatistics(task)) statisticsPlanOf(task);
+      else if (task.learning !== null) parseLearningPlan(task);
       return true;
     },
   },
