@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { DATASETS, type DatasetName } from '../learning/dataset-names.ts';
 import { OPTIMISERS, type Optimiser } from '../learning/optimisers.ts';
 import { usageError } from './exit.ts';
+import { compressionCommand } from './experiment-compression.ts';
 import { robustCommand } from './experiment-robust.ts';
 import { print } from './output.ts';
 import { examples, numberOption } from './settings.ts';
@@ -58,6 +59,7 @@ export function experimentCommand(): Command {
       // Its subcommand has options of the same names, with other defaults.
       .enablePositionalOptions()
       .addCommand(robustCommand())
+      .addCommand(compressionCommand())
       .description('federated against regional and centralised models on tables, at several epsilons: a report to read')
       .argument(
         '<dataset...>',

@@ -28,6 +28,8 @@ export interface Job {
   readonly heads?: readonly Residuals[];
   /** Where the optimiser's state is kept. */
   readonly records: RecordStore;
+  /** What nodes send in a round, before it is encrypted; the caller's to read only. */
+  readonly onUpdates?: (updates: ReadonlyMap<string, Int32Array>) => void;
   /** After every round. @param model - the one that the round made. */
   readonly onRound?: (round: number, model: Model) => void;
 }
@@ -36,6 +38,8 @@ export interface JobResult {
   readonly model: Model;
   /** As it went out: safetensors. */
   readonly bytes: Uint8Array;
+  /** Rounds that had nodes enough, each with an exact sum. */
+  readonly exactSums: number;
   /** Milliseconds of a round: training, noise, all parties' cryptography and the server's step. */
   readonly msPerRound: number;
 }
@@ -47,7 +51,7 @@ export interface JobResult {
  * @throws Error when a round is not released, or its sum is not exact.
  */
 export async function runJob(job: Job): Promise<JobResult> {
-  const { tf, regions, made, records, heads, onRound = () => {} } = job;
+  const { tf, regions, made, records, heads, onUpdates, onRound = () => {} } = job;
   const { task, rounds } = made;
   const federation = await federationOf(made, regions.length);
   const sources = regions.map((tables, i) =>
@@ -57,14 +61,22 @@ export async function runJob(job: Job): Promise<JobResult> {
   const plan = parseLearningPlan(task);
   const read = (bytes: Uint8Array): Model => readModel(plan, bytes);
   let bytes = await maker.first(task);
+  let exactSums = 0;
   const start = performance.now();
   for (let number = 1; number <= rounds; number++) {
     const updates = new Map<string, Int32Array>();
     // The federation opens the round once the updates are there; sources look at which model it starts from.
     const coming = { record: { number, modelNumber: number - 1 } } as Round;
     for (const [i, name] of federation.nodeNames.entries()) {
-      updates.set(name, (await sources[i]!.update(task, coming, bytes))!);
+      const update = await sources[i]!.update(task, coming, bytes);
+      if (update !== null) updates.set(name, update);
     }
+    // Where nodes may stay away, too few make no sum, and the model stays.
+    if (updates.size < task.minCohort) {
+      onRound(number, read(bytes));
+      continue;
+    }
+    onUpdates?.(updates);
     const plain = plainSum(updates, updates.keys());
     const round = federation.runRound(number, updates);
     const opened = federation.openings.get(round.id);
@@ -73,9 +85,10 @@ export async function runJob(job: Job): Promise<JobResult> {
     bytes = await maker.next(task, [{ round, values: opened.values }], bytes);
     federation.nextModel(round);
     federation.blobs.clear();
+    exactSums++;
     onRound(number, read(bytes));
   }
-  return { model: read(bytes), bytes, msPerRound: (performance.now() - start) / rounds };
+  return { model: read(bytes), bytes, exactSums, msPerRound: (performance.now() - start) / rounds };
 }
 
 /** All parties of a job, with the real cryptography. */
