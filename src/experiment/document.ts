@@ -33,7 +33,7 @@ function markdownOf(block: Block): string {
 const STYLE = `
 body { font: 16px/1.5 Helvetica, Arial, sans-serif; color: #1b2733; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.8rem; } h2 { margin-top: 3rem; border-top: 1px solid #c3cbd3; padding-top: 1.5rem; } h3 { margin-top: 2rem; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
+.scroll { overflow-x: auto; margin: 1.2rem 0; } table { border-collapse: collapse; font-size: .9rem; }
 th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #e6eaee; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } th { color: #5f6b76; font-weight: normal; }
 figure { margin: 1.5rem 0; } svg { max-width: 100%; height: auto; }

@@ -69,7 +69,7 @@ async function budgetFigure({ dataset, kind, comparisons }: Findings): Promise<s
       ? []
       : [
           {
-            label: `budget ${run.epsilon}`,
+            label: `budget: epsilon ${run.epsilon}`,
             colour: colour(i),
             ...thin,
             width: 2.2,
@@ -86,7 +86,6 @@ async function budgetFigure({ dataset, kind, comparisons }: Findings): Promise<s
     x: roundAxis(lines[0]!.points.length),
     y: { title: 'epsilon spent', low: 0, high: high * 1.05, format: '~g' },
     lines,
-    end: ({ y }) => `${y.toFixed(2)} spent`,
   });
 }
 

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeDurably } from '../config/files.ts';
 import type { Interval } from './bootstrap.ts';
-import type { Comparison } from './compare.ts';
+import type { Comparison, Verdict } from './compare.ts';
 import { type Block, toHtml, toMarkdown } from './document.ts';
 import { type FigureName, figuresOf, strongestOf } from './figures.ts';
 import type { Findings } from './findings.ts';
@@ -12,7 +12,11 @@ import { epsilonName, MODEL, mean } from './words.ts';
 const TITLE = 'One model for all regions: what it gains, and what privacy costs';
 
 const number = (value: number): string => value.toFixed(4);
-const signed = (value: number): string => `${value < 0 ? '' : '+'}${value.toFixed(4)}`;
+/** What rounds to zero has no sign. */
+const signed = (value: number): string => {
+  const digits = value.toFixed(4);
+  return Number(digits) === 0 ? '0.0000' : `${value < 0 ? '' : '+'}${digits}`;
+};
 const ranged = ({ value, low, high }: Interval): string => `${number(value)} (${number(low)} to ${number(high)})`;
 const signedRange = ({ value, low, high }: Interval): string => `${signed(value)} (${signed(low)} to ${signed(high)})`;
 
@@ -107,7 +111,15 @@ function processWords(split: ProcessRun, comparisons: readonly Comparison[]): Bl
   ];
 }
 
+const MARK: Readonly<Record<Verdict, string>> = { gain: '▲', 'no gain shown': '=', worse: '▼' };
+const KIND = { logistic: 'logistic', mlp: 'network' } as const;
+
+function cellOf(comparison: Comparison | undefined): string {
+  return comparison === undefined ? '' : `${number(comparison.measures.auc.value)} ${MARK[comparison.verdict]}`;
+}
+
 function summaryOf(all: readonly Findings[]): Block[] {
+  const epsilons = [...new Set(all.flatMap(({ comparisons }) => comparisons.map(({ run }) => run.epsilon)))];
   return [
     { kind: 'heading', level: 1, text: TITLE },
     {
@@ -116,18 +128,17 @@ function summaryOf(all: readonly Findings[]): Block[] {
     },
     {
       kind: 'table',
-      head: ['dataset', 'model', 'centralised', 'region only, mean (best)', 'privacy', 'federated', 'verdict'],
-      rows: all.flatMap(({ dataset, kind, baseline, comparisons }) =>
-        comparisons.map(({ run, measures, verdict, regions }) => {
-          const alone = baseline.regionOnly.map(({ auc }) => auc);
-          const regionOnly = `${number(mean(alone))} (${number(Math.max(...alone))})`;
-          const central = number(baseline.central.auc.value);
-          const losing = regions.filter(({ gain }) => gain.high < 0).length;
-          const losers = losing === 0 ? '' : `; ${losing} of ${regions.length} regions lose`;
-          const privacy = epsilonName(run.epsilon);
-          return [dataset, kind, central, regionOnly, privacy, ranged(measures.auc), `${verdict}${losers}`];
-        }),
-      ),
+      head: ['dataset', 'model', 'centralised', 'region only, mean (best)', ...epsilons.map(epsilonName)],
+      rows: all.map(({ dataset, kind, baseline, comparisons }) => {
+        const alone = baseline.regionOnly.map(({ auc }) => auc);
+        const cells = epsilons.map((epsilon) => cellOf(comparisons.find(({ run }) => run.epsilon === epsilon)));
+        const regionOnly = `${number(mean(alone))} (${number(Math.max(...alone))})`;
+        return [dataset, KIND[kind], number(baseline.central.auc.value), regionOnly, ...cells];
+      }),
+    },
+    {
+      kind: 'text',
+      text: `AUC of the federated model under each promise of privacy, the smaller epsilon the stronger. ${MARK.gain}: better than the regions' own models are on average; ${MARK['no gain shown']}: no gain shown; ${MARK.worse}: worse. The intervals are in each dataset's section, with the regions that do better alone.`,
     },
     {
       kind: 'text',
