@@ -82,7 +82,7 @@ export async function trainOn(
         policyNow: () => readNodeConfig(folder).policy,
         tasks: learning,
         engine: engine ?? config.engine,
-        source: withStatistics(source, { table: tables.train, tasks: learning, schemas }),
+        source: withStatistics(source, { tables, tasks: learning, schemas }),
         checkSums: (round, values) => writeCheckSums(folder, round, values),
       } satisfies NodeSetting;
     },

@@ -71,7 +71,7 @@ export async function checkRegion(path: string, print: (line: string) => void): 
     const checks = tasks
       .filter(({ learning }) => learning !== null)
       .map((task) => () => {
-        if (isStatistics(task)) requireCountable(task, { table: tables.train, schemas: [schema] });
+        if (isStatistics(task)) requireCountable(task, { tables, schemas: [schema] });
         else rowsForPlan(tables, parseLearningPlan(task), [schema]);
         print(`task ${task.task}, window ${task.window}: the feature file and the rows fit it`);
       });

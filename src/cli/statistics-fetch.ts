@@ -116,7 +116,7 @@ function writeScaled({ task, schema, sum, noise }: Opened, plan: FiguresPlan, ou
   const values = dequantise(statisticsQuantiser(task, plan), sum);
   const found = figuresOf(plan, features, values, noise);
   const records = recordsOf(values, noise);
-  print(`records to train on: ${text(records)}; figures are written with the standard deviation of their noise`);
+  print(`records: ${text(records)}; figures are written with the standard deviation of their noise`);
   const refused: string[] = [];
   for (const [i, figures] of found.entries()) {
     const feature = features[i]!;

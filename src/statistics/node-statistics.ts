@@ -1,8 +1,8 @@
 import type { Rng } from '../../crypto/primitives.ts';
 import { type Task, taskHashOf } from '../../protocols/task.ts';
 import type { Transcript } from '../../protocols/transcript.ts';
+import type { RegionTables } from '../learning/datasets.ts';
 import type { FeatureSchema } from '../learning/schema.ts';
-import type { Table } from '../learning/table.ts';
 import type { UpdateSource } from '../party/node.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
 import { systemRng } from '../platform/rng.ts';
@@ -16,8 +16,11 @@ import { statisticsQuantiser } from './quantiser.ts';
 import { statisticsVector } from './vector.ts';
 
 export interface NodeStatistics {
-  /** Rows that are counted: those to train on. Held-out ones stay unseen. */
-  readonly table: Table;
+  /**
+   * All of them are counted. Which ones are held out may depend on the rows before them (`splitRecords`), so that one record
+   * more or less would move a count over a part by more than one.
+   */
+  readonly tables: Pick<RegionTables, 'train' | 'heldOut'>;
   /** All tasks of the site. */
   readonly tasks: readonly Task[];
   /** Feature files of the site. */
@@ -31,7 +34,7 @@ export interface NodeStatistics {
  * @throws LearningError about the table, TrainingError, for all tasks of statistics at once: before anything is connected.
  */
 export function withStatistics(training: UpdateSource, node: NodeStatistics): UpdateSource {
-  const { table, tasks, rng = systemRng } = node;
+  const { tasks, rng = systemRng } = node;
   const integers = new NoisedIntegers(rng);
   for (const task of tasks) requireCountable(task, node);
   return {
@@ -39,8 +42,7 @@ export function withStatistics(training: UpdateSource, node: NodeStatistics): Up
       const plan = statisticsPlanOf(task);
       if (plan === null) return training.update(task, round, trainingModel(task, model), log);
       requirePresence(plan, tasks, log);
-      const quantiser = statisticsQuantiser(task, plan);
-      return integers.of(quantiser, statisticsVector(table, schemaFor(task, plan, node), plan, task.scale));
+      return integers.of(statisticsQuantiser(task, plan), ownVector(task, plan, node));
     },
   };
 }
@@ -50,7 +52,13 @@ export function requireCountable(task: Task, node: Omit<NodeStatistics, 'tasks' 
   const plan = statisticsPlanOf(task);
   if (plan === null) return;
   statisticsQuantiser(task, plan);
-  statisticsVector(node.table, schemaFor(task, plan, node), plan, task.scale).fill(0);
+  ownVector(task, plan, node).fill(0);
+}
+
+/** Secret. */
+function ownVector(task: Task, plan: StatisticsPlan, node: Pick<NodeStatistics, 'tables' | 'schemas'>): Float64Array {
+  const { train, heldOut } = node.tables;
+  return statisticsVector([train, heldOut], schemaFor(task, plan, node), plan, task.scale);
 }
 
 /** The schema that a plan names by hash. @throws TrainingError SCHEMA_MISMATCH, UNACCOUNTED; LearningError MISSING_COLUMN */

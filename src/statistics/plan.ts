@@ -97,6 +97,7 @@ function faultOf(task: Task, plan: StatisticsPlan): string | null {
   if (task.unit !== 'record') return `it protects records, the task a ${task.unit}`;
   if (task.buckets !== undefined) return 'buckets are for models';
   if (task.sampling !== undefined) return 'it is over all records, none are drawn';
+  if (task.compression !== undefined) return 'counts are sent as they are';
   if (plan.columns.some(({ most, candidates: all }) => most > all))
     return 'a record has more candidates than there are';
   if (plan.columns.reduce((sum, column) => sum + column.candidates, 0) > CANDIDATES_MAX)

@@ -10,40 +10,40 @@ import { layoutOf, type StatisticsPlan } from './plan.ts';
  * Law: one record more or less moves the vector, times `steps`, by whole numbers whose squares add up to at most
  * norm2 * steps^2 (`layoutOf`). A record adds to each of its candidates 1, or nothing where the node has `cap` already.
  *
+ * @param tables - parts of the node's records: how they are cut into parts changes nothing.
  * @param steps - of one record: a power of two.
  * @returns `dimension` numbers. Secret.
  * @throws LearningError MISSING_COLUMN, BAD_NUMBER, TOO_LARGE, with table, column and row.
  */
 export function statisticsVector(
-  table: Table,
+  tables: readonly Table[],
   schema: FeatureSchema,
   plan: StatisticsPlan,
   steps: number,
 ): Float64Array {
   const { dimension, places } = layoutOf(plan);
-  requireFit(table, plan);
+  const records = requireFit(tables, plan);
   const vector = new Float64Array(dimension);
-  if (plan.step === 'figures') vector[0] = table.rowCount;
+  if (plan.step === 'figures') vector[0] = records;
   const cap = plan.step === 'presence' ? plan.cap : Number.POSITIVE_INFINITY;
   for (const [i, feature] of countedFeatures(schema).entries()) {
     const { counted, counts, moments, column: kind } = places[i]!;
     if (counted.length === 0) continue;
     const positions = positionsOf(kind.kind, kind.candidates, counted);
     const read = cellReader(feature);
-    for (const [row, cell] of column(table, feature.column).entries()) {
-      const { candidates, unit } = readCell(
-        read,
-        cell,
-        `table ${table.name}, column "${feature.column}", row ${row + 1}`,
-      );
-      for (const candidate of candidates) {
-        const position = positions[candidate]!;
-        if (position >= 0) vector[counts + position] = Math.min(cap, vector[counts + position]! + 1);
+    for (const table of tables) {
+      for (const [row, cell] of column(table, feature.column).entries()) {
+        const where = `table ${table.name}, column "${feature.column}", row ${row + 1}`;
+        const { candidates, unit } = readCell(read, cell, where);
+        for (const candidate of candidates) {
+          const position = positions[candidate]!;
+          if (position >= 0) vector[counts + position] = Math.min(cap, vector[counts + position]! + 1);
+        }
+        if (moments === null || unit === null) continue;
+        vector[moments]! += 1;
+        vector[moments + 1]! += Math.round(unit * steps) / steps;
+        vector[moments + 2]! += Math.round(unit * unit * steps) / steps;
       }
-      if (moments === null || unit === null) continue;
-      vector[moments]! += 1;
-      vector[moments + 1]! += Math.round(unit * steps) / steps;
-      vector[moments + 2]! += Math.round(unit * unit * steps) / steps;
     }
   }
   return vector;
@@ -73,11 +73,10 @@ function positionsOf(kind: 'number' | 'levels' | 'text', candidates: number, cou
   });
 }
 
-/** Public limits; whether a node takes part is public too, so a table should stay well below. */
-function requireFit({ name, rowCount }: Table, { recordsMax }: StatisticsPlan): void {
-  if (rowCount <= recordsMax) return;
-  throw new LearningError(
-    'TOO_LARGE',
-    `table ${name} has ${rowCount} rows, the task takes ${recordsMax} from one node`,
-  );
+/** Public limits; whether a node takes part is public too, so a table should stay well below. @returns how many records. */
+function requireFit(tables: readonly Table[], { recordsMax }: StatisticsPlan): number {
+  const records = tables.reduce((sum, { rowCount }) => sum + rowCount, 0);
+  if (records <= recordsMax) return records;
+  const where = `table ${tables[0]!.name} and what belongs to it`;
+  throw new LearningError('TOO_LARGE', `${where}: ${records} rows, the task takes ${recordsMax} from one node`);
 }

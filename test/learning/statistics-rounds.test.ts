@@ -89,7 +89,7 @@ it('two steps and training, each a whole round: the sums are exact, what one reg
     const updates = new Map<string, Int32Array>();
     for (const [i, name] of federation.nodeNames.entries()) {
       const training = createNodeSource({ tf, tables: regions[i]!, tasks: [], schemas: [schema] });
-      const source = withStatistics(training, { table: regions[i]!.train, tasks: all, schemas: [schema] });
+      const source = withStatistics(training, { tables: regions[i]!, tasks: all, schemas: [schema] });
       updates.set(name, (await source.update(made.task, undefined as never, model, log))!);
     }
     const round = federation.runRound(1, updates);

@@ -97,11 +97,17 @@ function figuresTask(kept: number[][], over: object = {}): Task {
 const never: UpdateSource = { update: () => Promise.reject(new Error('asked to train')) };
 const sourceOf = (table: Table, tasks: readonly Task[], over: { schemas?: FeatureSchema[]; seed?: number } = {}) =>
   withStatistics(never, {
-    table,
+    tables: partsOf(table),
     tasks,
     schemas: over.schemas ?? [SCHEMA],
     rng: countingRng(`statistics ${over.seed ?? 1}`),
   });
+
+/** A table cut in two, as training has it: nothing depends on where. */
+function partsOf(table: Table): { train: Table; heldOut: Table } {
+  const rows = [...Array(table.rowCount).keys()];
+  return { train: selectRows(table, rows.slice(100)), heldOut: selectRows(table, rows.slice(0, 100)) };
+}
 
 /** The sum of all nodes' answers, as it would be opened. */
 async function opened(task: Task, tasks: readonly Task[] = [presence.task, task]): Promise<Int32Array> {
@@ -133,19 +139,25 @@ describe('what a node adds to a round of figures', () => {
   const plan = statisticsPlanOf(task) as FiguresPlan;
 
   it('adds up to the pooled table, in whole steps', () => {
-    const own = tables.map((table) => stepsOf(task, statisticsVector(table, SCHEMA, plan, task.scale)));
-    const all = stepsOf(task, statisticsVector(pooled, SCHEMA, { ...plan, recordsMax: NODES * ROWS }, task.scale));
+    const own = tables.map((table) => stepsOf(task, statisticsVector([table], SCHEMA, plan, task.scale)));
+    const all = stepsOf(task, statisticsVector([pooled], SCHEMA, { ...plan, recordsMax: NODES * ROWS }, task.scale));
     expect(sumOf(own)).toEqual(all);
     expect(all.every(Number.isSafeInteger)).toBe(true);
+    // All rows of a node count, however they are cut; so does the cap, once for all of them.
+    for (const each of [plan, { ...presencePlan, cap: 90 }]) {
+      const { train, heldOut } = partsOf(tables[0]!);
+      const whole = statisticsVector([tables[0]!], SCHEMA, each, task.scale);
+      expect(statisticsVector([train, heldOut], SCHEMA, each, task.scale)).toEqual(whole);
+    }
     // Nothing is lost or added by rounding what is whole already.
     const seed = new Uint8Array(32).fill(7);
     const quantiser = statisticsQuantiser(task, plan);
-    const vector = statisticsVector(tables[0]!, SCHEMA, plan, task.scale);
+    const vector = statisticsVector([tables[0]!], SCHEMA, plan, task.scale);
     expect([...quantise(quantiser, nodePrimitives, seed, vector)]).toEqual([...own[0]!]);
   });
 
   it('is the sums that simple-statistics makes of the pooled cells', () => {
-    const vector = statisticsVector(pooled, SCHEMA, { ...plan, recordsMax: NODES * ROWS }, task.scale);
+    const vector = statisticsVector([pooled], SCHEMA, { ...plan, recordsMax: NODES * ROWS }, task.scale);
     const [seats, discount, trade, said] = layoutOf(plan).places;
     expect(vector[0]).toBe(NODES * ROWS);
     const cells = column(pooled, 'discount')
@@ -169,14 +181,14 @@ describe('what a node adds to a round of figures', () => {
     // Of texts the second step asks nothing. In the first one a row's words are counted once each.
     expect([said!.counted, said!.counts]).toEqual([[], vector.length]);
     const plain = { ...presencePlan, recordsMax: NODES * ROWS, cap: NODES * ROWS };
-    const first = statisticsVector(pooled, SCHEMA, plain, task.scale);
+    const first = statisticsVector([pooled], SCHEMA, plain, task.scale);
     const texts = column(pooled, 'said').reduce((sum, cell) => sum + cell.split(' ').length, 0);
     expect(first.slice(layoutOf(plain).places[3]!.counts).reduce((sum, value) => sum + value, 0)).toBe(texts);
   });
 
   it('carries noise of the variance that its quantiser says, within a bound that one sum in 10^9 leaves', async () => {
     const sum = await opened(task);
-    const plain = stepsOf(task, statisticsVector(pooled, SCHEMA, { ...plan, recordsMax: NODES * ROWS }, task.scale));
+    const plain = stepsOf(task, statisticsVector([pooled], SCHEMA, { ...plan, recordsMax: NODES * ROWS }, task.scale));
     const noise = noiseOf(task, NODES) * task.scale;
     const bound = noise * Math.sqrt(2 * Math.log((2 * task.dimension) / 1e-9));
     const errors = [...sum].map((value, i) => value - plain[i]!);
@@ -222,7 +234,7 @@ describe('one record more or less', () => {
   const figures = statisticsPlanOf(figuresTask([[3, 9], [0, 31], [1, 2], [...Array(64).keys()]])) as FiguresPlan;
   const moved2 = (plan: PresencePlan | FiguresPlan, table: Table): bigint => {
     const vectors = [table, selectRows(table, [...Array(table.rowCount - 1).keys()])].map((rows) =>
-      statisticsVector(rows, SCHEMA, plan, steps),
+      statisticsVector([rows], SCHEMA, plan, steps),
     );
     return [...vectors[0]!].reduce((sum, value, i) => {
       const difference = (value - vectors[1]![i]!) * steps;
