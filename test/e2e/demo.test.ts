@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { chargeOfTask, taskField } from '../../protocols/task.ts';
 import type { DemoReport } from '../../src/demo/report.ts';
 import { COMPILED } from './compile-cache.ts';
 
@@ -11,13 +12,16 @@ const run = promisify(execFile);
 const root = resolve(import.meta.dirname, '../..');
 const launcher = join(root, 'src', 'launcher.mjs');
 const out = mkdtempSync(join(tmpdir(), 'veilsum-demo-'));
+/** Part of the records that nodes draw for a round. */
+const RATE = 0.5;
 let report: DemoReport;
 let said: string;
 
 beforeAll(async () => {
   // Eight rounds: the last of the four deaths is in the eighth.
   const options = { cwd: root, maxBuffer: 1 << 26, env: COMPILED };
-  const demo = await run(process.execPath, [launcher, 'demo', '--out', out, '--rounds', '8'], options);
+  const args = [launcher, 'demo', '--out', out, '--rounds', '8', '--sample-rate', String(RATE)];
+  const demo = await run(process.execPath, args, options);
   said = demo.stdout;
   report = JSON.parse(readFileSync(join(out, 'report.json'), 'utf8')) as DemoReport;
 }, 240_000);
@@ -73,6 +77,16 @@ describe('the demonstration', () => {
       join(out, 'blobs'),
     ];
     const { stdout } = await run(process.execPath, args, { cwd: root }); // exit code 0, else it throws
+    // Rounds over drawn records: the auditor works the price out again, and it is what the parties' own task says.
+    expect(stdout).toMatch(/18 +checked +Every charge is what the noise costs/);
+    const task = taskField.parse(JSON.parse(readFileSync(join(out, 'work/parties/model-owner/task.json'), 'utf8')));
+    expect(task.sampling?.rateMicro).toBe(RATE * 1e6);
+    const { sampling: _, ...whole } = task;
+    expect(chargeOfTask(whole)).toBeGreaterThan(2 * chargeOfTask(task)); // what it would cost without the draw
+    const charged = [...stdout.matchAll(/charged rho ([0-9.]+); spent/g)].map(([, rho]) =>
+      Math.round(Number(rho) * 1e9),
+    );
+    expect(charged).toEqual(Array.from({ length: 8 }, () => chargeOfTask(task)));
     expect(stdout).toContain('verified');
     // What an auditor would stumble over is explained where the audit is named.
     expect(stdout).toContain('PLAIN_UPDATES_KEPT');
