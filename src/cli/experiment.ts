@@ -5,6 +5,7 @@ import { OPTIMISERS, type Optimiser } from '../learning/optimisers.ts';
 import { usageError } from './exit.ts';
 import { compressionCommand } from './experiment-compression.ts';
 import { robustCommand } from './experiment-robust.ts';
+import { semiCommand } from './experiment-semi.ts';
 import { print } from './output.ts';
 import { examples, numberOption } from './settings.ts';
 
@@ -59,6 +60,7 @@ export function experimentCommand(): Command {
       // Its subcommand has options of the same names, with other defaults.
       .enablePositionalOptions()
       .addCommand(robustCommand())
+      .addCommand(semiCommand())
       .addCommand(compressionCommand())
       .description('federated against regional and centralised models on tables, at several epsilons: a report to read')
       .argument(

@@ -81,8 +81,8 @@ export interface UnlabelledPart {
   readonly weight: number;
 }
 
-/** Rows times clip, where some are weighted: sums are then multiples of 2^-36. */
-const WEIGHTED_ROWS_TIMES_CLIP_MAX = 2 ** 16;
+/** Rows times clip, where none is weighted: a weight's own binary digits are so many fewer for the rows. */
+const WEIGHTED_ROWS_TIMES_CLIP_MAX = 2 ** 22;
 
 /**
  * One node's contribution, before quantisation and noise.
@@ -133,7 +133,9 @@ function addUnlabelled(
 ): void {
   if (!(weight > 0 && weight <= 1 && Number.isInteger(64 * weight)))
     throw new LearningError('BAD_SETTING', 'rows without a label count a multiple of 1/64, at most 1');
-  if ((labelled + rows.rows) * gradientClip > WEIGHTED_ROWS_TIMES_CLIP_MAX)
+  // The least power of two that makes the weight whole: sums are multiples of 2^-30 over it.
+  const parts = [1, 2, 4, 8, 16, 32, 64].find((power) => Number.isInteger(power * weight))!;
+  if ((labelled + rows.rows) * gradientClip * parts > WEIGHTED_ROWS_TIMES_CLIP_MAX)
     throw new LearningError(
       'TOO_LARGE',
       `${labelled + rows.rows} rows at clipping norm ${gradientClip} are more than one exact sum holds where some are weighted`,
