@@ -7,7 +7,7 @@ import { readFeatureFile } from '../learning/feature-file.ts';
 import { keptFileField } from '../statistics/kept-file.ts';
 import { makeStatisticsTask, noiseOf } from '../statistics/make-statistics-task.ts';
 import { type PresencePlan, statisticsPlanOf } from '../statistics/plan.ts';
-import { thresholdOf } from '../statistics/threshold.ts';
+import { hiddenAtMost, thresholdOf } from '../statistics/threshold.ts';
 import { type Budget, budgetFor, epsilonOf } from '../training/budget.ts';
 import type { MadeTask } from '../training/make-task.ts';
 import { CliError } from './exit.ts';
@@ -35,6 +35,8 @@ export interface StatisticsFlags
 }
 
 const BUDGET_EPSILON = 8;
+/** Part of the cap at which it is said, too, how often a value is missed. */
+const NEARLY = 0.9;
 /** Steps of epsilon that are left over. */
 const EPSILON_STEP = 1e-3;
 
@@ -102,10 +104,12 @@ function taskLines({ task, epsilonPerRound, budget }: MadeTask, nodes: number): 
 function presenceLines(plan: PresencePlan, noise: number): string[] {
   const { leastNodes, leastCustomers, cap, doubt } = plan;
   const least = Math.ceil(thresholdOf(plan, noise));
+  const most = Math.ceil(NEARLY * cap);
+  const missed = (customers: number): string => hiddenAtMost(plan, noise, customers).toPrecision(1);
   return [
     `at most ${grouped(cap)} customers of one node count for a value; it passes from ${grouped(least)} on, noise included`,
     `what fewer than ${leastNodes} nodes, or fewer than ${counted(leastCustomers, 'customer')}, have passes with a probability of 1e-${doubt} at most`,
-    `what ${leastNodes} nodes have ${grouped(cap)} times each, or more, is missed as seldom`,
+    `what ${leastNodes} nodes have ${grouped(cap)} times each, or more, is missed with ${missed(leastNodes * cap)} at most, ${grouped(most)} times each with ${missed(leastNodes * most)}`,
   ];
 }
 

@@ -12,7 +12,7 @@ export const BINS = 32;
 /** Different buckets of one record that count, of a text that is hashed by more than its whole. */
 const TEXT_MOST = 8;
 
-export type CountedFeature = NumberFeature | LevelsFeature | TextFeature;
+type CountedFeature = NumberFeature | LevelsFeature | TextFeature;
 
 function isCounted(feature: Feature): feature is CountedFeature {
   return feature.kind !== 'bands';
@@ -66,7 +66,7 @@ export function unitOf(feature: NumberFeature): { toUnit(value: number): number;
 }
 
 /** Bin of a unit, of {@link BINS} equal ones over [-1, 1]. */
-export function binOf(unit: number): number {
+function binOf(unit: number): number {
   return Math.min(BINS - 1, Math.floor(((unit + 1) / 2) * BINS));
 }
 

@@ -25,7 +25,7 @@ export interface NumberFigures {
 }
 
 /** The noise is too large for these figures; why. */
-export interface TooNoisy {
+interface TooNoisy {
   readonly refused: string;
   readonly count: Figure;
 }
@@ -40,7 +40,7 @@ const TAIL_RATIO = 3;
 const INNER = [0.25, 0.5, 0.75];
 
 /** Counts of the candidates of a place, in records. */
-export function countsAt(sum: Float64Array, { counts, counted }: Place, noise: number): Figure[] {
+function countsAt(sum: Float64Array, { counts, counted }: Place, noise: number): Figure[] {
   return counted.map((_, i) => ({ value: sum[counts + i]!, noise }));
 }
 
@@ -59,7 +59,7 @@ export function recordsOf(sum: Float64Array, noise: number): Figure {
  * @param sum - opened, in records.
  * @param noise - t: standard deviation of the noise of a value, in records.
  */
-export function numberFigures(
+function numberFigures(
   feature: NumberFeature,
   place: Place,
   sum: Float64Array,

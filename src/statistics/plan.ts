@@ -65,7 +65,7 @@ const figuresPlan = z.strictObject({
   kept: z.array(z.array(z.int().min(0).max(4095)).max(4096)).max(1024),
 });
 
-export const statisticsPlanField = z.discriminatedUnion('step', [presencePlan, figuresPlan]);
+const statisticsPlanField = z.discriminatedUnion('step', [presencePlan, figuresPlan]);
 
 export type StatisticsPlan = z.infer<typeof statisticsPlanField>;
 export type PresencePlan = z.infer<typeof presencePlan>;

@@ -1,5 +1,4 @@
 import { CryptoError } from '../../crypto/errors.ts';
-import { ceilLog2 } from '../../crypto/params.ts';
 import { deriveQuantiser, type Quantiser } from '../../crypto/quantise.ts';
 import { AccountingError } from '../../protocols/accountant.ts';
 import type { Task } from '../../protocols/task.ts';
@@ -9,12 +8,10 @@ import { requireSoundCompression } from './compression-rules.ts';
 import { TrainingError } from './errors.ts';
 import { parseLearningPlan, updateShape } from './learning-plan.ts';
 import { leastVariance, type NoiseRequest, requireReserve, SCARCE_BITS_DENOMINATOR } from './least-variance.ts';
+import { widestValue } from './widest-value.ts';
 
 /** Rounding may raise the squared sensitivity by this factor, so the noise by 2.5 percent. */
 const ROUNDING = 1.05;
-/** Widest value that `deriveParameters` takes, and widest slot. */
-const BITS_MAX = 28;
-const SLOT_BITS_MAX = 32;
 const SCALE_LOG_MAX = 24;
 
 /**
@@ -29,7 +26,8 @@ const SCALE_LOG_MAX = 24;
  */
 export function fitNoise(request: NoiseRequest, budget: Budget): Quantiser {
   const { nodesMax, clip, bits } = request;
-  const bitsMax = Math.min(bits ?? BITS_MAX, SLOT_BITS_MAX - ceilLog2(nodesMax));
+  const widest = widestValue(nodesMax);
+  const bitsMax = Math.min(bits ?? widest, widest);
   let best: Quantiser | undefined;
   for (let scaleLog = 0; scaleLog <= SCALE_LOG_MAX; scaleLog++) {
     const fitted = fitAt(request, budget, 2 ** scaleLog);
