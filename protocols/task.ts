@@ -84,6 +84,12 @@ const fieldsOfTask = z.strictObject({
   learning: z.union([z.null(), z.record(z.string().max(64), z.unknown())]),
   /** For updates that nodes bring: the tensors that make one, one after another, row-major. Absent: any of `dimension` numbers. */
   tensors: z.array(tensorField).min(1).max(MAX_TENSORS).optional(),
+  /** For updates that nodes bring: the largest weight of one, whose share is the last coordinate; absent: all weigh the same. */
+  weightMax: z
+    .int()
+    .min(1)
+    .max(2 ** 40)
+    .optional(),
 });
 
 /**
@@ -96,11 +102,17 @@ export const taskField = fieldsOfTask
     message: 'two tensors have one name',
   })
   .refine(
-    ({ tensors, dimension, learning }) =>
+    ({ tensors, dimension, learning, weightMax }) =>
       tensors === undefined ||
-      (learning === null && tensors.reduce((sum, { shape }) => sum + sizeOfShape(shape), 0) === dimension),
+      (learning === null &&
+        tensors.reduce((sum, { shape }) => sum + sizeOfShape(shape), 0) ===
+          dimension - (weightMax === undefined ? 0 : 1)),
     { path: ['tensors'], message: 'must have as many numbers as dimension says, in a task that trains no model' },
-  );
+  )
+  .refine(({ weightMax, learning, dimension }) => weightMax === undefined || (learning === null && dimension >= 2), {
+    path: ['weightMax'],
+    message: 'is for updates from files, beside which the weight is one more number',
+  });
 
 export type Task = z.infer<typeof taskField>;
 

@@ -15,6 +15,8 @@ export interface SubmitRequest {
   readonly path: string;
   /** Patterns of the layers that are sent; left out: all of the file. */
   readonly layers?: readonly string[];
+  /** How much the update counts, where the task weighs nodes. */
+  readonly weight: number | null;
   readonly task: string | null;
   readonly engine: EngineChoice | null;
   readonly timeoutMs: number | null;
@@ -37,8 +39,8 @@ function chooseTask(config: { readonly tasks: readonly Task[] }, wanted: string 
 }
 
 /** Refuses before anything starts what no round would take. */
-function checkUpdate(task: Task, { path, layers }: SubmitRequest): number {
-  const values = valuesFor(task, readUpdateFile(path, layers), basename(path));
+function checkUpdate(task: Task, { path, layers, weight }: SubmitRequest): number {
+  const values = valuesFor(task, readUpdateFile(path, layers), basename(path), weight);
   values.fill(0);
   return values.length;
 }
@@ -88,7 +90,7 @@ export async function submitUpdate(folder: string, request: SubmitRequest, say: 
   const config = readNodeConfig(folder);
   const task = chooseTask(config, request.task);
   const length = checkUpdate(task, request);
-  const source = trackingSource(createFileSource(request.path, { only: request.layers ?? [] }));
+  const source = trackingSource(createFileSource(request.path, { only: request.layers ?? [], weight: request.weight }));
   const asked = stopSignal();
   let name = '';
   const node = await runNode(

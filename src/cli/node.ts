@@ -143,6 +143,9 @@ function submitCommand(): Command {
         "only the file's layers of such a name, '*' for any letters; may be given again",
       ),
     )
+    .addOption(
+      numberOption('--weight <w>', 'how much the update counts, such as the rows trained on, where the task weighs'),
+    )
     .option('--task <label>', 'which task, where node.yaml names several')
     .addOption(engineOption())
     .addOption(listenOption())
@@ -169,6 +172,7 @@ ${NODE_YAML}${examples(
         options: {
           update: string;
           layers?: string[];
+          weight?: number;
           task?: string;
           engine?: 'auto' | 'kernel' | 'node-seal';
           timeout?: number;
@@ -176,11 +180,12 @@ ${NODE_YAML}${examples(
         command: Command,
       ) => {
         const { submitUpdate } = await import('./node-submit.ts');
-        const { update, layers, task, engine, timeout } = options;
+        const { update, layers, weight, task, engine, timeout } = options;
         const listen = await listenOf(command);
         const request = {
           path: update,
           ...(layers === undefined ? {} : { layers }),
+          weight: weight ?? null,
           task: task ?? null,
           engine: engine ?? null,
           timeoutMs: timeout === undefined ? null : timeout * 1000,

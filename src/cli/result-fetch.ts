@@ -1,7 +1,7 @@
 import { extname, join } from 'node:path';
 import { fromHex } from '../../crypto/encoding.ts';
 import { resultHashOf } from '../../protocols/recipient.ts';
-import { type NamedShape, taskHashOf } from '../../protocols/task.ts';
+import { type NamedShape, type Task, taskHashOf } from '../../protocols/task.ts';
 import type { Round } from '../../protocols/transcript.ts';
 import { writeDurably } from '../config/files.ts';
 import { Connection } from '../grpc/connection.ts';
@@ -10,6 +10,7 @@ import { ResultService } from '../grpc/services.ts';
 import { readCard } from '../keys/party-folder.ts';
 import { encodeSafetensors, namedTensors } from '../learning/safetensors.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
+import { meanOf, weightIn } from '../training/weighted.ts';
 import { asking, type Caller, findRound, openCaller, readLogOnce } from './caller.ts';
 import { CliError, usageError } from './exit.ts';
 import { noiseLines } from './noise-words.ts';
@@ -54,10 +55,21 @@ function released(round: Round): Round & { readonly phase: 'released' } {
   );
 }
 
-/** The names of what was summed, from the task file that the recipient has of it; null where the task names none. */
-function layersOfRound(folder: string, { record }: Round): readonly NamedShape[] | null {
-  const task = readRecipientConfig(folder).tasks.find((own) => taskHashOf(nodePrimitives, own) === record.taskHash);
-  return task?.tensors ?? null;
+/** The task of a round, of which the recipient has a file. */
+function taskOfRound(folder: string, { record }: Round): Task | undefined {
+  return readRecipientConfig(folder).tasks.find((own) => taskHashOf(nodePrimitives, own) === record.taskHash);
+}
+
+/** Without the task's file nobody knows of weights. */
+function meanIn(task: Task | undefined, sum: Float64Array, nodes: number): Float64Array {
+  return task === undefined ? sum.map((value) => value / nodes) : meanOf(task, sum, nodes);
+}
+
+/** Names of all numbers: the task's, where it has some, and the nodes' weight where it weighs and they are not divided by it. */
+function layersOf(task: Task | undefined, what: string, length: number): readonly NamedShape[] {
+  const hasWeight = task?.weightMax !== undefined && what === 'sum';
+  const named = task?.tensors ?? [{ name: what, shape: [length - (hasWeight ? 1 : 0)] }];
+  return hasWeight ? [...named, { name: 'weight', shape: [1] }] : named;
 }
 
 /** A released round with its exact integers, from the recipient whose folder it is, checked against the log. */
@@ -80,19 +92,21 @@ export async function fetchResult(folder: string, request: ResultRequest, say: (
   if (!ENDINGS.includes(ending)) throw usageError(`--out: the file ends in ${ENDINGS.join(', ')}, not '${ending}'`);
   const { round, integers } = await openedRound(folder, request);
   const nodes = round.decision.attempt.cohort.length;
-  const divisor = round.record.scale * (request.mean ? nodes : 1);
-  const values = Float64Array.from(integers, (value) => value / divisor);
+  const sum = Float64Array.from(integers, (value) => value / round.record.scale);
+  const task = taskOfRound(folder, round);
+  const values = request.mean ? meanIn(task, sum, nodes) : sum;
+  if (task?.weightMax !== undefined && !request.mean) values[values.length - 1] = weightIn(task, sum, nodes);
   const what = request.mean ? 'mean' : 'sum';
-  const tensors = layersOfRound(folder, round) ?? [{ name: what, shape: [values.length] }];
+  const tensors = layersOf(task, what, values.length);
   if (ending === '.npy') {
     const shape = tensors.length === 1 ? tensors[0]!.shape : [values.length];
     writeDurably(request.out, encodeNpy(values, shape), PRIVATE);
   } else if (ending === '.safetensors') {
     writeDurably(request.out, encodeSafetensors(namedTensors(Float32Array.from(values), tensors)), PRIVATE);
   } else {
-    const { task, number, scale } = round.record;
+    const { number, scale } = round.record;
     const fields = {
-      task,
+      task: round.record.task,
       round: number,
       roundId: round.id,
       resultHash: round.resultHash,

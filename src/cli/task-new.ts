@@ -44,6 +44,7 @@ export interface TaskFlags extends CompressionFlags, PseudoFlags {
   readonly dimension?: number;
   /** A .safetensors file whose layers the updates have, and patterns of the ones that are summed. */
   readonly like?: string;
+  readonly weightMax?: number;
   readonly only?: readonly string[];
   readonly sampleRate?: number;
   readonly renyiOrder?: number;
@@ -122,9 +123,11 @@ export function taskOf(flags: Omit<TaskFlags, 'out' | 'dir'>): MadeTask {
   const pseudo = pseudoOf({ ...flags, isOfFiles });
   if (flags.like !== undefined) {
     const tensors = readUpdateLayers(flags.like, flags.only);
-    return makeUpdatesTask({ ...common, tensors, clip: clip ?? 1 });
+    return makeUpdatesTask({ ...common, tensors, clip: clip ?? 1, weightMax: flags.weightMax });
   }
-  if (dimension !== undefined) return makeUpdatesTask({ ...common, dimension, clip: clip ?? 1 });
+  if (dimension !== undefined) {
+    return makeUpdatesTask({ ...common, dimension, clip: clip ?? 1, weightMax: flags.weightMax });
+  }
   const schema = features === undefined ? undefined : readFeatureFile(features, resolve);
   return makeTask({
     ...common,

@@ -50,6 +50,12 @@ function newCommand(): Command {
     .addOption(
       listOption('--only <pattern>', "with --like: layers of such a name, '*' for any letters; may be given again"),
     )
+    .addOption(
+      numberOption(
+        '--weight-max <n>',
+        'with --dimension or --like: nodes weigh as much as they say, in secret, up to this',
+      ),
+    )
     .addOption(numberOption('--sample-rate <q>', 'every round is over records that nodes draw with this probability'))
     .addOption(listOption('--sensitive <column>', 'column under stronger protection; may be given again'))
     .addOption(numberOption('--sensitive-share <s>', 'part of the clip that sensitive columns have; default 0.25'))
@@ -106,6 +112,10 @@ ${examples(
           'give one of --dataset and --features (train on tables), --dimension and --like (sum updates from files)',
         );
       }
+      if (flags['weightMax'] !== undefined && flags['dimension'] === undefined && flags['like'] === undefined)
+        throw usageError(
+          '--weight-max goes with --dimension and --like: on tables records weigh, and are counted in secret',
+        );
       if (flags['only'] !== undefined && flags['like'] === undefined)
         throw usageError('--only goes with --like: it chooses layers of that file');
       const isOfFiles = flags['dimension'] !== undefined || flags['like'] !== undefined;

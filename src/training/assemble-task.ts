@@ -72,6 +72,7 @@ export interface Substance {
   readonly sampling?: Sampling | undefined;
   /** Names and shapes, where updates from files have some. */
   readonly tensors?: readonly NamedShape[] | undefined;
+  readonly weightMax?: number | undefined;
   /** How an update of `dimension` values came to have so few, and what its rotation bounds them by. */
   readonly compression?: Compression | undefined;
   readonly peak?: number | undefined;
@@ -85,7 +86,7 @@ export interface Substance {
  */
 export function assembleTask(
   request: Filled,
-  { unit, learning, dimension, clip, recordsMax, sampling, tensors, compression, peak }: Substance,
+  { unit, learning, dimension, clip, recordsMax, sampling, tensors, weightMax, compression, peak }: Substance,
   fitting: (request: NoiseRequest, budget: Budget) => Quantiser = fitNoise,
 ): MadeTask {
   const { rounds, buckets } = request;
@@ -141,6 +142,7 @@ export function assembleTask(
     checkSums: request.checkSums ?? false,
     learning,
     ...(tensors === undefined ? {} : { tensors }),
+    ...(weightMax === undefined ? {} : { weightMax }),
     ...(compression === undefined ? {} : { compression }),
   });
   const rhoNanoPerRound = chargeOfTask(task);

@@ -7,10 +7,13 @@ import type { UpdateSource } from '../party/node.ts';
 import { TrainingError } from './errors.ts';
 import { quantiserOf } from './fit-noise.ts';
 import { NoisedIntegers } from './noised-integers.ts';
+import { numbersOf, weigh } from './weighted.ts';
 
 export interface FileSourceSettings {
   /** Patterns of the layers that are sent; left out: all of the file. */
   readonly only?: readonly string[];
+  /** How much the update counts, where the task weighs nodes. */
+  readonly weight?: number | null;
   readonly rng?: Rng;
 }
 
@@ -20,7 +23,10 @@ export interface FileSourceSettings {
  *
  * @throws LearningError at once when the file cannot be used. `update` throws as {@link valuesFor}.
  */
-export function createFileSource(path: string, { only = [], rng }: FileSourceSettings = {}): UpdateSource {
+export function createFileSource(
+  path: string,
+  { only = [], weight = null, rng }: FileSourceSettings = {},
+): UpdateSource {
   const integers = new NoisedIntegers(rng);
   const checked = readUpdateFile(path, only);
   const length = checked.values.length;
@@ -32,7 +38,7 @@ export function createFileSource(path: string, { only = [], rng }: FileSourceSet
       const update = readUpdateFile(path, only);
       if (update.values.length !== length)
         throw new LearningError('BAD_TENSOR_FILE', 'the update file was changed meanwhile');
-      const values = valuesFor(task, update, basename(path));
+      const values = valuesFor(task, update, basename(path), weight);
       sentIn = round.id;
       return integers.of(quantiserOf(task), values);
     },
@@ -45,16 +51,16 @@ export function createFileSource(path: string, { only = [], rng }: FileSourceSet
  * @param update - taken over.
  * @throws TrainingError TASK_MISMATCH for a task that protects records, WRONG_LENGTH; LearningError LAYER_MISMATCH.
  */
-export function valuesFor(task: Task, update: Update, name: string): Float64Array {
+export function valuesFor(task: Task, update: Update, name: string, weight: number | null = null): Float64Array {
   if (task.unit !== 'node') {
     const why = 'an update from a file is clipped as a whole, which protects a node: it takes a task with unit node';
     throw new TrainingError('TASK_MISMATCH', `task ${task.task} protects single records, and ${why}`);
   }
-  if (task.tensors !== undefined) return arrangeUpdate(update, task.tensors, name);
+  if (task.tensors !== undefined) return weigh(task, arrangeUpdate(update, task.tensors, name), weight);
   const { length } = update.values;
-  if (length === task.dimension) return update.values;
+  if (length === numbersOf(task)) return weigh(task, update.values, weight);
   throw new TrainingError(
     'WRONG_LENGTH',
-    `the update has ${length} numbers, task ${task.task} takes ${task.dimension}`,
+    `the update has ${length} numbers, task ${task.task} takes ${numbersOf(task)}`,
   );
 }

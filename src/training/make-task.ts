@@ -63,7 +63,7 @@ interface LocalRequest {
 }
 
 /** Updates of any `dimension` numbers, or of layers with names. */
-export type UpdatesRequest = RoundsRequest & { readonly clip: number } & (
+export type UpdatesRequest = RoundsRequest & { readonly clip: number; readonly weightMax?: number | undefined } & (
     | { readonly dimension: number; readonly tensors?: undefined }
     | { readonly tensors: readonly Layer[] }
   );
@@ -198,19 +198,22 @@ function serverPlan(
 
 /** A task for updates that nodes bring as files: every update is clipped as a whole, the unit is the node. */
 export function makeUpdatesTask(request: UpdatesRequest): MadeTask {
-  const { clip } = request;
+  const { clip, weightMax } = request;
+  if (weightMax !== undefined && !(Number.isSafeInteger(weightMax) && weightMax >= 1 && weightMax <= 2 ** 40))
+    throw new TrainingError('BAD_PLAN', 'the largest weight: a whole number from 1');
   const tensors = request.tensors?.map(({ name, shape }) => ({ name, shape: [...shape] }));
   const empty = tensors?.find(({ shape }) => sizeOfShape(shape) === 0);
   if (empty !== undefined) throw new TrainingError('DOES_NOT_FIT', `layer ${empty.name} holds no number: leave it out`);
   if (tensors !== undefined && tensors.length > MAX_TENSORS)
     throw new TrainingError('DOES_NOT_FIT', `${tensors.length} layers are more than the ${MAX_TENSORS} of a task`);
-  const dimension =
+  const numbers =
     request.tensors === undefined
       ? request.dimension
       : request.tensors.reduce((sum, { shape }) => sum + sizeOfShape(shape), 0);
+  const dimension = numbers + (weightMax === undefined ? 0 : 1);
   const made = assembleTask(
     { task: 'updates', epsilon: 8, delta: 1e-5, rounds: UPDATE_ROUNDS, ...request },
-    { unit: 'node', learning: null, dimension, clip, recordsMax: 1, tensors },
+    { unit: 'node', learning: null, dimension, clip, recordsMax: 1, tensors, weightMax },
   );
   if (canonicalBytes(made.task as unknown as Json).length <= MAX_TASK_BYTES) return made;
   const why = `their names and shapes make more than the ${MAX_TASK_BYTES} bytes of a task`;

@@ -23,6 +23,7 @@ import {
 } from './learning-plan.ts';
 import { encodeModel, liftSum, readModel } from './local-layers.ts';
 import { readOptimiser, writeOptimiser } from './optimiser-state.ts';
+import { meanOf, numbersOf } from './weighted.ts';
 
 /** What an opened sum said, beside the next model. Released values only. */
 export interface RoundOutcome {
@@ -58,7 +59,7 @@ export interface ModelMakerSettings {
 export function createModelMaker({ store, onOutcome }: ModelMakerSettings): ModelMaker {
   return {
     first: async (task) => {
-      if (task.learning === null) return encodeMean(task, new Float32Array(task.dimension));
+      if (task.learning === null) return encodeMean(task, new Float32Array(numbersOf(task)));
       const plan = parseLearningPlan(task);
       quantiserOf(task);
       return firstModelOf(plan);
@@ -71,11 +72,7 @@ export function createModelMaker({ store, onOutcome }: ModelMakerSettings): Mode
       const nodes = parts.reduce((total, part) => total + part.nodes, 0);
       const sum = combine(task, parts, nodes, compressor?.gain ?? 1);
       // Updates of no model: what is handed on is their noised mean.
-      if (task.learning === null)
-        return encodeMean(
-          task,
-          Float32Array.from(sum, (value) => value / nodes),
-        );
+      if (task.learning === null) return encodeMean(task, Float32Array.from(meanOf(task, sum, nodes)));
       const plan = parseLearningPlan(task);
       const modelHash = hashOf(modelBytes);
       const model = readModel(plan, modelBytes);

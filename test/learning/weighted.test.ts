@@ -1,0 +1,101 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, describe, expect, it } from 'vitest';
+import { dequantise } from '../../crypto/quantise.ts';
+import { type Task, taskField } from '../../protocols/task.ts';
+import type { Round } from '../../protocols/transcript.ts';
+import { decodeSafetensors, encodeSafetensors } from '../../src/learning/safetensors.ts';
+import { createFileSource, valuesFor } from '../../src/training/file-source.ts';
+import { quantiserOf } from '../../src/training/fit-noise.ts';
+import { makeUpdatesTask } from '../../src/training/make-task.ts';
+import { createModelMaker } from '../../src/training/model-maker.ts';
+import { meanOf, weigh, weightIn } from '../../src/training/weighted.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'veilsum-weighted-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const request = { window: 'w', recipients: ['owner'], nodes: 4, clip: 1, dimension: 3 };
+/** No noise worth speaking of. */
+const { task } = makeUpdatesTask({ ...request, epsilon: null, bits: 16, weightMax: 10_000 });
+const plain = makeUpdatesTask({ ...request, epsilon: null }).task;
+
+const norm = (values: Float64Array): number => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
+const update = (values: readonly number[]) => ({ values: Float64Array.from(values), layers: [] }) as never;
+
+describe('nodes that weigh as much as they say', () => {
+  it('move a sum by the clip at most, whatever they weigh and send; by all of it at the largest weight', () => {
+    const any = fc.array(fc.double({ min: -1e6, max: 1e6, noNaN: true }), { minLength: 3, maxLength: 3 });
+    fc.assert(
+      fc.property(any, fc.double({ min: 1, max: 10_000, noNaN: true }), (values, weight) => {
+        expect(norm(weigh(task, Float64Array.from(values), weight))).toBeLessThanOrEqual(1 + 1e-12);
+      }),
+    );
+    expect(norm(weigh(task, Float64Array.of(9, 0, 0), 10_000))).toBeCloseTo(1, 12);
+  });
+
+  it('give the weighted mean, through files, rounding and the recipient', async () => {
+    const nodes = [
+      { values: [0.5, 0, -0.25], weight: 9000 },
+      { values: [-0.5, 0.5, 0.25], weight: 2000 },
+      { values: [0, 0.5, 0], weight: 1000 },
+    ];
+    const sums = new Int32Array(task.dimension);
+    for (const [i, { values, weight }] of nodes.entries()) {
+      const path = join(folder, `${i}.safetensors`);
+      writeFileSync(path, encodeSafetensors([{ name: 'u', shape: [3], values: Float32Array.from(values) }]));
+      const integers = await createFileSource(path, { weight, rng: (n) => new Uint8Array(n).fill(i) }).update(
+        task,
+        { id: 'r' } as Round,
+        new Uint8Array(),
+      );
+      for (const [j, value] of integers!.entries()) sums[j]! += value;
+    }
+    const opened = dequantise(quantiserOf(task), sums);
+    expect(weightIn(task, opened, 3) / 12_000).toBeCloseTo(1, 2);
+    const wanted = [4500 - 1000, 1000 + 500, -2250 + 500].map((sum) => sum / 12_000);
+    for (const [j, value] of meanOf(task, opened, 3).entries()) expect(value).toBeCloseTo(wanted[j]!, 2);
+    // Control: each counted once, it is another mean.
+    expect(Math.abs((0.5 - 0.5 + 0) / 3 - wanted[0]!)).toBeGreaterThan(0.2);
+
+    const maker = createModelMaker({ store: { records: {} as never } });
+    const round = { phase: 'released', record: {}, decision: { attempt: { cohort: [1, 2, 3] } } } as never;
+    const next = await maker.next(task, [{ round, values: sums }], await maker.first(task));
+    const [mean] = decodeSafetensors(next);
+    expect(mean).toMatchObject({ name: 'mean', shape: [3] });
+    expect([...mean!.values]).toEqual([...Float32Array.from(meanOf(task, opened, 3))]);
+  });
+
+  it('cost what nodes cost that weigh the same, but for what one more number rounds', () => {
+    const noisy = { ...request, epsilon: 8, rounds: 10 };
+    const weighted = makeUpdatesTask({ ...noisy, weightMax: 500 });
+    const same = makeUpdatesTask(noisy);
+    expect(weighted.rhoNano).toBeLessThanOrEqual(weighted.budget.rhoNano);
+    const sigma = ({ noise }: Task): number =>
+      Math.sqrt(Number(noise.sigma2Numerator) / Number(noise.sigma2Denominator));
+    expect(sigma(weighted.task) / sigma(same.task)).toBeLessThan(1.02);
+  });
+
+  it('take the least weight that nodes can have where noise says less', () => {
+    expect(weightIn(task, Float64Array.of(0, 0, 0, -5), 4)).toBe(4);
+  });
+
+  it.each([
+    ['no weight', task, null, 'TASK_MISMATCH'],
+    ['a weight of nothing', task, 0, 'BAD_PLAN'],
+    ['more than there is room for', task, 10_001, 'BAD_PLAN'],
+    ['no number', task, Number.NaN, 'BAD_PLAN'],
+    ['a weight where all weigh the same', plain, 5, 'TASK_MISMATCH'],
+  ])('are refused before anything is sent: %s', (_what, of, weight, code) => {
+    expect(() => valuesFor(of, update([1, 0, 0]), 'u', weight)).toThrow(expect.objectContaining({ code }));
+  });
+
+  it('are of updates from files alone: a task that trains on tables has no such field', () => {
+    expect(taskField.safeParse(task).success).toBe(true);
+    expect(taskField.safeParse({ ...task, learning: {} }).success).toBe(false);
+    expect(() => makeUpdatesTask({ ...request, weightMax: 0.5 })).toThrow(
+      expect.objectContaining({ code: 'BAD_PLAN' }),
+    );
+  });
+});
