@@ -84,11 +84,13 @@ function sumOf(task: Task, round: RoundAttendance, values: Int32Array): OpenedSu
   const rule = plan?.aggregate ?? 'mean';
   if (plan?.unit !== 'record') return { round, mean: meanTo(values.length), records: null, recordsNoise: null, rule };
   const { gradientEnd, countIndex, countStep } = layoutOf(contributionPlanOf(plan, task.clipMicro));
+  // Compression leaves weights out, in front of the count, and the same ones for all buckets of a model.
+  const leftOut = (task.compression?.values ?? task.dimension) - task.dimension;
   const sigma = Math.sqrt(nodes * (Number(variance.sigma2Numerator) / Number(variance.sigma2Denominator) + 1 / 4));
   return {
     round,
-    mean: meanTo(gradientEnd),
-    records: values[countIndex]! / scale / countStep,
+    mean: meanTo(gradientEnd - leftOut),
+    records: values[countIndex - leftOut]! / scale / countStep,
     recordsNoise: sigma / scale / countStep,
     rule,
   };

@@ -7,8 +7,6 @@ import { blockOf, exactUpTo } from './rotation.ts';
 
 /** A task of which one sum costs more than this claims no privacy. */
 const NO_CLAIM = { epsilon: 100, delta: 1e-5 } as const;
-const LEAST_BITS = 4;
-const MOST_BITS = 16;
 
 /** How a task is asked to be compressed. */
 export interface CompressionRequest {
@@ -26,8 +24,6 @@ export function compressionFor(
   { length }: UpdateShape,
 ): Compression | undefined {
   const { keep, rotation, errorFeedback, sendAbove } = request ?? {};
-  if (bits !== undefined && !(Number.isInteger(bits) && bits >= LEAST_BITS && bits <= MOST_BITS))
-    throw new TrainingError('BAD_PLAN', `bits of a value: a whole number from ${LEAST_BITS} to ${MOST_BITS}`);
   if (keep !== undefined && !(keep >= 1e-6 && keep <= 1))
     throw new TrainingError('BAD_PLAN', 'the part of the values that is kept lies between 0 and 1');
   if (sendAbove !== undefined && !(sendAbove >= 1e-6 && sendAbove <= 1e6))

@@ -12,6 +12,8 @@ import { widestValue } from './widest-value.ts';
 
 /** Rounding may raise the squared sensitivity by this factor, so the noise by 2.5 percent. */
 const ROUNDING = 1.05;
+/** What may be asked for: with fewer no value and its noise fit, with more nothing is saved. */
+const ASKED_BITS = { least: 4, most: 16 } as const;
 const SCALE_LOG_MAX = 24;
 
 /**
@@ -22,10 +24,15 @@ const SCALE_LOG_MAX = 24;
  * rounded up, fit the budget. Where bits are asked for the scale is the largest integer that fits them, and the variance a
  * number of quarters.
  *
- * @throws TrainingError BAD_BUDGET, DOES_NOT_FIT.
+ * @throws TrainingError BAD_PLAN, BAD_BUDGET, DOES_NOT_FIT.
  */
 export function fitNoise(request: NoiseRequest, budget: Budget): Quantiser {
   const { nodesMax, clip, bits } = request;
+  if (bits !== undefined && !(Number.isInteger(bits) && bits >= ASKED_BITS.least && bits <= ASKED_BITS.most))
+    throw new TrainingError(
+      'BAD_PLAN',
+      `bits of a value: a whole number from ${ASKED_BITS.least} to ${ASKED_BITS.most}`,
+    );
   const widest = widestValue(nodesMax);
   const bitsMax = Math.min(bits ?? widest, widest);
   let best: Quantiser | undefined;
