@@ -70,6 +70,19 @@ function binOf(unit: number): number {
   return Math.min(BINS - 1, Math.floor(((unit + 1) / 2) * BINS));
 }
 
+/**
+ * The second step knows where most values lie: from the first bin that passed to the last one. Units are clamped to that and
+ * stretched to [-1, 1] again, so that bounds may be wide at no cost.
+ */
+export function rangeOf(kept: readonly number[]): { toRange(unit: number): number; fromRange(value: number): number } {
+  const from = (kept[0]! / BINS) * 2 - 1;
+  const half = (kept.at(-1)! + 1 - kept[0]!) / BINS;
+  return {
+    toRange: (unit) => Math.min(1, Math.max(-1, (unit - from) / half - 1)),
+    fromRange: (value) => from + (value + 1) * half,
+  };
+}
+
 /** What one cell counts as: candidates, and of a number its unit. */
 export interface Counted {
   readonly candidates: readonly number[];

@@ -1,5 +1,5 @@
 import type { NumberFeature } from '../learning/schema.ts';
-import { BINS, unitOf } from './columns.ts';
+import { BINS, rangeOf, unitOf } from './columns.ts';
 import { type FiguresPlan, layoutOf, type Place } from './plan.ts';
 
 /** A released figure and the standard deviation of the noise in it. */
@@ -54,7 +54,7 @@ export function recordsOf(sum: Float64Array, noise: number): Figure {
  *
  * Noise, to first order: with count n, sum A and squares B each noised by t, m = A / n, q = B / n and v = q - m^2:
  * sd(m) = t sqrt(1 + m^2) / n, sd(v) = t sqrt(1 + 4 m^2 + (2 m^2 - q)^2) / n, sd(sqrt v) = sd(v) / 2 sqrt v; times half the
- * width of the bounds. Of a quantile with j bins to its left: t sqrt(j + 1) / c of its bin's width, c the bin's count.
+ * width of the range of bins that passed, to which values are clamped. Of a quantile with j bins to its left: t sqrt(j + 1) / c of its bin's width, c the bin's count.
  *
  * @param sum - opened, in records.
  * @param noise - t: standard deviation of the noise of a value, in records.
@@ -75,18 +75,20 @@ function numberFigures(
     };
   }
   const { fromUnit } = unitOf(feature);
-  const half = (fromUnit(1) - fromUnit(-1)) / 2;
+  const { fromRange } = rangeOf(place.counted);
+  const transformedOf = (value: number): number => fromUnit(fromRange(value));
+  const half = (transformedOf(1) - transformedOf(-1)) / 2;
   const [mean, square] = [total / n, squares / n];
   const variance = square - mean ** 2;
   const varianceNoise = (noise * Math.sqrt(1 + 4 * mean ** 2 + (2 * mean ** 2 - square) ** 2)) / n;
   if (!(variance > LEAST_DEVIATION_RATIO * varianceNoise)) {
-    const why = `its variance, ${variance.toExponential(1)} of the bounds' half width squared, is not three times the noise of that, ${varianceNoise.toExponential(1)}`;
+    const why = `its variance, ${variance.toExponential(1)} of the half width of the bins that passed, squared, is not three times the noise of that, ${varianceNoise.toExponential(1)}`;
     return { refused: `${why}: narrower bounds or a transform help`, count };
   }
   const deviation = Math.sqrt(variance);
   return {
     count,
-    mean: { value: fromUnit(mean), noise: (half * noise * Math.sqrt(1 + mean ** 2)) / n },
+    mean: { value: transformedOf(mean), noise: (half * noise * Math.sqrt(1 + mean ** 2)) / n },
     deviation: { value: half * deviation, noise: (half * varianceNoise) / (2 * deviation) },
     quantiles: quantilesOf(place, sum, noise, fromUnit),
   };

@@ -137,7 +137,7 @@ export interface Layout {
 
 /**
  * presence: every candidate in turn. norm2 = sum of `most`.
- * figures: the number of records, then of each column with anything kept: for numbers count, sum u, sum u^2 of u in [-1, 1];
+ * figures: the number of records, then of each column with anything kept: for numbers count, sum u, sum u^2 of u in [-1, 1], the range of the bins kept;
  *   the kept bins or levels. norm2 = 1 + 4 for each number (1 + u^2 + u^4 + 1) + 1 for the levels of a column. Texts: none.
  */
 export function layoutOf(plan: StatisticsPlan): Layout {

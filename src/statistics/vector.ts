@@ -1,7 +1,7 @@
 import { LearningError } from '../learning/errors.ts';
 import type { FeatureSchema } from '../learning/schema.ts';
 import { column, type Table } from '../learning/table.ts';
-import { cellReader, countedFeatures } from './columns.ts';
+import { cellReader, countedFeatures, rangeOf } from './columns.ts';
 import { layoutOf, type StatisticsPlan } from './plan.ts';
 
 /**
@@ -31,6 +31,7 @@ export function statisticsVector(
     if (counted.length === 0) continue;
     const positions = positionsOf(kind.kind, kind.candidates, counted);
     const read = cellReader(feature);
+    const { toRange } = rangeOf(counted);
     for (const table of tables) {
       for (const [row, cell] of column(table, feature.column).entries()) {
         const where = `table ${table.name}, column "${feature.column}", row ${row + 1}`;
@@ -40,9 +41,10 @@ export function statisticsVector(
           if (position >= 0) vector[counts + position] = Math.min(cap, vector[counts + position]! + 1);
         }
         if (moments === null || unit === null) continue;
+        const value = toRange(unit);
         vector[moments]! += 1;
-        vector[moments + 1]! += Math.round(unit * steps) / steps;
-        vector[moments + 2]! += Math.round(unit * unit * steps) / steps;
+        vector[moments + 1]! += Math.round(value * steps) / steps;
+        vector[moments + 2]! += Math.round(value * value * steps) / steps;
       }
     }
   }

@@ -166,8 +166,10 @@ describe('what a node adds to a round of figures', () => {
     const [n, total, squares] = [0, 1, 2].map((i) => vector[discount!.moments! + i]!) as [number, number, number];
     expect(n).toBe(cells.length);
     const m = total / n;
-    expect(16 + 16 * m).toBeCloseTo(mean(cells), 2);
-    expect(16 ** 2 * (squares / n - m ** 2)).toBeCloseTo(variance(cells), 0);
+    // Clamped to where the kept bins lie, from 10 to 21.
+    const clamped = cells.map((x) => Math.min(21, Math.max(10, x)));
+    expect(15.5 + 5.5 * m).toBeCloseTo(mean(clamped), 3);
+    expect(5.5 ** 2 * (squares / n - m ** 2)).toBeCloseTo(variance(clamped), 1);
     // A histogram of three bins counts every value, with the nearest kept bin below it.
     const bins = [0, 1, 2].map((i) => vector[discount!.counts + i]!);
     const edges = [Number.NEGATIVE_INFINITY, 16, 20, Number.POSITIVE_INFINITY];
@@ -205,8 +207,9 @@ describe('what a node adds to a round of figures', () => {
     const near = (figure: Figure, truth: number, more = 0) =>
       expect(Math.abs(figure.value - truth)).toBeLessThan(6 * figure.noise + more);
     near(discount.count, cells.length);
-    near(discount.mean, mean(cells), 0.01);
-    near(discount.deviation, Math.sqrt(variance(cells)), 0.01);
+    const clamped = cells.map((x) => Math.min(21, Math.max(10, x)));
+    near(discount.mean, mean(clamped), 0.01);
+    near(discount.deviation, Math.sqrt(variance(clamped)), 0.01);
     const logs = column(pooled, 'seats').map((cell) => Math.log1p(Number(cell)));
     const sorted = logs.sort((a, b) => a - b);
     const width = Math.log1p(1000) / 32;
@@ -364,19 +367,19 @@ describe('the second step', () => {
   });
 
   it('leaves out columns of which nothing passed, and keeps numbers by their bounds', async () => {
-    const plan = statisticsPlanOf(figuresTask([[], [10], [], []])) as FiguresPlan;
-    expect(layoutOf(plan)).toMatchObject({ dimension: 1 + 4, norm2: 1 + 4 });
-    const found = figuresOf(plan, countedFeatures(SCHEMA), new Float64Array(5), 1);
+    const plan = statisticsPlanOf(figuresTask([[], [1, 30], [], []])) as FiguresPlan;
+    expect(layoutOf(plan)).toMatchObject({ dimension: 1 + 5, norm2: 1 + 4 });
+    const found = figuresOf(plan, countedFeatures(SCHEMA), new Float64Array(6), 1);
     const scaled = scaledFeatures(SCHEMA, plan, found);
     expect(scaled.features.map(({ column: name }) => name)).toEqual(['seats', 'discount', 'age']);
     expect(scaled.features.slice(0, 2)).toEqual(SCHEMA.features.slice(0, 2));
     // Too few values for their noise are refused, not divided by; with enough of them there is a mean.
     expect(found[1]).toMatchObject({ refused: expect.stringContaining('about 0 records') });
-    const enough = figuresOf(plan, countedFeatures(SCHEMA), Float64Array.of(100, 100, 10, 20, 100), 1);
-    expect((enough[1] as NumberFigures).mean.value).toBeCloseTo(16 + 16 * 0.1, 9);
-    // One bin says nothing of how far out values lie: the file's own limit, 4, or the bounds, which are nearer.
-    expect(scaledFeatures(SCHEMA, plan, enough).features[1]).toMatchObject({ mean: 17.6, scale: 6.974, limit: 2.6 });
-    const flat = figuresOf(plan, countedFeatures(SCHEMA), Float64Array.of(100, 100, 10, 1.05, 100), 1);
+    const enough = figuresOf(plan, countedFeatures(SCHEMA), Float64Array.of(100, 100, 10, 20, 50, 50), 1);
+    expect((enough[1] as NumberFigures).mean.value).toBeCloseTo(16 + 15 * 0.1, 9);
+    // Nothing is known beyond bins 1 and 30: the file's own limit, 4, or the bounds, which are nearer.
+    expect(scaledFeatures(SCHEMA, plan, enough).features[1]).toMatchObject({ mean: 17.5, scale: 6.538, limit: 2.7 });
+    const flat = figuresOf(plan, countedFeatures(SCHEMA), Float64Array.of(100, 100, 10, 1.05, 50, 50), 1);
     expect(flat[1]).toMatchObject({ refused: expect.stringContaining('variance') });
   });
 });
