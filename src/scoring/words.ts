@@ -79,6 +79,13 @@ function inNumber(phrase: string, value: number): string {
   return phrase.replaceAll(/\[([^[\]|]*)\|([^[\]|]*)\]/g, (_, one: string, many: string) => (value === 1 ? one : many));
 }
 
+/** A number with many decimals in three significant digits, whole from a hundred on: what was computed is not read to the millionth. */
+function shortNumber(cell: string): string {
+  if (!/^-?[0-9]+\.[0-9]{3,}$/.test(cell)) return cell;
+  const value = Number(cell);
+  return Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
+}
+
 /** Says cells of one column, texts without any of their words. Null: the column is not named to sellers. */
 export function phraser(words: Words, schema: FeatureSchema, column: string): ((cell: string) => string) | null {
   const phrase = Object.hasOwn(words.phrases, column) ? words.phrases[column]! : undefined;
@@ -95,7 +102,7 @@ export function phraser(words: Words, schema: FeatureSchema, column: string): ((
   }
   return (cell) => {
     const said = levels.get(normaliseCell(cell)) ?? cell.trim();
-    const short = said.length > CELL_MAX ? `${said.slice(0, CELL_MAX - 1)}\u2026` : said;
+    const short = said.length > CELL_MAX ? `${said.slice(0, CELL_MAX - 1)}\u2026` : shortNumber(said);
     if (typeof phrase === 'object') {
       const named = Object.entries(phrase).find(([level]) => normaliseCell(level) === normaliseCell(said));
       return named?.[1] ?? `${column}: ${short === '' ? 'not stated' : short}`;

@@ -11,6 +11,7 @@ import { designColumns } from '../../src/learning/features.ts';
 import { loadTensorFlow } from '../../src/learning/load-tensorflow.ts';
 import { trainReferences } from '../../src/learning/references.ts';
 import { column, makeTable, type Table } from '../../src/learning/table.ts';
+import { phraser, wordsFor } from '../../src/scoring/words.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'veilsum-accounts-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -42,6 +43,16 @@ describe('made-up accounts with events', () => {
       expect(cells.filter((cell) => cell === '').length / cells.length, name).toBeLessThan(0.15);
       expect(new Set(cells).size, name).toBeGreaterThan(3);
     }
+  });
+
+  it('are told to sellers in numbers that people read', () => {
+    const said = (name: string, cell: string) => phraser(wordsFor(schema), schema, name)!(cell);
+    expect(said('volume_growth_pct', '257.692308')).toBe('volume growth of 258 %');
+    expect(said('volume_growth_pct', '-12.345678')).toBe('volume growth of -12.3 %');
+    expect(said('adoption_velocity', '0.666667')).toBe('0.667 products newly in use per 30 days');
+    expect(said('error_rate', '0.001234567')).toBe('error rate of 0.00123');
+    expect(said('mails_30d', '1')).toBe('1 mail in 30 days');
+    expect(said('volume_growth_pct', '1234567.89')).toBe('volume growth of 1234567.89 %'); // as it stands in a table
   });
 
   it('that did nothing are named by the table that is empty, not by a column that no file has alone', async () => {
