@@ -4,6 +4,8 @@ import { DATASETS, type DatasetName } from '../learning/dataset-names.ts';
 import { OPTIMISERS, type Optimiser } from '../learning/optimisers.ts';
 import { usageError } from './exit.ts';
 import { compressionCommand } from './experiment-compression.ts';
+import { datasetsOf, epsilonsOf } from './experiment-lists.ts';
+import { personalCommand } from './experiment-personal.ts';
 import { robustCommand } from './experiment-robust.ts';
 import { semiCommand } from './experiment-semi.ts';
 import { print } from './output.ts';
@@ -19,23 +21,6 @@ interface ExperimentFlags {
   readonly jobs: number;
   readonly seed: number;
   readonly out: string;
-}
-
-function epsilonsOf(text: string): (number | 'none')[] {
-  return text.split(',').map((part) => {
-    const epsilon = part.trim() === 'none' ? 'none' : Number(part);
-    if (epsilon === 'none' || (epsilon > 0 && epsilon <= 1000)) return epsilon;
-    throw usageError("--epsilon: numbers above 0 and 'none', with commas between");
-  });
-}
-
-function datasetsOf(names: readonly string[]): readonly DatasetName[] {
-  if (names.length === 1 && names[0] === 'all') return DATASETS;
-  return names.map((name) => {
-    const known = DATASETS.find((dataset) => dataset === name);
-    if (known === undefined) throw usageError(`no dataset '${name}': ${DATASETS.join(', ')} or all`);
-    return known;
-  });
 }
 
 function processesOf(
@@ -60,6 +45,7 @@ export function experimentCommand(): Command {
       // Its subcommand has options of the same names, with other defaults.
       .enablePositionalOptions()
       .addCommand(robustCommand())
+      .addCommand(personalCommand())
       .addCommand(semiCommand())
       .addCommand(compressionCommand())
       .description('federated against regional and centralised models on tables, at several epsilons: a report to read')

@@ -54,9 +54,35 @@ ${examples('veilsum model list --dir parties/owner', 'veilsum model rollback --d
     });
 }
 
+function personaliseCommand(): Command {
+  return new Command('personalise')
+    .description("fit a head of this node's own to a common model, for its own scores: nothing is sent or charged")
+    .requiredOption('--model <file>', "a common model, as 'veilsum model fetch' writes it")
+    .requiredOption('--out <file>', 'where to: .safetensors with all layers, readable by its owner alone')
+    .option('--config <file>', "the region's settings, as of 'veilsum node train': where its rows are")
+    .option('--dir <folder>', "or the node's folder, where its node.yaml names CSV files")
+    .option('--task <file>', "the task that the model was trained in; default: the only one of the node's that trains")
+    .addHelpText(
+      'after',
+      `
+The last layer is fitted to this region's training rows, the common one (or, where the task has local layers, this node's) as a
+prior; the layers below stay common. Cross-validation decides how far it may move, and it stays where nothing better is shown.
+${examples(
+  'veilsum model fetch --dir parties/node-eu --out model.safetensors',
+  'veilsum model personalise --model model.safetensors --config region-eu.yaml --out personal.safetensors',
+  'veilsum score --model personal.safetensors --task task.json --data region-eu.yaml',
+)}`,
+    )
+    .action(async (_options, command: Command) => {
+      const { personalise } = await import('./model-personalise.ts');
+      await personalise(command.opts(), print);
+    });
+}
+
 export function modelCommand(): Command {
   return new Command('model')
     .description('the global models that rounds made')
+    .addCommand(personaliseCommand())
     .addCommand(listCommand())
     .addCommand(fetchCommand())
     .addCommand(rollbackCommand());

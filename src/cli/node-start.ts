@@ -25,6 +25,11 @@ export interface StartedNode {
 
 /** A node that trains on its own tables, as node.yaml says. */
 export async function startNode(folder: string, engine: EngineChoice | null, listen?: string): Promise<StartedNode> {
+  return trainOn(folder, readOwnRows(folder), engine, listen);
+}
+
+/** The rows that node.yaml names. @throws CliError INVALID where it names none; LearningError */
+export function readOwnRows(folder: string): TrainingRows {
   const config = readNodeConfig(folder);
   if (config.data === null) {
     throw new CliError(
@@ -35,7 +40,7 @@ export async function startNode(folder: string, engine: EngineChoice | null, lis
   const { train, heldOut } = config.data;
   const { name } = readCard(join(folder, FOLDER.card));
   const tables = readRegionFiles(name, join(folder, train), join(folder, heldOut));
-  return trainOn(folder, { tables, schemas: [] }, engine, listen);
+  return { tables, schemas: [] };
 }
 
 /** What a node trains on: its records, cut, and feature schemas beside the built-in ones. */

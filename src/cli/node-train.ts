@@ -13,7 +13,7 @@ import { isStatistics } from '../statistics/plan.ts';
 import { parseLearningPlan } from '../training/learning-plan.ts';
 import { rowsForPlan } from '../training/node-source.ts';
 import { CliError, codeOf } from './exit.ts';
-import { type StartedNode, trainOn } from './node-start.ts';
+import { type StartedNode, type TrainingRows, trainOn } from './node-start.ts';
 import { counted, grouped, table } from './output.ts';
 import { requireRole } from './settings.ts';
 
@@ -42,10 +42,14 @@ export async function startTraining(path: string, engine: EngineChoice | null, l
   const folder = region.resolve(region.config.node);
   await requireRole(folder, 'node');
   const { tasks } = readNodeConfig(folder);
+  return trainOn(folder, await readTrainingRows(region, tasks), engine, listen);
+}
+
+/** A region's records, as training for some tasks takes them. @throws ConnectorError, LearningError */
+export async function readTrainingRows(region: Region, tasks: readonly Task[]): Promise<TrainingRows> {
   const { rows } = await readRecords(region);
   requireUsable(rows.whole, region.schema, tasks.some(takesUnlabelled));
-  const tables = splitRecords(region.name, rows, region.schema);
-  return trainOn(folder, { tables, schemas: [region.schema] }, engine, listen);
+  return { tables: splitRecords(region.name, rows, region.schema), schemas: [region.schema] };
 }
 
 /**
