@@ -9,13 +9,16 @@ import { cohortOf, memorySetting, smallEngine, sumOf, updatesOf } from '../refer
 import { PaperLog, p } from '../reference/paper-log.ts';
 import { QuorumLab, type Submission } from '../reference/quorum-lab.ts';
 
-/** Controls: a sealing that is bound to its label alone, and seeds that are not compared with their commitments. */
-const weak = vi.hoisted(() => ({ unbound: false, uncommitted: false }));
+/**
+ * Controls: a sealing that is bound to its label alone, or that leaves out one part of its place, and seeds that are not
+ * compared with their commitments.
+ */
+const weak = vi.hoisted(() => ({ unbound: false, without: -1, uncommitted: false }));
 vi.mock('../../crypto/signature.ts', async (importOriginal) => {
   const original = await importOriginal<typeof import('../../crypto/signature.ts')>();
   const infoWithLabel: typeof original.infoWithLabel = (label, ...parts) =>
-    weak.unbound && /(?:share|answer)-box$/.test(label)
-      ? original.infoWithLabel(label)
+    /(?:share|answer)-box$/.test(label)
+      ? original.infoWithLabel(label, ...parts.filter((_, i) => !weak.unbound && i !== weak.without))
       : original.infoWithLabel(label, ...parts);
   return { ...original, infoWithLabel };
 });
@@ -28,6 +31,7 @@ vi.mock('../../crypto/sharing.ts', async (importOriginal) => {
 
 afterEach(() => {
   weak.unbound = false;
+  weak.without = -1;
   weak.uncommitted = false;
 });
 
@@ -97,6 +101,7 @@ describe('P6: an aggregator that hands a member other boxes than were sealed to 
 
 describe('P6: what the sealing binds, when the hash in the leaf does not help', () => {
   const NODES = ['one', 'two', 'three'];
+  const PLACES = ['close leaf', 'bucket', 'node', 'member'];
   let lab: QuorumLab;
   let submissions: Submission[];
 
@@ -121,14 +126,36 @@ describe('P6: what the sealing binds, when the hash in the leaf does not help', 
     expect(moved(one, one)).toBe('taken'); // control
   });
 
-  it('control: without the binding the commitments refuse it, without both it is taken', async () => {
+  /** What is made of a box that is right but for its close leaf, its bucket, its node or its member, in this order. */
+  function misplaced(): string[] {
+    const [one, two] = submissions as [Submission, Submission];
+    const again = lab.confirm('one', NODES, 'another close');
+    const inBucket = { ...one, context: { ...one.context, bucket: 1 } };
+    // A box to member 1, read with its key as the one of member 0.
+    const toAnother = { ...one, boxes: one.boxes.with(0, one.boxes[1]!) };
+    const asAnother = lab.openBox(toAnother, 0, lab.holders[1]!.key) === null ? 'refused' : 'taken';
+    return [moved(again, one), moved(one, inBucket), moved(two, one), asAnother];
+  }
+  const others = (without: number): string[] => PLACES.map((_, i) => (i === without ? 'taken' : 'refused'));
+
+  it('the sealing alone refuses it, each part of the place by itself: without that part it is taken', async () => {
+    weak.uncommitted = true;
+    await setUp();
+    expect(misplaced()).toEqual(others(-1));
+    for (const without of PLACES.keys()) {
+      weak.without = without;
+      await setUp();
+      expect([PLACES[without], misplaced()]).toEqual([PLACES[without], others(without)]); // control
+    }
+  });
+
+  it('the commitments alone refuse it too: without both it is taken', async () => {
     weak.unbound = true;
     await setUp();
-    const [one, two] = submissions as [Submission, Submission];
-    expect(moved(two, one)).toBe('refused');
+    expect(misplaced()).toEqual(others(-1));
     weak.uncommitted = true;
-    const blank = { ...one, commitments: one.commitments.map(() => new Uint8Array(32)) };
-    expect(moved(two, blank)).toBe('taken');
+    await setUp();
+    expect(misplaced()).toEqual(PLACES.map(() => 'taken')); // control
   });
 
   it('an answer of another decision, member, recipient or bucket is refused', async () => {
