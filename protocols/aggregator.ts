@@ -3,7 +3,8 @@ import { setCount } from '../crypto/params.ts';
 import { addResidues, packResidues, reduceResidues, unpackResidues } from '../crypto/residues.ts';
 import { boxBytes } from '../crypto/share-box.ts';
 import { type Rejection, reject } from './errors.ts';
-import type { Body } from './leaves.ts';
+import type { Body, Leaf } from './leaves.ts';
+import { isShared } from './one-shot.ts';
 import type { RoundRecord } from './record.ts';
 import { decisionOf, type Round, type Transcript } from './transcript.ts';
 
@@ -54,10 +55,10 @@ export function roundOfComplaint(t: Transcript, confirm: string, holder: string)
   );
 }
 
-/** Whether the boxes that came with a confirm leaf are the ones it names, in order. */
+/** Whether the boxes that came with a confirm or one-shot leaf are the ones it names, in order. */
 export function checkBoxes(
   sha256Hex: (bytes: Uint8Array) => string,
-  body: Body<'confirm'>,
+  body: Pick<Body<'confirm'>, 'boxes'>,
   boxes: readonly HolderBox[],
 ): Rejection | null {
   const same =
@@ -67,6 +68,39 @@ export function checkBoxes(
       return named.holder === box.holder && named.hash === sha256Hex(box.sealed);
     });
   return same ? null : reject('BOXES_MISMATCH', 'the boxes are not those that the confirm leaf names');
+}
+
+interface Sharing {
+  readonly correction: Uint8Array;
+  readonly boxes: readonly HolderBox[];
+}
+
+/** Whether what shares a key is what its leaf, a confirmation or an upload without masks, says of it. */
+export function checkSharing(
+  sha256Hex: (bytes: Uint8Array) => string,
+  record: RoundRecord,
+  body: Pick<Body<'confirm'>, 'correctionHash' | 'boxes'>,
+  { correction, boxes }: Sharing,
+): Rejection | null {
+  if (sha256Hex(correction) !== body.correctionHash)
+    return reject('PAYLOAD_HASH', 'not the correction that the leaf names');
+  return checkCorrection(record, correction) ?? checkBoxes(sha256Hex, body, boxes) ?? checkBoxSizes(record, boxes);
+}
+
+/** What shares a key comes with the upload in a round without masks, and with the confirmation in every other. */
+export function checkUploadSharing(
+  sha256Hex: (bytes: Uint8Array) => string,
+  t: Transcript,
+  leaf: Leaf<'upload'> | Leaf<'one-shot'>,
+  sharing: Sharing | undefined,
+): Rejection | null {
+  if (!('seeds' in leaf.body))
+    return sharing === undefined
+      ? null
+      : reject('MASKING_MISMATCH', 'in a round with masks a key is shared with the confirmation');
+  if (sharing === undefined)
+    return reject('BOXES_MISMATCH', 'the upload does not bring what its leaf says of its sharing');
+  return checkSharing(sha256Hex, t.rounds.get(leaf.body.round)!.record, leaf.body, sharing);
 }
 
 /** Hashes of the payloads that were uploaded to a round. */
@@ -81,6 +115,9 @@ export function otherHashesOf(round: Round): string[] {
     ...[...confirms.values()].flatMap(({ body }) => [body.correctionHash, ...body.boxes.map((box) => box.hash)]),
     ...[...complaints.values()].flatMap((by) => [...by.values()].flatMap(({ resealed }) => resealed ?? [])),
   ]);
+  // Also of uploads that came into no attempt.
+  for (const { shared } of [...round.uploads.values()].filter(isShared))
+    attempts.push(shared.correctionHash, ...shared.boxes.map((box) => box.hash));
   const decision = decisionOf(round);
   if (decision === null) return attempts;
   const answers = [...decision.answers.values()].flatMap(({ body }) => body.sealed.map((box) => box.hash));

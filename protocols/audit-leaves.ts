@@ -90,7 +90,7 @@ export class LeafReader {
       this.findings.push(finding('GENESIS_PIN', 0, 'this is not the log whose genesis was pinned'));
     }
     const { leaf } = taken.signed;
-    if (leaf.kind === 'upload') this.#checkSeen(leaf.body.seen, index, rootAt);
+    if (leaf.kind === 'upload' || leaf.kind === 'one-shot') this.#checkSeen(leaf.body.seen, index, rootAt);
     if (taken.outcome === 'void') return undefined;
     const { rounds, roundOfDecide } = this.transcript;
     // An abort may also withdraw an announcement. Of a second release nothing is left to say: the first one ended it.

@@ -2,6 +2,7 @@ import { disputes } from '../crypto/share-claims.ts';
 import { subsets } from '../crypto/sharing.ts';
 import type { RemarkCode } from './checks.ts';
 import { type Dispute, disputesOf } from './disputes.ts';
+import { stalenessOf } from './one-shot.ts';
 import { shareClaims } from './share-agreement.ts';
 import { type Decision, decisionOf, isRunning, isWithdrawn, type Round, type Transcript } from './transcript.ts';
 
@@ -17,7 +18,10 @@ export interface RoundSummary {
   /** Nodes in the sum; null where nothing was decided. */
   readonly cohort: number | null;
   readonly attempts: number;
-  /** Attempts in which nobody had confirmed before: more than one means that claim (b) of the design does not hold. */
+  readonly masking: 'pairwise' | 'none';
+  /** How many models behind the round's each upload of the decided set was; null where nothing was decided, and in rounds with masks. */
+  readonly staleness: readonly number[] | null;
+  /** Attempts in which nobody had confirmed before: more than one means that claim (b) of the design does not hold. Without masks it never does. */
   readonly oneAttempt: boolean;
   readonly chargeRhoNano: number;
   readonly charged: boolean;
@@ -47,6 +51,7 @@ export interface RoundFacts {
   readonly uploads: number;
   readonly cohort: number | null;
   readonly attempts: number;
+  readonly staleness: readonly number[] | null;
   /** Leaf index of the decision. */
   readonly decided: number | null;
   readonly disputes: ReturnType<typeof shareDisputes> | null;
@@ -54,11 +59,18 @@ export interface RoundFacts {
   readonly boxes: readonly Dispute[];
 }
 
+function stalenessIn(round: Round): number[] | null {
+  const decision = decisionOf(round);
+  if (decision === null || round.record.masking !== 'none') return null;
+  return decision.attempt.cohort.map((upload) => stalenessOf(round.record, upload));
+}
+
 export function factsOf(round: Round): RoundFacts {
   const decision = decisionOf(round);
   return {
     uploads: round.uploads.size,
     cohort: decision?.attempt.cohort.length ?? null,
+    staleness: stalenessIn(round),
     attempts: round.attempts.length,
     decided: decision?.index ?? null,
     disputes: decision === null ? null : shareDisputes(round, decision),
@@ -76,7 +88,7 @@ export function summarise(t: Transcript, facts: (round: Round) => RoundFacts = f
     if (decided === null) continue;
     spentAt.push({ index: decided, spent: (spentAt.at(-1)?.spent ?? 0) + round.record.charge.rhoNano });
   }
-  return rounds.map(({ round, uploads, cohort, attempts, decided }) => {
+  return rounds.map(({ round, uploads, cohort, attempts, decided, staleness }) => {
     const until = decided ?? t.size;
     const spent = spentAt.findLast(({ index }) => index <= until)?.spent ?? 0;
     return {
@@ -87,6 +99,8 @@ export function summarise(t: Transcript, facts: (round: Round) => RoundFacts = f
       uploads,
       cohort,
       attempts,
+      masking: round.record.masking,
+      staleness,
       oneAttempt: attempts <= 1,
       chargeRhoNano: round.record.charge.rhoNano,
       charged: decided !== null,
@@ -110,7 +124,7 @@ export interface Remark {
   readonly text: string;
 }
 
-/** Checks 11, 13, 16 and 21: what rounds show that is no violation. */
+/** Checks 11, 13, 16, 21 and 25: what rounds show that is no violation. */
 export function remarkRounds(t: Transcript, facts: (round: Round) => RoundFacts = factsOf): Remark[] {
   const remarks: Remark[] = [];
   for (const announce of t.announces.values()) {
@@ -119,11 +133,15 @@ export function remarkRounds(t: Transcript, facts: (round: Round) => RoundFacts 
     remarks.push({ code: 'NO_END', index: announce.index, text });
   }
   for (const round of t.rounds.values()) {
-    const { number, task, checkSums } = round.record;
+    const { number, task, checkSums, masking } = round.record;
     const index = round.openIndex;
     if (isRunning(round)) {
       const text = `round ${number} of ${task} was opened and has no end in this log (${round.phase})`;
       remarks.push({ code: 'NO_END', index, text });
+    }
+    if (masking === 'none') {
+      const text = `round ${number} of ${task} ran without pairwise masks (masking: none): t members and a recipient together could open any one update of it, nobody saw the set before sharing a key, and only adding up the payloads again checks its sum`;
+      remarks.push({ code: 'NO_MASKS', index, text });
     }
     if (checkSums) {
       const text = `round ${number} of ${task} lets nodes keep their plain updates in a private folder (check-sums)`;

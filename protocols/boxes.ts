@@ -5,8 +5,8 @@ import { type Holder, openSeeds } from '../crypto/share-box.ts';
 import { heldBy, type MemberSet, subsets } from '../crypto/sharing.ts';
 import { boxHashFor, holderOf } from './disputes.ts';
 import type { Body } from './leaves.ts';
-import { shareContext } from './node.ts';
 import type { RoundRecord } from './record.ts';
+import { shareContext } from './share-key.ts';
 import type { Attempt, Confirm, Round } from './transcript.ts';
 
 /** A holder's seeds of one node, or why its box cannot be used. */
@@ -43,7 +43,8 @@ export function checkBox(
   const expected = expectedIn(round.record, confirm, holder);
   const unreadable = { confirm: confirm.hash, code: 'BOX_UNREADABLE' } as const;
   if (box === null || toHex(p.sha256(box)) !== boxHashFor(attempt, confirm, name)) return unreadable;
-  const opened = openSeeds(p, roundKey, shareContext(attempt, confirm.node), holder, expected, box);
+  const context = shareContext({ round, attempt, node: confirm.node });
+  const opened = openSeeds(p, roundKey, context, holder, expected, box);
   if ('seeds' in opened) return opened;
   return opened.rejected === 'SEED_DIFFERS' ? { confirm: confirm.hash, code: 'SEED_MISMATCH' } : unreadable;
 }

@@ -3,6 +3,7 @@ import { fromHex } from '../crypto/encoding.ts';
 import { CryptoError } from '../crypto/errors.ts';
 import type { PayloadContext } from '../crypto/payload.ts';
 import { isRejection, type Rejection, reject } from './errors.ts';
+import { isOneShot } from './one-shot.ts';
 import type { Attempt } from './transcript.ts';
 
 /** What bytes that coordinator and aggregators made together can be beside wrong: of another length or form. */
@@ -19,7 +20,10 @@ export function readSum<T>(read: () => T): T | Rejection {
   }
 }
 
-/** A summed payload whose checksum is what the nodes' signed checksums add up to: the aggregator cannot have changed it. */
+/**
+ * A summed payload whose checksum is what the nodes' signed checksums add up to: the aggregator cannot have changed it. In a round
+ * without masks nobody signs one: it is then a sum by its form alone, and only who adds the payloads up again knows more.
+ */
 export class CheckedSum {
   /** Hash of the close leaf that it is the sum of. */
   readonly close: string;
@@ -42,6 +46,7 @@ export class CheckedSum {
     const blocks = Array.from({ length: context.parameters.blocks }, (_, j) => j);
     const read = readSum(() => blocks.map((j) => checksum.add(j, block(j))));
     if (isRejection(read)) return read;
+    if (isOneShot(attempt)) return new CheckedSum(attempt.close, block);
     const theirs = attempt.cohort.map((upload) => Uint32Array.from(attempt.confirms.get(upload.node)!.body.checksum));
     const expected = addChecksums(context.parameters, theirs);
     const isSame = checksum.value().every((residue, i) => residue === expected[i]);

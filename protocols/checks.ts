@@ -20,6 +20,7 @@ export type RemarkCode =
   | 'NO_END'
   | 'SHARES_DIFFER'
   | 'BOX_REFUSED'
+  | 'NO_MASKS'
   | 'PLAIN_UPDATES_KEPT';
 export type FindingCode = RejectionCode | FileCode | BlobCode;
 
@@ -240,6 +241,14 @@ export const CHECKS: readonly Check[] = [
       'In a round in buckets the nodes are divided in one way per task, model and window, each uploads in its own bucket, and the next model waits for all of them.',
     codes: ['BUCKET_MISMATCH', 'NOT_IN_BUCKET', 'BUCKETS_UNFINISHED'],
     tests: ['attacks/p16-buckets', 'attacks/p02-transcript-changes'],
+  },
+  {
+    id: 25,
+    sentence:
+      'A round has pairwise masks, or its record says that it has none: then every upload carries its sharing, no confirmation follows, and none started from a model further back than the record allows. Each such round is named.',
+    codes: ['MASKING_MISMATCH', 'TOO_STALE'],
+    remarks: ['NO_MASKS'],
+    tests: ['attacks/one-shot', 'attacks/p02-transcript-changes', 'protocol/one-shot'],
   },
 ];
 

@@ -1,7 +1,8 @@
 import { isOfBucket } from './buckets.ts';
 import { areComplaintsSettled, isReady, recipientDisputes, waitedFor } from './disputes.ts';
 import type { Body } from './leaves.ts';
-import { checkCohortSize, checkHolders, isServable, nextCohort, readyMembers } from './rules-round.ts';
+import { isBuffered, isOneShot } from './one-shot.ts';
+import { checkCohortSize, checkHolders, isActive, isServable, nextCohort, readyMembers } from './rules-round.ts';
 import {
   type Announce,
   type Attempt,
@@ -54,8 +55,13 @@ function openDuty(t: Transcript, announce: Announce, patience: Patience): Coordi
   return complete || enough ? { duty: 'open', announce, members } : null;
 }
 
-/** Nodes that may still upload: not revoked, and enrolled before the round's model was logged, so that it is sealed to them. */
+/**
+ * Nodes that the round waits for: not revoked, and enrolled before the round's model was logged, so that it is sealed to them. Nobody,
+ * once a round without masks has as many uploads as it asked for.
+ */
 function expectedNodes(t: Transcript, round: Round): string[] {
+  const complete = [...round.uploads.values()].filter(({ node }) => isActive(t, node));
+  if (isBuffered(round.record, complete.length) && checkCohortSize(t, round.record, complete) === null) return [];
   const model = t.models[round.record.modelNumber]!;
   const nodes = [...t.parties.values()].filter((party) => party.role === 'node' && !party.revoked);
   const known = nodes.filter((party) => party.index < model.index).map((party) => party.name);
@@ -92,7 +98,8 @@ function confirmingDuty(
   // More than t where they come in time: a ready member that lies or dies is then still replaced.
   const { threshold } = record.parameters;
   const lastConfirm = [...attempt.confirms.values()].reduce((a, b) => (a.index > b.index ? a : b));
-  const waited = late(patience, lastConfirm.hash, patience.readyMs);
+  const begun = isOneShot(attempt) ? attempt.close : lastConfirm.hash;
+  const waited = late(patience, begun, patience.readyMs);
   const ready = readyMembers(t, attempt).length;
   const areRecipientsReady = waitedFor(record, attempt).length === 0;
   if (areRecipientsReady && ready === record.members.length) return { duty: 'decide', round };
@@ -104,9 +111,9 @@ function confirmingDuty(
     // Without a node to leave out, members are only slow: closing again would ask the same of them.
     const isSlow = [...attempt.confirms.values()].every((confirm) => isServable(t, record, attempt, confirm));
     if (!isSlow) return closeOrAbort(t, round);
-    return late(patience, lastConfirm.hash, patience.holderMs) ? { duty: 'abort', round, reason: 'NOT_READY' } : null;
+    return late(patience, begun, patience.holderMs) ? { duty: 'abort', round, reason: 'NOT_READY' } : null;
   }
-  return areRecipientsReady ? { duty: 'decide', round } : endUnready(round, patience, lastConfirm.hash);
+  return areRecipientsReady ? { duty: 'decide', round } : endUnready(round, patience, begun);
 }
 
 /**
@@ -116,14 +123,14 @@ function confirmingDuty(
 function endUnready(
   round: Extract<Round, { phase: 'confirming' }>,
   patience: Patience,
-  lastConfirm: string,
+  begun: string,
 ): CoordinatorDuty | null {
   const { attempt, record } = round;
   const disputes = recipientDisputes(record, attempt);
   // A node has as long to seal again as a member has to judge a second box. Whoever seals badly is named in one round.
-  const isHopeless = areComplaintsSettled(record, attempt) || late(patience, lastConfirm, 4 * patience.readyMs);
+  const isHopeless = areComplaintsSettled(record, attempt) || late(patience, begun, 4 * patience.readyMs);
   if (disputes.length > 0 && isHopeless) return { duty: 'abort', round, reason: 'BOX_DISPUTED' };
-  const isLate = late(patience, lastConfirm, patience.holderMs);
+  const isLate = late(patience, begun, patience.holderMs);
   return isLate ? { duty: 'abort', round, reason: 'RECIPIENT_NOT_READY' } : null;
 }
 

@@ -66,6 +66,8 @@ export const REJECTIONS = [
   'BUCKET_MISMATCH',
   'NOT_IN_BUCKET',
   'BUCKETS_UNFINISHED',
+  'MASKING_MISMATCH',
+  'TOO_STALE',
   'SUM_MISMATCH',
   'UNKNOWN_DECISION',
   'DUPLICATE_ANSWER',
@@ -81,6 +83,7 @@ export const REJECTIONS = [
   'SPLIT_VIEW',
   // what a party refuses on its own account
   'POLICY_REFUSES',
+  'MASKING_REFUSED',
   'SEED_MISMATCH',
   'BOX_UNREADABLE',
   'CHECKSUM_MISMATCH',

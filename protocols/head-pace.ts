@@ -10,7 +10,8 @@ import { isKind, type SignedLeaf, type Verified } from './verified.ts';
  */
 export function isAwaited(t: Transcript, signed: Verified<SignedLeaf>): boolean {
   // The coordinator counts round keys, uploads and ready members in its own log, cosigned or not.
-  if (isKind(signed, 'round-key') || isKind(signed, 'upload') || isKind(signed, 'ready')) return false;
+  if (isKind(signed, 'round-key') || isKind(signed, 'upload') || isKind(signed, 'one-shot')) return false;
+  if (isKind(signed, 'ready')) return false;
   // Members look into boxes when all of U have confirmed.
   if (isKind(signed, 'confirm')) {
     const attempt = t.rounds.get(t.roundOfClose.get(signed.leaf.body.close) ?? '')?.attempts.at(-1);

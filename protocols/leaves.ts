@@ -83,15 +83,33 @@ const isUpload = exact({
   seen: exact({ size: isCount, root: isHash }),
 });
 
+/** One box for each member and recipient. */
+const isBoxes = listOf(exact({ holder: isName, hash: isHash }), 1, 72);
+/** Commitments to the seeds, one per set of the sharing in its canonical order, then one per recipient. */
+const isSeeds = listOf(isKey, 1, 264);
+
 const isConfirm = exact({
   close: isHash,
   modelHash: isHash,
   correctionHash: isHash,
-  boxes: listOf(exact({ holder: isName, hash: isHash }), 1, 72),
-  /** Commitments to the seeds, one per set of the sharing in its canonical order, then one per recipient. */
-  seeds: listOf(isKey, 1, 264),
+  boxes: isBoxes,
+  seeds: isSeeds,
   /** Checksum: six residues for each prime, in the order of the primes. */
   checksum: listOf(integerFrom(0, 2 ** 30), 6, 96),
+});
+
+/** An upload of a round without masks: with it goes what a confirmation carries, bound to the record instead of a close leaf. */
+const isOneShot = exact({
+  round: isHash,
+  nonce: isHash,
+  payloadHash: isHash,
+  payloadBytes: integerFrom(1),
+  seen: exact({ size: isCount, root: isHash }),
+  /** The model that the update was trained from: the round's, or an earlier one. */
+  model: exact({ number: isCount, hash: isHash }),
+  correctionHash: isHash,
+  boxes: isBoxes,
+  seeds: isSeeds,
 });
 
 const bodies = {
@@ -126,6 +144,7 @@ const bodies = {
   }),
   open: z.strictObject({ record: recordField }),
   upload: schemaOf(isUpload),
+  'one-shot': schemaOf(isOneShot),
   close: z.strictObject({
     round: hashField,
     attempt: z.int().min(1).max(16),
@@ -211,12 +230,16 @@ const isEnvelope = exact({
 const leafOf = (kind: Kind, body: Guard<unknown>): Guard<unknown> => exact({ ...envelope, kind: only(kind), body });
 
 /**
- * Canonical texts of the two kinds that nine of ten leaves are of. One pattern says what parsing, encoding again, comparing
+ * Canonical texts of the kinds that nine of ten leaves are of. One pattern says what parsing, encoding again, comparing
  * and looking at every field say, in about half of the time.
  *
  * Law: `parseShape(parseCanonical(bytes))` accepts the bytes of every text that matches.
  */
-export const COMMON_LEAF = canonicalTextOf(leafOf('upload', isUpload), leafOf('confirm', isConfirm));
+export const COMMON_LEAF = canonicalTextOf(
+  leafOf('upload', isUpload),
+  leafOf('confirm', isConfirm),
+  leafOf('one-shot', isOneShot),
+);
 
 export type ParsedShape =
   | { ok: true; leaf: AnyLeaf }

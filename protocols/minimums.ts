@@ -3,6 +3,7 @@ import { deriveParameters } from '../crypto/params.ts';
 import { AccountingError } from './accountant.ts';
 import { type Rejection, reject } from './errors.ts';
 import type { Body } from './leaves.ts';
+import { checkOneShot } from './one-shot.ts';
 import { chargeOf, type RoundRecord } from './record.ts';
 import { chargeOfTask, sumsOf, type Task } from './task.ts';
 
@@ -67,7 +68,9 @@ export function taskFitsGenesis(
 ): Rejection | null {
   const rhoNano = orNull(() => chargeOfTask(task));
   if (rhoNano === null) return reject('BELOW_MINIMUM', 'a round without noise cannot be opened');
-  const problem = checkMinimums(genesis, { ...task, parameters: task, charge: { rhoNano } });
+  const problem =
+    checkOneShot({ ...task, bucket: task.buckets }, task) ??
+    checkMinimums(genesis, { ...task, parameters: task, charge: { rhoNano } });
   if (problem !== null) return problem;
   if (rhoNano * sumsOf(task) > genesis.budget.rhoNano)
     return reject('BUDGET_EXCEEDED', 'one round costs more than the whole budget of the federation');

@@ -1,23 +1,12 @@
 import { fromBase64, fromHex, toBase64, toHex, utf8 } from '../crypto/encoding.ts';
 import { pairwiseMask } from '../crypto/masks.ts';
 import type { Primitives, Rng } from '../crypto/primitives.ts';
-import { packResidues } from '../crypto/residues.ts';
 import { type SecretBytes, wipe } from '../crypto/secret.ts';
-import { type Holder, sealSeeds } from '../crypto/share-box.ts';
-import {
-  correction,
-  deriveSeeds,
-  heldBy,
-  type MemberSet,
-  type ShareContext,
-  type ShareSeeds,
-  seedCommitment,
-  subsets,
-} from '../crypto/sharing.ts';
 import { isOfBucket } from './buckets.ts';
-import { type Rejection, reject } from './errors.ts';
+import { ProtocolError, type Rejection, reject } from './errors.ts';
 import type { Body } from './leaves.ts';
 import { checkHolders } from './rules-round.ts';
+import { type SharedKey, sealAgain, shareContext, shareKey } from './share-key.ts';
 import { checkCohort, checkRound, type SitePolicy } from './site-policy.ts';
 import { type Attempt, isOver, type Round, type Transcript } from './transcript.ts';
 
@@ -62,7 +51,7 @@ export class RoundSecrets implements Disposable {
   readonly key: Int16Array;
   /** H(m_i). */
   readonly updateHash: SecretBytes;
-  /** X25519 secret of the upload's mask key. */
+  /** X25519 secret of the upload's mask key; empty in a round without masks. */
   readonly maskSecret: SecretBytes;
 
   constructor(key: Int16Array, updateHash: SecretBytes, maskSecret: SecretBytes) {
@@ -110,37 +99,9 @@ export function uploadBody(
   };
 }
 
-/** What goes out with a confirm leaf: the correction and one box for each holder, in the record's order. */
-export interface Confirmation {
+/** What goes out with a confirm leaf. */
+export interface Confirmation extends Pick<SharedKey, 'correction' | 'boxes'> {
   readonly body: Body<'confirm'>;
-  /** z_i, N residues packed to log2 M bits. Public. */
-  readonly correction: Uint8Array;
-  readonly boxes: readonly { readonly holder: string; readonly sealed: Uint8Array }[];
-}
-
-interface SealTo {
-  readonly name: string;
-  readonly holder: Holder;
-  readonly publicKey: Uint8Array;
-  readonly seeds: (seeds: ShareSeeds) => readonly SecretBytes[];
-}
-
-/** Members, then recipients, of a record, with their round keys of the log. */
-function holdersOf(t: Transcript, round: Round, sets: readonly MemberSet[]): SealTo[] {
-  const { roundKeys } = t.announces.get(round.record.announce)!;
-  const keyOf = (name: string): Uint8Array => fromBase64(roundKeys.get(name)!.kemKey, 1216);
-  const members = round.record.members.map(({ name }, index): SealTo => {
-    const seeds = (all: ShareSeeds): SecretBytes[] => heldBy(sets, index).map((set) => all.ofSets[set]!);
-    return { name, holder: { role: 'member', index }, publicKey: keyOf(name), seeds };
-  });
-  const recipients = round.record.recipients.map(({ name }, index): SealTo => {
-    return { name, holder: { role: 'recipient', index }, publicKey: keyOf(name), seeds: (all) => [all.ofRecipients] };
-  });
-  return [...members, ...recipients];
-}
-
-export function shareContext(attempt: Attempt, node: string): ShareContext {
-  return { closeHash: fromHex(attempt.close, 32), bucket: 0, node: utf8(node) };
 }
 
 /**
@@ -163,31 +124,18 @@ export function makeConfirmation(
   const { round, attempt, node } = place;
   const refusal = checkCohort(policy, t, round.record, attempt, node);
   if (refusal !== null) return refusal;
-  const { members, threshold, maskModulusBits, ringDegree } = round.record.parameters;
-  const context = shareContext(attempt, node);
+  const { maskModulusBits, ringDegree } = round.record.parameters;
+  const context = shareContext(place);
   const cohort = attempt.cohort.map((upload) => ({
     identity: utf8(upload.node),
     publicKey: fromBase64(upload.body.key, 32),
   }));
   const maskContext = { closeHash: context.closeHash, bucket: 0, modelHash: fromHex(round.record.modelHash, 32) };
   const mask = pairwiseMask(p, secrets.maskSecret, utf8(node), maskContext, cohort, maskModulusBits, ringDegree);
-  const sets = subsets(members, threshold);
-  using seeds = deriveSeeds(p, fresh, secrets.updateHash.bytes, context, sets);
-  const z = packResidues(correction(p, secrets.key, mask, seeds, maskModulusBits), maskModulusBits);
+  const { logged, correction, boxes } = shareKey(p, rng, t, place, secrets, mask, fresh);
   wipe(mask);
-  const boxes = holdersOf(t, round, sets).map((to) => {
-    return { holder: to.name, sealed: sealSeeds(p, rng, context, to.holder, to.publicKey, to.seeds(seeds)) };
-  });
-  const commitments = [...sets.map((set, i) => [set, seeds.ofSets[i]!] as const), [[], seeds.ofRecipients] as const];
-  const body: Body<'confirm'> = {
-    close: attempt.close,
-    modelHash: round.record.modelHash,
-    correctionHash: toHex(p.sha256(z)),
-    boxes: boxes.map(({ holder, sealed }) => ({ holder, hash: toHex(p.sha256(sealed)) })),
-    seeds: commitments.map(([set, seed]) => toBase64(seedCommitment(p, context, set, seed))),
-    checksum: [...checksum],
-  };
-  return { body, correction: z, boxes };
+  const { modelHash } = round.record;
+  return { body: { close: attempt.close, modelHash, ...logged, checksum: [...checksum] }, correction, boxes };
 }
 
 /** A second box for one member or recipient that complained: the same seeds, sealed anew. */
@@ -200,13 +148,47 @@ export function resealFor(
   fresh: SecretBytes,
   holder: string,
 ): { readonly body: Body<'reseal'>; readonly sealed: Uint8Array } {
-  const { round, attempt, node } = place;
-  const { members, threshold } = round.record.parameters;
-  const context = shareContext(attempt, node);
-  const sets = subsets(members, threshold);
-  using seeds = deriveSeeds(p, fresh, secrets.updateHash.bytes, context, sets);
-  const to = holdersOf(t, round, sets).find(({ name }) => name === holder)!;
-  const sealed = sealSeeds(p, rng, context, to.holder, to.publicKey, to.seeds(seeds));
-  const confirm = attempt.confirms.get(node)!.hash;
+  const sealed = sealAgain(p, rng, t, place, secrets, fresh, holder);
+  const confirm = place.attempt.confirms.get(place.node)!.hash;
   return { body: { confirm, holder, hash: toHex(p.sha256(sealed)) }, sealed };
+}
+
+/** What goes out with a one-shot leaf: beside the payload, the correction and the boxes. */
+export interface OneShot extends Pick<SharedKey, 'correction' | 'boxes'> {
+  readonly body: Body<'one-shot'>;
+}
+
+/**
+ * The upload of a round without masks: shares k_i as it is, bound to the record. Persist what it returns, and `fresh`, before any
+ * of it is sent: one upload per round, ever.
+ *
+ * @param fresh - 32 bytes drawn for this upload. Not wiped here.
+ * @param model - what the update was trained from.
+ */
+export function makeOneShot(
+  p: Primitives,
+  rng: Rng,
+  t: Transcript,
+  place: { readonly round: Round; readonly node: string },
+  secrets: RoundSecrets,
+  fresh: SecretBytes,
+  model: Body<'one-shot'>['model'],
+  payload: { readonly hash: string; readonly bytes: number },
+  seen: { readonly size: number; readonly root: Uint8Array },
+): OneShot {
+  const { round, node } = place;
+  if (round.record.masking !== 'none')
+    throw new ProtocolError('MASKING_MISMATCH', 'a key is shared without masks only where the record says so');
+  const none = new Uint16Array(round.record.parameters.ringDegree);
+  const shared = shareKey(p, rng, t, { round, attempt: null, node }, secrets, none, fresh);
+  const body = {
+    round: round.id,
+    nonce: toHex(rng(32)),
+    payloadHash: payload.hash,
+    payloadBytes: payload.bytes,
+    seen: { size: seen.size, root: toHex(seen.root) },
+    model: { number: model.number, hash: model.hash },
+    ...shared.logged,
+  };
+  return { body, correction: shared.correction, boxes: shared.boxes };
 }

@@ -46,6 +46,15 @@ export const samplingField = z.strictObject({
 export const bucketField = z.strictObject({ index: z.int().min(0).max(63), count: z.int().min(2).max(64) });
 
 /**
+ * How a round without masks goes: it is closed once so many uploads are complete, or late; and how many models before the
+ * round's an upload may have started from.
+ */
+export const oneShotField = z.strictObject({
+  buffer: z.int().min(2).max(1024),
+  maxStaleness: z.int().min(0).max(10_000),
+});
+
+/**
  * What a round is. Its hash is the round's id: whatever is not in here cannot be argued about later.
  *
  * `noise`: variance of the discrete Gaussian that each node adds, a fraction, in squared quantisation steps.
@@ -67,7 +76,9 @@ export const recordField = z.strictObject({
   /** Absent: the round is over all nodes. */
   bucket: bucketField.optional(),
   unit: z.enum(['record', 'node']),
-  masking: z.literal('pairwise'),
+  /** `none`: one-shot, a weaker claim (one-shot.ts); `oneShot` is then there, else absent. */
+  masking: z.enum(['pairwise', 'none']),
+  oneShot: oneShotField.optional(),
   approvals: z.literal('none'),
   checkSums: z.boolean(),
   parameters: parametersField,

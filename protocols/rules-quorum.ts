@@ -35,28 +35,40 @@ function withAttempt(round: Confirming, attempt: Attempt): Confirming {
   return { ...round, attempt, attempts: [...round.attempts.slice(0, -1), attempt] };
 }
 
+/** Whether a sharing has what every holder of the record needs, and no seed of another one. */
+export function checkSharing(
+  t: Transcript,
+  record: Round['record'],
+  body: Pick<Confirm['body'], 'boxes' | 'seeds'>,
+): Rejection | null {
+  const holders = [...record.members, ...record.recipients].map((holder) => holder.name);
+  if (body.boxes.length !== holders.length || holders.some((name, i) => body.boxes[i]?.holder !== name)) {
+    return reject('BOXES_MISMATCH', "one box for each member and recipient, in the record's order");
+  }
+  if (body.seeds.length !== setCount(record.members.length, record.parameters.threshold) + 1) {
+    return reject('BOXES_MISMATCH', 'one seed commitment for each set and one for the recipients');
+  }
+  if (new Set(body.seeds).size !== body.seeds.length || body.seeds.some((seed) => t.nonces.has(seed))) {
+    return reject('SEED_REUSED', 'a seed commitment occurs twice');
+  }
+  return null;
+}
+
 /** A node of U stands by the set, the model and its shares. The first confirmation of (node, attempt) counts. */
 export function confirmRule(t: Transcript, { leaf, hash }: Signed<'confirm'>): Patch | Rejection {
   const { body } = leaf;
   const round = confirmingRound(t, body.close);
   if ('rejected' in round) return round;
   const { attempt, record } = round;
+  if (record.masking === 'none')
+    return reject('MASKING_MISMATCH', 'nothing is confirmed in a round without masks: its uploads shared their keys');
   const holdersLeft = checkHolders(t, record);
   if (holdersLeft !== null) return holdersLeft;
   if (!attempt.cohort.some((upload) => upload.node === leaf.actor)) return reject('NOT_IN_COHORT', 'not a node of U');
   if (attempt.confirms.has(leaf.actor)) return reject('DUPLICATE_CONFIRM', 'the node confirmed this attempt');
   if (body.modelHash !== record.modelHash) return reject('MODEL_MISMATCH', 'the node was given another model');
-  const holders = [...record.members, ...record.recipients].map((holder) => holder.name);
-  if (body.boxes.length !== holders.length || holders.some((name, i) => body.boxes[i]?.holder !== name)) {
-    return reject('BOXES_MISMATCH', "one box for each member and recipient, in the record's order");
-  }
-  const members = record.members.length;
-  if (body.seeds.length !== setCount(members, record.parameters.threshold) + 1) {
-    return reject('BOXES_MISMATCH', 'one seed commitment for each set and one for the recipients');
-  }
-  if (new Set(body.seeds).size !== body.seeds.length || body.seeds.some((seed) => t.nonces.has(seed))) {
-    return reject('SEED_REUSED', 'a seed commitment occurs twice');
-  }
+  const sharing = checkSharing(t, record, body);
+  if (sharing !== null) return sharing;
   const { primes } = record.parameters;
   if (body.checksum.length !== 6 * primes.length || body.checksum.some((r, i) => r >= primes[i % primes.length]!)) {
     return reject('MALFORMED', 'six checksum residues for each prime');

@@ -7,8 +7,10 @@ import { bucketNodes, checkBucket, isOfBucket } from './buckets.ts';
 import { isStuck } from './disputes.ts';
 import { type Rejection, reject } from './errors.ts';
 import { GrowingMap } from './growing-map.ts';
+import type { Body } from './leaves.ts';
 import { reserve } from './ledger.ts';
 import { checkMinimums } from './minimums.ts';
+import { checkMasking, isShared } from './one-shot.ts';
 import type { Patch } from './patch.ts';
 import { checkQuorumSize } from './quorum-size.ts';
 import { type RoundRecord, roundIdOf } from './record.ts';
@@ -67,7 +69,8 @@ export function openRule(p: Primitives, t: Transcript, { leaf, hash }: Signed<'o
   if (announce.task !== record.task || announce.number !== record.number) {
     return reject('UNKNOWN_ANNOUNCE', 'task or number differ from the announcement');
   }
-  const problem = checkKeyHolders(t, record) ?? checkMinimums(t.genesis!, record) ?? parametersFit(record);
+  const problem =
+    checkKeyHolders(t, record) ?? checkMasking(record) ?? checkMinimums(t.genesis!, record) ?? parametersFit(record);
   if (problem !== null) return problem;
   const model = newestModel(t);
   if (model === null || model.modelHash !== record.modelHash || model.number !== record.modelNumber) {
@@ -104,8 +107,8 @@ export function runningRound(t: Transcript, id: string | undefined): Round | Rej
   return round;
 }
 
-/** One upload per node and round, before the first close. */
-export function uploadRule(t: Transcript, { leaf, hash }: Signed<'upload'>): Patch | Rejection {
+/** What holds for every upload: one per node and round, before the first close, of the round's size, with a payload of its own. */
+export function uploadedTo(t: Transcript, leaf: Signed<'upload' | 'one-shot'>['leaf']): Round | Rejection {
   const { body } = leaf;
   const round = runningRound(t, body.round);
   if ('rejected' in round) return round;
@@ -119,6 +122,16 @@ export function uploadRule(t: Transcript, { leaf, hash }: Signed<'upload'>): Pat
   if (t.nonces.has(body.nonce) || t.nonces.has(body.payloadHash) || body.nonce === body.payloadHash) {
     return reject('NONCE_REUSED', 'the nonce or the payload was logged before');
   }
+  return round;
+}
+
+/** An upload of a round with masks. */
+export function uploadRule(t: Transcript, { leaf, hash }: Signed<'upload'>): Patch | Rejection {
+  const { body } = leaf;
+  const round = uploadedTo(t, leaf);
+  if ('rejected' in round) return round;
+  if (round.record.masking === 'none')
+    return reject('MASKING_MISMATCH', 'a round without masks takes uploads that share their key themselves');
   if (t.keys.has(body.key)) return reject('DUPLICATE_KEY', 'the mask key was used before');
   if (!isMaskKey(fromBase64(body.key, 32)))
     return reject('BAD_KEY', 'a mask key of small order or of another spelling');
@@ -187,6 +200,15 @@ export function checkCohortSize(t: Transcript, record: RoundRecord, cohort: read
   return null;
 }
 
+/** What stands for confirmations where the uploads shared their keys: all of them, at once. */
+function sharedIn(cohort: readonly Upload[], close: string): ReadonlyMap<string, Confirm> {
+  const confirmOf = ({ index, hash, node, shared }: Upload & { readonly shared: Body<'one-shot'> }): Confirm => {
+    const { correctionHash, boxes, seeds, model } = shared;
+    return { index, hash, node, body: { close, modelHash: model.hash, correctionHash, boxes, seeds, checksum: [] } };
+  };
+  return new Map(cohort.filter(isShared).map((upload) => [upload.node, confirmOf(upload)]));
+}
+
 /** Closes an attempt over exactly the set that the leaves before it determine. */
 export function closeRule(p: Primitives, t: Transcript, { leaf, hash }: Signed<'close'>): Patch | Rejection {
   const { body } = leaf;
@@ -215,7 +237,7 @@ export function closeRule(p: Primitives, t: Transcript, { leaf, hash }: Signed<'
     closeIndex: t.size,
     sumHash: body.sumHash,
     cohort,
-    confirms: new Map(),
+    confirms: sharedIn(cohort, hash),
     complaints: new Map(),
     ready: new Set(),
     readyRecipients: new Set(),

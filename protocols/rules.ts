@@ -5,6 +5,7 @@ import type { AnyLeaf } from './leaves.ts';
 import { applyPatch, type Patch } from './patch.ts';
 import { abortRule, decideRule } from './rules-decide.ts';
 import { quorumRule } from './rules-membership.ts';
+import { oneShotRule } from './rules-one-shot.ts';
 import { answerRule, complaintRule, confirmRule, readyRule, releaseRule, resealRule } from './rules-quorum.ts';
 import {
   announceRule,
@@ -89,6 +90,7 @@ function applyRule(p: Primitives, t: Transcript, signed: Verified<SignedLeaf>): 
   if (isKind(signed, 'model')) return modelRule(t, signed);
   if (isKind(signed, 'open')) return openRule(p, t, signed);
   if (isKind(signed, 'upload')) return uploadRule(t, signed);
+  if (isKind(signed, 'one-shot')) return oneShotRule(t, signed);
   if (isKind(signed, 'close')) return closeRule(p, t, signed);
   if (isKind(signed, 'confirm')) return confirmRule(t, signed);
   if (isKind(signed, 'ready')) return readyRule(t, signed);

@@ -26,6 +26,11 @@ export const sitePolicyField = z.strictObject({
   minThreshold: z.int().min(2).max(64).optional(),
   /** Whether the node goes on under another quorum than that of genesis, one that its members approved. Left out: no. */
   quorumChanges: z.enum(['accept', 'refuse']).optional(),
+  /**
+   * Whether the node takes part in rounds without masks, where it shares its key before anybody knows U. Left out: no. Of U it
+   * then has what the record promises; `largestSharePercent` cannot be asked.
+   */
+  maskingNone: z.enum(['accept', 'refuse']).optional(),
 });
 
 export type SitePolicy = z.infer<typeof sitePolicyField>;
@@ -57,6 +62,11 @@ export function checkRound(
   if (parameters.threshold < (policy.minThreshold ?? 0)) return refuse('too few members could open the sum');
   if (t.quorum.number > 0 && policy.quorumChanges !== 'accept')
     return refuse('the quorum was changed (quorumChanges: accept takes what its members approved)');
+  if (record.masking === 'none' && policy.maskingNone !== 'accept')
+    return reject(
+      'MASKING_REFUSED',
+      "the round has no pairwise masks, and the site's policy does not accept that (maskingNone: accept takes the weaker claim)",
+    );
   if (!policy.tasks.includes(record.task)) return refuse('the task is not listed');
   if (!record.recipients.every((recipient) => policy.recipients.includes(recipient.name)))
     return refuse('a recipient is not listed');

@@ -7,7 +7,7 @@ import { hashWithLabel } from '../crypto/signature.ts';
 import { bucketsToOpen, type Window } from './buckets.ts';
 import { ProtocolError } from './errors.ts';
 import { bigField, labelField, nameField } from './fields.ts';
-import { chargeOf, type RoundRecord, samplingField } from './record.ts';
+import { chargeOf, oneShotField, type RoundRecord, samplingField } from './record.ts';
 import { nextRetryOf } from './retry.ts';
 import type { Announce, ModelEntry, Transcript } from './transcript.ts';
 
@@ -47,6 +47,8 @@ const fieldsOfTask = z.strictObject({
   minOrganisations: z.int().min(1).max(1024),
   /** Into how many buckets the nodes are divided, each with a sum, a charge and the minimums above of its own; absent: one sum. */
   buckets: z.int().min(2).max(64).optional(),
+  /** Rounds without masks, for nodes that train at their own pace: the weaker claim of one-shot.ts. Absent: pairwise masks. */
+  oneShot: oneShotField.optional(),
   /** Variance of the discrete Gaussian that each node adds, in squared quantisation steps. */
   noise: z.strictObject({ sigma2Numerator: bigField, sigma2Denominator: bigField }),
   /** Squared L2 sensitivity of one unit, in squared quantisation steps. */
@@ -173,7 +175,7 @@ export function recordOf(
     retryOf,
     ...(bucket === undefined ? {} : { bucket }),
     unit: task.unit,
-    masking: 'pairwise',
+    ...(task.oneShot === undefined ? { masking: 'pairwise' } : { masking: 'none', oneShot: task.oneShot }),
     approvals: 'none',
     checkSums: task.checkSums,
     parameters,

@@ -92,13 +92,18 @@ export interface Upload {
   readonly index: number;
   readonly hash: string;
   readonly node: string;
+  /** `key`: empty in a round without masks. */
   readonly body: Body<'upload'>;
+  /** The leaf's own body in a round without masks, and in no other. */
+  readonly shared?: Body<'one-shot'>;
 }
 
+/** How a node of U shared its key: in its confirmation, or, in a round without masks, in its upload. */
 export interface Confirm {
   readonly index: number;
   readonly hash: string;
   readonly node: string;
+  /** `checksum`: empty in a round without masks, where nobody signs one. */
   readonly body: Body<'confirm'>;
 }
 

@@ -5,9 +5,10 @@ import { genesisLines, pinWords, reportText } from '../audit/audit-text.ts';
 import { allFindings, blobWords, checkRows, epsilons, type Report, reportJson, tallyWords } from '../audit/report.ts';
 import type { PageReport, RoundRow } from './messages.ts';
 
-function roundNotes({ attempts, named, resultHash }: RoundSummary): string[] {
+function roundNotes({ attempts, masking, named, resultHash }: RoundSummary): string[] {
   const notes: string[] = [];
-  if (attempts > 1) notes.push('claim (a) only: nodes confirmed more than once');
+  if (masking === 'none') notes.push('claim (a) only: no pairwise masks, nobody signed anything about the sum');
+  else if (attempts > 1) notes.push('claim (a) only: nodes confirmed more than once');
   if (named.length > 0) notes.push(`named by a recipient: ${named.join(', ')}`);
   if (resultHash !== null) notes.push(`result ${resultHash}`);
   return notes;

@@ -56,6 +56,15 @@ function epsilonWords(epsilon: RoundEpsilon | undefined): string {
   return epsilon === undefined ? '' : ` (epsilon ${epsilon.ofRound.toFixed(3)}, ${epsilon.spent.toFixed(3)} in all)`;
 }
 
+/** The weaker claim of a round without masks, and how far behind its updates were. */
+function unmaskedLines({ staleness }: RoundSummary): string[] {
+  const claim = '      claim (a) only: no pairwise masks (masking: none); nobody signed anything about the sum';
+  if (staleness === null || staleness.length === 0) return [claim];
+  const counts = [...Map.groupBy(staleness, (models) => models)].sort(([a], [b]) => a - b);
+  const words = counts.map(([models, nodes]) => `${models} behind: ${nodes.length}`);
+  return [claim, `      updates by models behind the round's: ${words.join(', ')}`];
+}
+
 function roundLines(round: RoundSummary, blobs: BlobAudit | null, epsilon?: RoundEpsilon): string[] {
   const { number, task, cohort, uploads, attempts, chargeRhoNano, charged, spentRhoNano, leftRhoNano } = round;
   const outcome = round.reason === null ? round.outcome : `${round.outcome} (${round.reason})`;
@@ -68,9 +77,10 @@ function roundLines(round: RoundSummary, blobs: BlobAudit | null, epsilon?: Roun
     `  round ${number}${bucketWords(round.bucket)} of ${printable(task)}: ${outcome}`,
     `      ${nodes}, ${attempts} attempt${attempts === 1 ? '' : 's'}; ${cost}; approvals: ${round.approvals} (not claimed)`,
   ];
-  if (attempts > 1) {
+  if (attempts > 1 && round.masking === 'pairwise') {
     lines.push('      claim (a) only: nodes confirmed more than once, so their masks alone no longer hide them');
   }
+  if (round.masking === 'none') lines.push(...unmaskedLines(round));
   if (round.resultHash !== null) lines.push(`      result ${round.resultHash}`);
   if (round.named.length > 0) lines.push(`      named by a recipient: ${printable(round.named.join(', '))}`);
   const held = blobs?.rounds.find((other) => other.round === round.round);
@@ -84,7 +94,7 @@ function unclaimedWords({ log }: Report): string[] {
   const words = [
     "  not claimed: this version does not promise it, so there is nothing to check (SECURITY.md, 'Not claimed')",
   ];
-  if (log.rounds.some(({ attempts }) => attempts > 1))
+  if (log.rounds.some(({ attempts, masking }) => attempts > 1 || masking === 'none'))
     words.push(
       '  claim (a) only: what one node sent is hidden from fewer than t members, but no longer from all of them together',
     );

@@ -90,11 +90,20 @@ export function epsilons({ log }: Report): Map<string, RoundEpsilon> {
   );
 }
 
+/** Without masks no node signs a checksum: which check a sum had is said, and that it had none. */
+function unmaskedSum(sum: NonNullable<RoundBlobs['sum']>): string {
+  if (sum === 'recomputed') return 'checked by adding up again';
+  return sum === 'different' ? 'not what the payloads add up to' : 'so not checked: whoever adds up can shift it';
+}
+
 /** What the blobs of a round showed, in words. */
 export function blobWords(round: RoundSummary, blobs: BlobAudit | null): string {
   const held = blobs?.rounds.find((other) => other.round === round.round);
+  if (held === undefined && round.masking === 'none' && round.charged)
+    return `not recomputed (none were given), ${unmaskedSum('not recomputed')}`;
   if (held === undefined) return 'not recomputed (none were given)';
-  return held.sum === null ? 'no sum was opened' : `sum ${held.sum}`;
+  if (held.sum === null) return 'no sum was opened';
+  return round.masking === 'none' ? `sum ${held.sum}, ${unmaskedSum(held.sum)}` : `sum ${held.sum}`;
 }
 
 /** Blobs that were there and computed again, of those that the log names. */

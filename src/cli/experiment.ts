@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { DATASETS, type DatasetName } from '../learning/dataset-names.ts';
 import { OPTIMISERS, type Optimiser } from '../learning/optimisers.ts';
 import { usageError } from './exit.ts';
+import { asyncCommand } from './experiment-async.ts';
 import { compressionCommand } from './experiment-compression.ts';
 import { datasetsOf, epsilonsOf } from './experiment-lists.ts';
 import { personalCommand } from './experiment-personal.ts';
@@ -48,6 +49,7 @@ export function experimentCommand(): Command {
       .addCommand(personalCommand())
       .addCommand(semiCommand())
       .addCommand(compressionCommand())
+      .addCommand(asyncCommand())
       .description('federated against regional and centralised models on tables, at several epsilons: a report to read')
       .argument(
         '<dataset...>',

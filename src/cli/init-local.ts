@@ -10,9 +10,10 @@ import { formatCsv } from '../learning/table.ts';
 import type { MadeTask } from '../training/make-task.ts';
 import { CliError } from './exit.ts';
 import { localFeatures } from './local-regions.ts';
+import { maskingLines } from './masking-flags.ts';
 import { noiseLines } from './noise-words.ts';
 import { epsilonText } from './output.ts';
-import { taskOf } from './task-new.ts';
+import { given, taskOf } from './task-new.ts';
 
 /** Flags of `init --local`. */
 export const localSettings = z.strictObject({
@@ -28,6 +29,9 @@ export const localSettings = z.strictObject({
   dataset: z.enum(DATASETS).optional(),
   features: z.string().min(1).optional(),
   dimension: z.int().min(1).max(1e8).optional(),
+  masking: z.enum(['pairwise', 'none']).optional(),
+  buffer: z.int().min(2).optional(),
+  maxStaleness: z.int().min(0).optional(),
 });
 export type LocalSettings = z.infer<typeof localSettings>;
 
@@ -108,6 +112,7 @@ export async function initLocally(
     ...(minCohort === undefined ? {} : { minCohort }),
     ...(minHonest === undefined ? {} : { minHonest }),
     ...(minOrganisations === undefined ? {} : { minOrganisations }),
+    ...given({ masking: settings.masking, buffer: settings.buffer, maxStaleness: settings.maxStaleness }),
   });
   const local = await found(folder, settings, nodes, made);
   for (const [i, node] of nodes.entries()) {
@@ -132,7 +137,7 @@ export async function initLocally(
   print(
     `task ${made.task.task}: one round costs epsilon ${epsilonText(made.epsilonPerRound)}, ${rounds} of them ${epsilonText(made.epsilon)} (delta 1e-${made.budget.deltaExponent}, per ${made.task.unit})`,
   );
-  for (const line of noiseLines(made.task, nodes.length)) print(line);
+  for (const line of [...maskingLines(made.task), ...noiseLines(made.task, nodes.length)]) print(line);
   // From a checkout the command is reached through npx.
   const veilsum = import.meta.url.endsWith('.ts') ? 'npx veilsum' : 'veilsum';
   const put = `${at}/parties/{${nodes.join(',')}}/{${features?.files.join(',')}}`;

@@ -60,6 +60,14 @@ export function initCommand(): Command {
       numberOption('--dimension <d>', "with --local: nodes bring updates of this many numbers ('veilsum node submit')"),
     )
     .addOption(numberOption('--rounds <n>', 'with --local: rounds that the budget is divided among; default 10'))
+    .addOption(
+      new Option('--masking <kind>', "with --local: none for asynchronous rounds, as in 'veilsum task new'").choices([
+        'pairwise',
+        'none',
+      ]),
+    )
+    .addOption(numberOption('--buffer <k>', 'with --masking none: uploads that close a round; default --min-cohort'))
+    .addOption(numberOption('--max-staleness <s>', 'with --masking none: models that an update may be behind'))
     .addOption(listOption('--node <card>', 'enrolled afterwards').hideHelp())
     .addOption(listOption('--recipient <card>', 'enrolled afterwards').hideHelp())
     .addHelpText(

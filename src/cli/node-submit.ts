@@ -1,8 +1,10 @@
 import { basename } from 'node:path';
+import { fateOf } from '../../protocols/one-shot.ts';
 import type { Task } from '../../protocols/task.ts';
 import { decisionOf, type Round, type Transcript } from '../../protocols/transcript.ts';
 import { readUpdateFile } from '../learning/update-file.ts';
 import type { EngineChoice } from '../party/engines.ts';
+import type { Trained } from '../party/finished-updates.ts';
 import { runNode, type UpdateSource } from '../party/node.ts';
 import { readNodeConfig } from '../party/node-config.ts';
 import { createFileSource, valuesFor } from '../training/file-source.ts';
@@ -51,6 +53,14 @@ function trackingSource(
 ): UpdateSource & { readonly roundId: string | null; readonly refused: Error | null } {
   let roundId: string | null = null;
   let refused: Error | null = null;
+  const tracked = (trained: Trained): Trained => ({
+    integers: (round, weight) => {
+      const values = trained.integers(round, weight);
+      roundId = round.id;
+      return values;
+    },
+    [Symbol.dispose]: () => trained[Symbol.dispose](),
+  });
   return {
     get roundId() {
       return roundId;
@@ -68,12 +78,26 @@ function trackingSource(
         return null;
       }
     },
+    train: async (task, round, model) => {
+      try {
+        const trained = (await inner.train?.(task, round, model)) ?? null;
+        return trained === null ? null : tracked(trained);
+      } catch (error) {
+        refused = error as Error;
+        return null;
+      }
+    },
   };
 }
 
 function isInSum(round: Round, node: string): boolean {
   const decision = decisionOf(round);
   return decision?.attempt.cohort.some((upload) => upload.node === node) ?? false;
+}
+
+/** Without masks an update that a round ended without goes into the next one. */
+function goesOn(t: Transcript, { id, record }: Round, name: string): boolean {
+  return record.masking === 'none' && fateOf(t, id, name) === 'free';
 }
 
 function ended(t: Transcript, roundId: string | null): Round | null {
@@ -115,7 +139,7 @@ export async function submitUpdate(folder: string, request: SubmitRequest, say: 
   const signal = new AbortController();
   void asked.then(() => signal.abort());
   try {
-    const round = await roundEnd(node, source, request.timeoutMs, signal.signal, say);
+    const round = await roundEnd(node, name, source, request.timeoutMs, signal.signal, say);
     const where = `round ${round.record.number} of ${round.record.task}`;
     if (round.phase === 'aborted')
       throw new CliError(
@@ -135,6 +159,7 @@ type Tracking = ReturnType<typeof trackingSource>;
 
 async function roundEnd(
   { log }: RunningNode,
+  name: string,
   source: Tracking,
   timeoutMs: number | null,
   stop: AbortSignal,
@@ -146,7 +171,7 @@ async function roundEnd(
     if (log.failure !== null) throw log.failure;
     if (source.refused !== null) throw source.refused;
     const round = ended(log.transcript, source.roundId);
-    if (round !== null) return round;
+    if (round !== null && !goesOn(log.transcript, round, name)) return round;
     if (stop.aborted) throw new CliError('CANCELLED', 'stopped before the round ended');
     const current = source.roundId === null ? undefined : log.transcript.rounds.get(source.roundId);
     if (current !== undefined && !told) {

@@ -24,6 +24,9 @@ const COMMENTS: Readonly<Record<keyof SitePolicy, string>> = {
   budgetRhoNano: 'privacy that all rounds together may cost this site, zCDP in units of 1e-9',
   allowCheckSums: 'whether plain updates may be written to a private folder: for demonstrations only',
   minThreshold: 'fewest members that may be able to open a sum together',
+  maskingNone:
+    'accept or refuse rounds without pairwise masks: this site then shares its key before it knows who else is in the sum, ' +
+    'and largestSharePercent is not asked',
   quorumChanges: 'accept or refuse rounds after members joined or left, as t of them approved',
 };
 
@@ -34,11 +37,22 @@ function epsilonWords(rhoNano: number, { budget }: Body<'genesis'>, task: Task):
   return `: here epsilon ${epsilon} at delta 1e-${budget.deltaExponent} per ${budget.unit}, ${rounds} rounds of ${task.task}`;
 }
 
+export interface PolicyFlags {
+  readonly force?: boolean;
+  /** Take part in rounds without pairwise masks, under their weaker claim. */
+  readonly acceptMaskingNone?: boolean;
+}
+
 /**
  * @param rounds - of the task that the budget is enough for; null: the log's whole budget.
  * @throws ConfigError FILE_EXISTS unless `force`, FILE_MISSING, INVALID. @returns the file's path.
  */
-export function writePolicy(folder: string, taskFile: string, rounds: number | null, force: boolean): string {
+export function writePolicy(
+  folder: string,
+  taskFile: string,
+  rounds: number | null,
+  { force = false, acceptMaskingNone = false }: PolicyFlags = {},
+): string {
   const path = join(folder, 'policy.yaml');
   const task = readValidated(taskFile, 'the task file', taskField, "'veilsum task new' writes one");
   if (existsSync(path) && !force) throw new ConfigError('FILE_EXISTS', `${path} is there already: --force replaces it`);
@@ -59,6 +73,9 @@ export function writePolicy(folder: string, taskFile: string, rounds: number | n
       allowCheckSums: task.checkSums,
       minThreshold: genesis.threshold,
       quorumChanges: 'refuse',
+      ...(task.oneShot === undefined && !acceptMaskingNone
+        ? {}
+        : { maskingNone: acceptMaskingNone ? 'accept' : 'refuse' }),
     },
     'the policy',
   );

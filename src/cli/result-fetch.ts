@@ -1,5 +1,6 @@
 import { extname, join } from 'node:path';
 import { fromHex } from '../../crypto/encoding.ts';
+import { weightOfCohort } from '../../protocols/one-shot.ts';
 import { resultHashOf } from '../../protocols/recipient.ts';
 import { type NamedShape, type Task, taskHashOf } from '../../protocols/task.ts';
 import type { Round } from '../../protocols/transcript.ts';
@@ -92,10 +93,11 @@ export async function fetchResult(folder: string, request: ResultRequest, say: (
   if (!ENDINGS.includes(ending)) throw usageError(`--out: the file ends in ${ENDINGS.join(', ')}, not '${ending}'`);
   const { round, integers } = await openedRound(folder, request);
   const nodes = round.decision.attempt.cohort.length;
+  const weight = weightOfCohort(round.record, round.decision.attempt.cohort);
   const sum = Float64Array.from(integers, (value) => value / round.record.scale);
   const task = taskOfRound(folder, round);
-  const values = request.mean ? meanIn(task, sum, nodes) : sum;
-  if (task?.weightMax !== undefined && !request.mean) values[values.length - 1] = weightIn(task, sum, nodes);
+  const values = request.mean ? meanIn(task, sum, weight) : sum;
+  if (task?.weightMax !== undefined && !request.mean) values[values.length - 1] = weightIn(task, sum, weight);
   const what = request.mean ? 'mean' : 'sum';
   const tensors = layersOf(task, what, values.length);
   if (ending === '.npy') {
@@ -111,6 +113,7 @@ export async function fetchResult(folder: string, request: ResultRequest, say: (
       roundId: round.id,
       resultHash: round.resultHash,
       nodes,
+      ...(weight === nodes ? {} : { staleWeight: weight }),
       scale,
       integers: [...integers],
       [what]: [...values],
@@ -121,5 +124,9 @@ export async function fetchResult(folder: string, request: ResultRequest, say: (
     `round ${round.record.number} of ${round.record.task}: ${what} of ${nodes} nodes, ${grouped(values.length)} numbers, equal to the released hash -> ${request.out}`,
   );
   const { parameters, ...record } = round.record;
+  if (record.masking === 'none')
+    say(
+      `masking none: the updates count as ${weight.toPrecision(4)} fresh ones; nobody signed anything about their sum, so it is not checked until 'veilsum audit --blobs' adds up again`,
+    );
   for (const line of noiseLines({ ...record, ...parameters }, nodes)) say(line);
 }

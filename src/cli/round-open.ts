@@ -13,6 +13,7 @@ import { saysYes } from './ask.ts';
 import { budgetLines, epsilonAt, roundsLeft } from './budget.ts';
 import { asking, type Caller, followFrom, openCaller, requireOfficer } from './caller.ts';
 import { CliError, usageError } from './exit.ts';
+import { maskingLines } from './masking-flags.ts';
 import { noiseLines } from './noise-words.ts';
 import { counted, epsilonText, grouped, printable } from './output.ts';
 import { requireFit } from './task-new.ts';
@@ -54,7 +55,7 @@ function describe(t: Transcript, task: Task, rounds: number, print: Print): numb
   print(
     `  this round costs epsilon ${epsilonText(epsilonOfOneRound(task, 10 ** -deltaExponent))} (${delta}, per ${unit}); the budget carries ${roundsText(roundsLeft(t, charge))}`,
   );
-  for (const line of noiseLines(task, minCohort)) print(`  ${line}`);
+  for (const line of [...maskingLines(task), ...noiseLines(task, minCohort)]) print(`  ${line}`);
   for (const line of budgetLines(t)) print(`  ${line}`);
   const { spentRhoNano, reserved } = t.ledger;
   const promised = [...reserved.values()].reduce((sum, rho) => sum + rho, 0);

@@ -21,6 +21,7 @@ import { type CompressionFlags, compressionLines, compressionOf } from './compre
 import { CliError } from './exit.ts';
 import { genesisOf } from './federation-file.ts';
 import { layerLines, layerSummary } from './layer-lines.ts';
+import { type MaskingFlags, maskingLines, oneShotOf } from './masking-flags.ts';
 import { noiseLines, noiseOfNode } from './noise-words.ts';
 import { epsilonText, grouped, printable, sizeOf } from './output.ts';
 import { sensitiveOf } from './privacy-task.ts';
@@ -28,7 +29,7 @@ import type { PseudoFlags } from './pseudo-flags.ts';
 import { pseudoLines, pseudoOf } from './pseudo-request.ts';
 
 /** Flags of `task new`, as commander gives them. */
-export interface TaskFlags extends CompressionFlags, PseudoFlags {
+export interface TaskFlags extends CompressionFlags, MaskingFlags, PseudoFlags {
   readonly out: string;
   readonly recipient: readonly string[];
   readonly nodes: number;
@@ -116,7 +117,7 @@ export function taskOf(flags: Omit<TaskFlags, 'out' | 'dir'>): MadeTask {
       confirmMs,
       checkSums,
     }),
-    ...given({ renyiOrder: flags.renyiOrder, bits: flags.bits }),
+    ...given({ renyiOrder: flags.renyiOrder, bits: flags.bits, oneShot: oneShotOf(flags) }),
   };
   const isOfFiles = (flags.like ?? dimension) !== undefined;
   const compression = compressionOf({ ...flags, isOfFiles });
@@ -210,7 +211,7 @@ export async function writeTask(flags: TaskFlags, print: (line: string) => void)
   );
   for (const line of layerSummary(task)) print(line);
   for (const line of compressionLines(task, { members: 5, threshold: 3, ...flags, ...quorum })) print(line);
-  for (const line of bucketLines(task)) print(line);
+  for (const line of [...bucketLines(task), ...maskingLines(task)]) print(line);
   for (const line of noiseLines(task, flags.nodes)) print(line);
   if (genesis !== null) return print(`Rounds of it can be opened in the federation of ${flags.dir}.`);
   print('A federation is founded for its task: unit, budget and minimums are final then. For this one:');
@@ -279,6 +280,7 @@ export function showTask(
     ...layerLines(task),
     ...compressionLines(task, quorum).map((line) => ['compressed', line] as const),
     ...bucketLines(task).map((line) => ['buckets', line] as const),
+    ...maskingLines(task).map((line) => ['masking', line] as const),
     ['privacy', `per ${task.unit}, clipped to L2 norm ${task.clipMicro / 1e6}`],
     ...recordLines(task),
     ...pseudoLines(task).map((line) => ['unlabelled', line] as const),

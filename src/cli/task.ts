@@ -4,6 +4,7 @@ import { DATASETS } from '../learning/dataset-names.ts';
 import { OPTIMISERS } from '../learning/optimisers.ts';
 import { withCompressionOptions } from './compression-flags.ts';
 import { usageError } from './exit.ts';
+import { withMaskingOptions } from './masking-flags.ts';
 import { print } from './output.ts';
 import { withPseudoOptions } from './pseudo-flags.ts';
 import { examples, listOption, numberOption } from './settings.ts';
@@ -100,6 +101,7 @@ ${examples(
   'veilsum task new --dataset synthetic --nodes 4 --recipient model-owner --rounds 10 --out task.json',
   'veilsum task new --features crm-features.yaml --nodes 4 --recipient model-owner --out task.json',
   'veilsum task new --dataset leads --nodes 4 --recipient model-owner --sample-rate 0.1 --rounds 400 --out task.json',
+  'veilsum task new --dataset synthetic --nodes 6 --recipient model-owner --min-cohort 3 --masking none --out task.json',
   'veilsum task new --dimension 4000 --clip 1 --nodes 4 --recipient model-owner --out task.json',
   "veilsum task new --like adapter.safetensors --only '*.lora_*' --nodes 4 --recipient model-owner --out task.json",
 )}`,
@@ -167,6 +169,6 @@ function showCommand(): Command {
 export function taskCommand(): Command {
   return new Command('task')
     .description('task files, which officers, nodes and recipients share')
-    .addCommand(withPseudoOptions(withCompressionOptions(newCommand())))
+    .addCommand(withMaskingOptions(withPseudoOptions(withCompressionOptions(newCommand()))))
     .addCommand(showCommand());
 }

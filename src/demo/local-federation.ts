@@ -98,6 +98,7 @@ export function writeSite(
     largestSharePercent: 50,
     budgetRhoNano,
     allowCheckSums: task.checkSums,
+    ...(task.oneShot === undefined ? {} : { maskingNone: 'accept' }),
   };
   const folder = local.path(node);
   writeDurably(join(folder, 'policy.yaml'), `${JSON.stringify(policy, null, 2)}\n`);

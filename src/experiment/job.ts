@@ -111,6 +111,7 @@ export async function federationOf({ task, budget }: MadeTask, nodes: number): P
     clipped: { clipMicro: task.clipMicro, scale: task.scale },
     sensitivity2: BigInt(task.sensitivity2),
     ...(task.buckets === undefined ? {} : { buckets: task.buckets }),
+    ...(task.oneShot === undefined ? {} : { oneShot: task.oneShot }),
   });
 }
 

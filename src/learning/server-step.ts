@@ -46,8 +46,14 @@ export function initialServerState(model: Model): ServerState {
 /** An opened sum, in the gradient's units, one number per weight first (further coordinates are ignored). */
 export type OpenedSum =
   /** Clipped gradients of records; `count` is the opened, noised number of records. */
-  | { readonly unit: 'record'; readonly sum: ArrayLike<number>; readonly count: number }
-  /** Local deltas of `nodes` nodes: the size of the survivor set, which is public. */
+  | {
+      readonly unit: 'record';
+      readonly sum: ArrayLike<number>;
+      readonly count: number;
+      /** Other nodes in every round, or weighted ones: earlier counts say nothing of this sum. */
+      readonly isOfItsOwn?: boolean;
+    }
+  /** Local deltas of `nodes` nodes: the size of the survivor set, which is public; of weighted ones, the sum of weights. */
   | { readonly unit: 'node'; readonly sum: ArrayLike<number>; readonly nodes: number };
 
 /**
@@ -56,7 +62,7 @@ export type OpenedSum =
  * (1 - momentum) * m, model -= learningRate * velocity / (sqrt(spread) + 1e-3). Post-processing of an opened sum: costs no privacy.
  *
  * For unit = record the divisor is the mean of all counts opened so far, since every round holds about the same records, or where
- * it does not, of the last `countRounds` or so.
+ * it does not, of the last `countRounds` or so; the sum's own count where other nodes are in every one.
  *
  * @throws LearningError BAD_MODEL, NOT_FINITE or BAD_SETTING; the state given is never changed.
  */
@@ -72,8 +78,9 @@ export function serverStep(state: ServerState, opened: OpenedSum, settings: Serv
   }
   const meanCount =
     opened.unit === 'record' ? averageCount(state, opened.count, settings.countRounds) : state.meanCount;
-  const divisor = opened.unit === 'record' ? Math.max(COUNT_FLOOR, meanCount) : opened.nodes;
-  if (!(divisor >= 1)) throw new LearningError('BAD_SETTING', 'a sum of deltas has at least one node');
+  const count = opened.unit === 'record' && opened.isOfItsOwn === true ? opened.count : meanCount;
+  const divisor = opened.unit === 'record' ? Math.max(COUNT_FLOOR, count) : opened.nodes;
+  if (!(divisor > 0)) throw new LearningError('BAD_SETTING', 'a sum of deltas has at least one node');
   const velocity = new Float32Array(values.length);
   const spread = new Float32Array(values.length);
   const next = new Float32Array(values.length);

@@ -1,9 +1,9 @@
 import { fromHex, toHex } from '../../crypto/encoding.ts';
 import {
   addCorrections,
-  checkBoxes,
   checkBoxSizes,
-  checkCorrection,
+  checkSharing,
+  checkUploadSharing,
   roundOfComplaint,
 } from '../../protocols/aggregator.ts';
 import { boxHashFor, holderOf } from '../../protocols/disputes.ts';
@@ -106,20 +106,25 @@ function aggregation(party: Party, log: LogReader) {
       return upload === undefined ? { receivedBytes } : { receivedBytes, leafIndex: BigInt(upload.index) };
     },
     upload: receiveUpload(chunkSink(store), {
-      admit: async ({ roundId, leaf }, context) => {
+      admit: async ({ roundId, leaf, sharing }, context) => {
         await until(log, 'UNKNOWN_ROUND', (t) => t.rounds.get(toHex(roundId)));
         const signed = admit(log, leaf, context);
-        if (!isKind(signed, 'upload')) throw new ProtocolError('MALFORMED', 'the header holds no upload leaf');
+        if (!isKind(signed, 'upload') && !isKind(signed, 'one-shot'))
+          throw new ProtocolError('MALFORMED', 'the header holds no upload leaf');
         const { round, payloadHash, payloadBytes } = signed.leaf.body;
         if (round !== toHex(roundId)) throw new ProtocolError('UNKNOWN_ROUND', 'header and leaf name different rounds');
         judgeFirst(log, signed);
+        const missing = checkUploadSharing(hashOf, log.transcript, signed.leaf, sharing);
+        if (missing !== null) refuse(missing);
         const id = `${round}/${context.peer.name}/${payloadHash}`;
         await store.uploads.begin(id, { lengthBytes: payloadBytes, hash: payloadHash });
         return { id, lengthBytes: payloadBytes, hash: fromHex(payloadHash, 32) };
       },
-      complete: async (announced, { roundId, leaf }) => {
+      complete: async (announced, { roundId, leaf, sharing }) => {
         const round = log.transcript.rounds.get(toHex(roundId))!;
         await checkPayload(store, round, toHex(announced.hash));
+        if (sharing !== undefined)
+          await store.blobs.putAll([sharing.correction, ...sharing.boxes.map((box) => box.sealed)]);
         return { leafIndex: BigInt(await party.append(leaf)) };
       },
     }),
@@ -129,12 +134,7 @@ function aggregation(party: Party, log: LogReader) {
       const { body } = signed.leaf;
       const { round } = await attemptOf(fromHex(body.close, 32));
       judgeFirst(log, signed);
-      if (hashOf(correction) !== body.correctionHash)
-        throw new ProtocolError('PAYLOAD_HASH', 'not the correction that the leaf names');
-      const problem =
-        checkCorrection(round.record, correction) ??
-        checkBoxes(hashOf, body, boxes) ??
-        checkBoxSizes(round.record, boxes);
+      const problem = checkSharing(hashOf, round.record, body, { correction, boxes });
       if (problem !== null) refuse(problem);
       if (!firstConfirms.admit(log.transcript, body.close, context.peer.name, signed.hash))
         throw new ProtocolError('DUPLICATE_CONFIRM', 'another confirmation of this attempt came before');

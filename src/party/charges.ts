@@ -19,9 +19,15 @@ export async function ownCharges(party: Party, except = ''): Promise<number> {
   return spent;
 }
 
-/** A round that ended without a decision costs nothing. A decided one that only grew too long was answered for all that. */
+/**
+ * A round that ended without a decision costs nothing, nor one without masks whose decision does not hold the node. A decided one
+ * that only grew too long was answered for all that.
+ */
 export async function dropUndecided(party: Party, round: Round): Promise<void> {
-  if (decisionOf(round) === null) await party.store.records.transact((tx) => tx.delete(CHARGES, round.id));
+  const decision = decisionOf(round);
+  const isLeftOut =
+    round.record.masking === 'none' && decision?.attempt.cohort.every(({ node }) => node !== party.name) === true;
+  if (decision === null || isLeftOut) await party.store.records.transact((tx) => tx.delete(CHARGES, round.id));
 }
 
 /** Takes back what a crash, or a revocation that was none, left behind: charges of rounds that ended without a decision. */

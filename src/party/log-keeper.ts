@@ -174,7 +174,8 @@ export class LogKeeper {
     if (again !== undefined) return { index: again, known: true, awaited: false };
     const signed = verifyNext(primitives, this.#transcript, bytes);
     if (isRejection(signed)) return signed;
-    if (isKind(signed, 'upload') && !this.#holds(signed.leaf.body.seen)) {
+    const isUpload = isKind(signed, 'upload') || isKind(signed, 'one-shot');
+    if (isUpload && !this.#holds(signed.leaf.body.seen)) {
       // Logged, it would stand as evidence against this log for ever; a node on a fork must learn of it instead.
       return reject('SPLIT_VIEW', 'the head that the node has seen is not one of this log');
     }

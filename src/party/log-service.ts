@@ -9,7 +9,7 @@ import type { PeerIdentity } from '../tls/identity.ts';
 import type { LogKeeper } from './log-keeper.ts';
 
 /** Kinds whose leaves name bytes that aggregators keep. */
-const STORED: ReadonlySet<string> = new Set<Kind>(['upload', 'confirm', 'reseal', 'answer']);
+const STORED: ReadonlySet<string> = new Set<Kind>(['upload', 'one-shot', 'confirm', 'reseal', 'answer']);
 
 /** Bytes of leaves in one response; gRPC's limit is twice that. */
 const RUN_BYTES = 1 << 20;

@@ -5,22 +5,25 @@ import { makeConfirmation, mayUpload, type NodeDuty, nodeDuties, resealFor } fro
 import { checkRound, type SitePolicy } from '../../protocols/site-policy.ts';
 import { type Task, taskHashOf } from '../../protocols/task.ts';
 import { fitsTask } from '../../protocols/task-fit.ts';
-import { type Attempt, newestModel, type Round, type Transcript } from '../../protocols/transcript.ts';
+import type { Attempt, Round, Transcript } from '../../protocols/transcript.ts';
 import type { Connection } from '../grpc/connection.ts';
 import { AggregationService } from '../grpc/services.ts';
-import { dropAllUndecided, dropUndecided, ownCharges, putCharge } from './charges.ts';
+import { dropAllUndecided, ownCharges, putCharge } from './charges.ts';
 import { firstPossible } from './duty-loop.ts';
 import { type EngineChoice, payloadContext } from './engines.ts';
 import { askReplicas, REPLICA_MS } from './fetch.ts';
+import { FinishedUpdates, type Trained } from './finished-updates.ts';
 import type { LogReader } from './log-reader.ts';
 import { modelOrNull } from './node-model.ts';
+import { prepareLateOrNot } from './one-shot-upload.ts';
 import { checksumOf, prepareUpload, sendUpload } from './own-payload.ts';
 import { decodeParts, encodeParts } from './parts.ts';
 import { openParty, type Party, primitives, rng, runDuties } from './party.ts';
 import { type OnReceipt, Receipts } from './receipts.ts';
 import { FINAL, LOOKED_AT_AGAIN, Refusals } from './refusals.ts';
 import type { Running } from './running.ts';
-import { hasUpload, payloadOf, readUpload } from './upload-file.ts';
+import { forget, removeSpent } from './spent.ts';
+import { hasUpload, readUpload, sharingSeed } from './upload-file.ts';
 
 /** Where a node's update comes from. */
 export interface UpdateSource {
@@ -30,6 +33,12 @@ export interface UpdateSource {
    * @returns d integers: quantised, with this node's part of the noise. Null: this node has nothing to send.
    */
   update(task: Task, round: Round, model: Uint8Array, log?: Transcript): Promise<Int32Array | null>;
+  /**
+   * Training for rounds without masks, which it may outlast. Left out: the source has nothing for those.
+   *
+   * @returns null: this node has nothing to send.
+   */
+  train?(task: Task, round: Round, model: Uint8Array, log?: Transcript): Promise<Trained | null>;
 }
 
 export interface NodeSetting {
@@ -65,13 +74,14 @@ interface Memory {
   readonly done: Set<string>;
   readonly receipts: Receipts<Connection>;
   readonly refusals: Refusals;
+  readonly finished: FinishedUpdates;
 }
 
 async function act(
   party: Party,
   log: LogReader,
   setting: NodeSetting,
-  { done, receipts, refusals }: Memory,
+  { done, receipts, refusals, finished }: Memory,
 ): Promise<boolean> {
   const t = log.transcript;
   const isDue = (duty: NodeDuty): boolean => {
@@ -98,7 +108,7 @@ async function act(
     const { round } = duty;
     const keep: OnReceipt<Connection> = (aggregator, leafIndex) => receipts.keep(dutyKey(duty), aggregator, leafIndex);
     let refused = false;
-    if (duty.duty === 'upload') refused = (await doUpload(party, log, current(), round, keep)) === REFUSED;
+    if (duty.duty === 'upload') refused = (await doUpload(party, log, current(), round, finished, keep)) === REFUSED;
     else if (duty.duty === 'confirm')
       refused = (await confirm(party, log, current(), round, duty.attempt, keep)) === REFUSED;
     else if (duty.duty === 'reseal') await reseal(party, log, round, duty.attempt, duty.holder, keep);
@@ -131,6 +141,7 @@ async function doUpload(
   log: LogReader,
   setting: NodeSetting,
   round: Round,
+  finished: FinishedUpdates,
   onReceipt: OnReceipt<Connection>,
 ): Promise<Done> {
   if (!hasUpload(party.rounds, round.id)) {
@@ -148,6 +159,12 @@ async function doUpload(
     }
     const refusal = mayUpload(setting.policy, log.transcript, round, party.name, await ownCharges(party));
     if (refusal !== null) return refuse(party, 'round refused', round, refusal);
+    if (round.record.masking === 'none') {
+      const prepared = await prepareLateOrNot(party, log, setting, { round, task, finished });
+      if (isRejection(prepared)) return refuse(party, 'round refused', round, prepared);
+      if (prepared) await sendUpload(party, round, onReceipt);
+      return;
+    }
     const model = await modelOrNull(party, log, round);
     if (model === null) return;
     const values = await setting.source.update(task, round, model, log.transcript);
@@ -203,6 +220,16 @@ async function confirm(
   party.say('confirmed', { round: round.record.number, attempt: attempt.number, bytes });
 }
 
+/** What the boxes of an attempt were sealed from. @throws ProtocolError KEY_LOST */
+function seedOf(party: Party, round: Round, attempt: Attempt): SecretBytes {
+  if (round.record.masking === 'none') return sharingSeed(party.rounds, round.id);
+  const kept = party.rounds.read(round.id, confirmFile(attempt));
+  if (kept === null) throw new ProtocolError('KEY_LOST', 'the seed of the attempt is gone');
+  const seed = new SecretBytes('attempt seed', decodeParts(kept)[0]!);
+  wipe(kept);
+  return seed;
+}
+
 async function reseal(
   party: Party,
   log: LogReader,
@@ -212,10 +239,7 @@ async function reseal(
   onReceipt: OnReceipt<Connection>,
 ): Promise<void> {
   using secrets = readUpload(party.rounds, round.id).secrets;
-  const kept = party.rounds.read(round.id, confirmFile(attempt));
-  if (kept === null) throw new ProtocolError('KEY_LOST', 'the seed of the attempt is gone');
-  using fresh = new SecretBytes('attempt seed', decodeParts(kept)[0]!);
-  wipe(kept);
+  using fresh = seedOf(party, round, attempt);
   const place = { round, attempt, node: party.name };
   const again = resealFor(primitives, rng, log.transcript, place, secrets, fresh, holder);
   const request = { leaf: party.leaf('reseal', again.body), box: { holder, sealed: again.sealed } };
@@ -229,26 +253,6 @@ async function reseal(
   });
 }
 
-/**
- * Removes every blob that is neither the payload of a round under way nor the newest model: payloads of ended rounds, what
- * a crash left between a payload and the file that names it, models of earlier rounds.
- */
-async function removeSpent(party: Party, log: LogReader): Promise<void> {
-  const payloads = party.rounds.held.map((round) => payloadOf(party.rounds, round));
-  const wanted = new Set([...payloads, newestModel(log.transcript)?.sealedHash]);
-  const blobs = await party.store.blobs.list();
-  await party.store.blobs.removeAll(blobs.map(({ hash }) => hash).filter((hash) => !wanted.has(hash)));
-}
-
-/** The round has ended: every secret of it is wiped, and a charge that never came to a decision is taken back. */
-async function forget(party: Party, log: LogReader, round: Round): Promise<void> {
-  // The charge first: once the round's files are gone, nothing asks for it again.
-  await dropUndecided(party, round);
-  party.rounds.forget(round.id);
-  await removeSpent(party, log);
-  party.say('round ended', { round: round.record.number, phase: round.phase });
-}
-
 /** Runs a node until it is stopped. @param setting - made from the node's configuration, or by `node submit`. */
 export async function runNode(
   folder: string,
@@ -258,7 +262,8 @@ export async function runNode(
   const party = await openParty(folder, undefined, listen);
   const setting = await settingFor(party);
   const refusals = new Refusals(setting.policyNow ?? (() => setting.policy), party.say);
-  const memory: Memory = { done: new Set(), receipts: new Receipts(), refusals };
+  const finished = new FinishedUpdates();
+  const memory: Memory = { done: new Set(), receipts: new Receipts(), refusals, finished };
   let isFirst = true;
   const { log, address, stop } = await runDuties(party, [], async (reader) => {
     if (isFirst) {
@@ -268,5 +273,9 @@ export async function runNode(
     isFirst = false;
     return act(party, reader, setting, memory);
   });
-  return { address, log, stop };
+  const stopAndWipe = async (): Promise<void> => {
+    await stop();
+    finished[Symbol.dispose]();
+  };
+  return { address, log, stop: stopAndWipe };
 }

@@ -3,7 +3,8 @@ import { SecretBytes } from '../../crypto/secret.ts';
 import { sealSeeds } from '../../crypto/share-box.ts';
 import { heldBy, subsets } from '../../crypto/sharing.ts';
 import { holderOf } from '../../protocols/disputes.ts';
-import { type Confirmation, type NodeDuty, shareContext } from '../../protocols/node.ts';
+import type { Confirmation, NodeDuty } from '../../protocols/node.ts';
+import { shareContext } from '../../protocols/share-key.ts';
 import type { Round } from '../../protocols/transcript.ts';
 import { DIMENSION } from './founding.ts';
 import { NodeProcess } from './node-process.ts';
@@ -98,6 +99,6 @@ export class CorruptNode extends NodeProcess {
     const sets = to.role === 'member' ? heldBy(subsets(members, threshold), to.index) : [0];
     const seeds = sets.map(() => new SecretBytes('other seed', rng(32)));
     const key = fromBase64(this.t.announces.get(round.record.announce)!.roundKeys.get(holder)!.kemKey, 1216);
-    return sealSeeds(kit.primitives, rng, shareContext(attempt, this.name), to, key, seeds);
+    return sealSeeds(kit.primitives, rng, shareContext({ round, attempt, node: this.name }), to, key, seeds);
   }
 }

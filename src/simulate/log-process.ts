@@ -18,7 +18,7 @@ import type { Setting } from './reader-process.ts';
 import { Violation } from './truth.ts';
 
 /** Kinds whose leaves come through an aggregator, as src/party/log-service.ts has them. */
-const STORED: ReadonlySet<string> = new Set<Kind>(['upload', 'confirm', 'reseal', 'answer']);
+const STORED: ReadonlySet<string> = new Set<Kind>(['upload', 'one-shot', 'confirm', 'reseal', 'answer']);
 const FOLLOW_MS = 5000;
 const entryKey = (index: number): string => `log/entry/${String(index).padStart(6, '0')}`;
 
@@ -178,7 +178,8 @@ export abstract class LogProcess extends AskingProcess implements CosignedLog {
     if (isRejection(signed)) return signed;
     const patch = judge(this.p, this.transcript, signed);
     if (isRejection(patch)) return patch;
-    if (isKind(signed, 'upload') && !this.#holds(signed.leaf.body.seen)) {
+    const isUpload = isKind(signed, 'upload') || isKind(signed, 'one-shot');
+    if (isUpload && !this.#holds(signed.leaf.body.seen)) {
       return reject('SPLIT_VIEW', 'the head that the node has seen is not one of this log');
     }
     const index = this.transcript.size;

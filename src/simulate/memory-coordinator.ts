@@ -9,7 +9,7 @@ import { type MemoryWorld, splitBlocks, TASK } from './memory-world.ts';
 
 /** The task of a round; each has a window of its own unless told, so that rounds over one model can be run at will. */
 function taskOf(world: MemoryWorld, number: number): Task {
-  const { request, sigma2, sigma2Denominator = 1n, sensitivity2, sampling, window, buckets } = world.setting;
+  const { request, sigma2, sigma2Denominator = 1n, sensitivity2, sampling, window, buckets, oneShot } = world.setting;
   const clipped = world.setting.clipped ?? { clipMicro: 1_000_000, scale: 10 };
   return {
     version: 1,
@@ -22,6 +22,7 @@ function taskOf(world: MemoryWorld, number: number): Task {
     minOrganisations: 1,
     ...(buckets === undefined ? {} : { buckets }),
     noise: { sigma2Numerator: String(sigma2), sigma2Denominator: String(sigma2Denominator) },
+    ...(oneShot === undefined ? {} : { oneShot }),
     sensitivity2: String(sensitivity2),
     ...(sampling === undefined ? {} : { sampling }),
     ...clipped,

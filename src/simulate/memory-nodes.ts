@@ -3,14 +3,25 @@ import { concat, fromHex } from '../../crypto/encoding.ts';
 import { createEncryptor } from '../../crypto/payload.ts';
 import { SecretBytes } from '../../crypto/secret.ts';
 import { isRejection } from '../../protocols/errors.ts';
-import { makeConfirmation, mayUpload, nodeDuties, RoundSecrets, resealFor, uploadBody } from '../../protocols/node.ts';
+import {
+  makeConfirmation,
+  makeOneShot,
+  mayUpload,
+  nodeDuties,
+  RoundSecrets,
+  resealFor,
+  uploadBody,
+} from '../../protocols/node.ts';
 import type { Attempt, Round } from '../../protocols/transcript.ts';
 import { type MemoryWorld, splitBlocks } from './memory-world.ts';
 
 interface Kept {
   readonly secrets: RoundSecrets;
   readonly payload: Uint8Array;
+  /** By close leaf. */
   readonly fresh: Map<string, SecretBytes>;
+  /** Of an upload that shares its key itself. */
+  readonly ofRound: SecretBytes;
 }
 
 /** The nodes of a run in memory, with what each keeps of a running round. */
@@ -47,7 +58,7 @@ export class MemoryNodes {
     const { primitives, rng } = world.setting;
     const place = { round: duty.round, attempt: duty.attempt, node: name };
     if (world.gone(name, 'reseal')) return false;
-    const fresh = kept.fresh.get(duty.attempt.close)!;
+    const fresh = kept.fresh.get(duty.attempt.close) ?? kept.ofRound;
     const again = world.tamper('reseal', name, resealFor(primitives, rng, t, place, kept.secrets, fresh, duty.holder));
     world.put(again.sealed);
     return world.post(name, 'reseal', again.body) !== null;
@@ -69,17 +80,22 @@ export class MemoryNodes {
     const secrets = new RoundSecrets(
       encryptor.key.slice(),
       new SecretBytes('update hash', encryptor.updateHash.bytes.slice()),
-      new SecretBytes('mask key', rng(32)),
+      new SecretBytes('mask key', rng(round.record.masking === 'none' ? 0 : 32)),
     );
-    this.#kept.set(`${name} ${round.id}`, { secrets, payload, fresh: new Map() });
+    const fresh = new SecretBytes('round seed', rng(32));
+    this.#kept.set(`${name} ${round.id}`, { secrets, payload, fresh: new Map(), ofRound: fresh });
     const seen = { size: world.log.leaves.length, root: world.log.root() };
-    return (
-      world.post(
-        name,
-        'upload',
-        uploadBody(p, rng, round, secrets, { hash: world.put(payload), bytes: payload.length }, seen),
-      ) !== null
-    );
+    const sent = { hash: world.put(payload), bytes: payload.length };
+    if (round.record.masking !== 'none')
+      return world.post(name, 'upload', uploadBody(p, rng, round, secrets, sent, seen)) !== null;
+    const t = world.log.transcript;
+    const { number, modelHash } = t.models[world.trainedFrom.get(name) ?? round.record.modelNumber]!;
+    const place = { round, node: name };
+    const made = makeOneShot(p, rng, t, place, secrets, fresh, { number, hash: modelHash }, sent, seen);
+    const { body, correction, boxes } = world.tamper('one-shot', name, made);
+    world.put(correction);
+    for (const box of boxes) world.put(box.sealed);
+    return world.post(name, 'one-shot', body) !== null;
   }
 
   #confirm(name: string, round: Round, attempt: Attempt): boolean {

@@ -45,6 +45,8 @@ export interface MemorySetting {
   readonly window?: string;
   /** Rounds run in so many buckets; left out: in none. */
   readonly buckets?: number;
+  /** Rounds run without masks; left out: with them. */
+  readonly oneShot?: NonNullable<RoundRecord['oneShot']>;
 }
 
 /** Where a party stops answering. The run goes on without it. */
@@ -60,9 +62,11 @@ export class MemoryWorld {
   readonly refusals: Rejection[] = [];
   /** Parties that vanish at a step, by name. */
   readonly vanished = new Map<string, Vanish>();
+  /** Number of the model that a node trained from, where that is not the round's: in rounds without masks. */
+  readonly trainedFrom = new Map<string, number>();
   /** Lets a test change what a holder says of a box or answers, a node sends or an aggregator adds up before it goes out. */
   tamper: <T>(
-    what: 'share-seeds' | 'box' | 'reseal' | 'check' | 'payload' | 'answer' | 'sum',
+    what: 'share-seeds' | 'box' | 'one-shot' | 'reseal' | 'check' | 'payload' | 'answer' | 'sum',
     party: string,
     value: T,
   ) => T = (_what, _party, value) => value;
@@ -139,6 +143,7 @@ export class MemoryWorld {
       largestSharePercent: 100,
       budgetRhoNano: this.setting.budgetRhoNano,
       allowCheckSums: true,
+      ...(this.setting.oneShot === undefined ? {} : { maskingNone: 'accept' }),
     };
   }
 

@@ -38,6 +38,10 @@ export function withStatistics(training: UpdateSource, node: NodeStatistics): Up
   const integers = new NoisedIntegers(rng);
   for (const task of tasks) requireCountable(task, node);
   return {
+    train: async (task, round, model, log) =>
+      statisticsPlanOf(task) === null
+        ? ((await training.train?.(task, round, trainingModel(task, model), log)) ?? null)
+        : null,
     update: async (task, round, model, log) => {
       const plan = statisticsPlanOf(task);
       if (plan === null) return training.update(task, round, trainingModel(task, model), log);

@@ -7,6 +7,7 @@ import type { Compression } from './compression.ts';
 import { TrainingError } from './errors.ts';
 import { fitNoise } from './fit-noise.ts';
 import type { NoiseRequest } from './least-variance.ts';
+import { oneShotPlan } from './one-shot-plan.ts';
 import { epsilonOfOneRound } from './sampling.ts';
 import { minimumsFor } from './task-minimums.ts';
 
@@ -26,6 +27,8 @@ export interface RoundsRequest {
   readonly minOrganisations?: number;
   /** Into how many buckets the nodes are divided; `nodesMax` and the minimums are then of one bucket. Left out: none. */
   readonly buckets?: number;
+  /** Rounds without masks; left out: with them. A buffer left out is `minCohort`. */
+  readonly oneShot?: { readonly buffer?: number; readonly maxStaleness?: number } | undefined;
   /** Null: no privacy, for experiments that compare with it. */
   readonly epsilon?: number | null;
   readonly delta?: number;
@@ -103,6 +106,7 @@ export function assembleTask(
   // The log charges every bucket's sum, though a node's data is in one only.
   const charges = rounds * (buckets ?? 1);
   const nodesMax = request.nodesMax ?? Math.max(16, Math.ceil(request.nodes / (buckets ?? 1)));
+  const oneShot = oneShotPlan(request, { minCohort, nodesMax }, compression !== undefined);
   const { epsilon, delta } = request;
   const budget = epsilon === null ? NO_PRIVACY : budgetFor(epsilon, delta, sampling?.order ?? request.renyiOrder);
   const clipMicro = micro(clip);
@@ -127,6 +131,7 @@ export function assembleTask(
     minHonest,
     minOrganisations,
     ...(buckets === undefined ? {} : { buckets }),
+    ...(oneShot === undefined ? {} : { oneShot }),
     noise: {
       sigma2Numerator: String(fitted.variance.sigma2Numerator),
       sigma2Denominator: String(fitted.variance.sigma2Denominator),

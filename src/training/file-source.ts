@@ -7,6 +7,7 @@ import type { UpdateSource } from '../party/node.ts';
 import { TrainingError } from './errors.ts';
 import { quantiserOf } from './fit-noise.ts';
 import { NoisedIntegers } from './noised-integers.ts';
+import { trainedVector } from './trained-vector.ts';
 import { numbersOf, weigh } from './weighted.ts';
 
 export interface FileSourceSettings {
@@ -16,6 +17,9 @@ export interface FileSourceSettings {
   readonly weight?: number | null;
   readonly rng?: Rng;
 }
+
+/** Without masks an update may go from one round to the next, until a decision holds it. */
+const ANY_ROUND = 'rounds without masks';
 
 /**
  * One update from a file (`veilsum node submit --update PATH`), from any framework: clipped as a whole to the task's L2
@@ -32,15 +36,24 @@ export function createFileSource(
   const length = checked.values.length;
   checked.values.fill(0);
   let sentIn: string | null = null;
+  const valuesOf = (task: Task): Float64Array => {
+    const update = readUpdateFile(path, only);
+    if (update.values.length !== length)
+      throw new LearningError('BAD_TENSOR_FILE', 'the update file was changed meanwhile');
+    return valuesFor(task, update, basename(path), weight);
+  };
   return {
     update: async (task, round) => {
       if (sentIn !== null && sentIn !== round.id) return null;
-      const update = readUpdateFile(path, only);
-      if (update.values.length !== length)
-        throw new LearningError('BAD_TENSOR_FILE', 'the update file was changed meanwhile');
-      const values = valuesFor(task, update, basename(path), weight);
+      const values = valuesOf(task);
       sentIn = round.id;
       return integers.of(quantiserOf(task), values);
+    },
+    train: async (task) => {
+      if (sentIn !== null) return null;
+      const values = valuesOf(task);
+      sentIn = ANY_ROUND;
+      return trainedVector(integers, quantiserOf(task), values);
     },
   };
 }

@@ -1,5 +1,6 @@
 import { toHex } from '../../crypto/encoding.ts';
 import { dequantise, type Quantiser } from '../../crypto/quantise.ts';
+import { weightOfCohort } from '../../protocols/one-shot.ts';
 import type { Task } from '../../protocols/task.ts';
 import type { Round } from '../../protocols/transcript.ts';
 import { layoutOf, readContribution } from '../learning/contribution.ts';
@@ -71,13 +72,15 @@ export function createModelMaker({ store, onOutcome }: ModelMakerSettings): Mode
       const parts = sums.map((sum) => partOf(task, quantiser, compressor, sum));
       const nodes = parts.reduce((total, part) => total + part.nodes, 0);
       const sum = combine(task, parts, nodes, compressor?.gain ?? 1);
+      // Where updates were scaled for being behind: what they are divided by. Else the nodes.
+      const weight = parts.reduce((total, part) => total + part.weight, 0);
       // Updates of no model: what is handed on is their noised mean.
-      if (task.learning === null) return encodeMean(task, Float32Array.from(meanOf(task, sum, nodes)));
+      if (task.learning === null) return encodeMean(task, Float32Array.from(meanOf(task, sum, weight)));
       const plan = parseLearningPlan(task);
       const modelHash = hashOf(modelBytes);
       const model = readModel(plan, modelBytes);
       const kept = await readOptimiser(store.records, task.task, modelHash, model);
-      const opened = openSum(task, plan, quantiser, nodes, sum);
+      const opened = openSum(task, plan, quantiser, { nodes, weight }, sum);
       const state = serverStep(kept?.state ?? initialServerState(model), opened.step, serverSettingsOf(plan));
       const bytes = encodeModel(plan, state.model);
       const nextModelHash = hashOf(bytes);
@@ -103,6 +106,8 @@ export function createModelMaker({ store, onOutcome }: ModelMakerSettings): Mode
 interface Part {
   readonly sum: Float64Array;
   readonly nodes: number;
+  /** What the updates were scaled by, together: `nodes` in rounds with masks. */
+  readonly weight: number;
 }
 
 function compressorForTask(task: Task, model: Uint8Array): Compressor | null {
@@ -115,7 +120,7 @@ function partOf(task: Task, quantiser: Quantiser, compressor: Compressor | null,
     throw new TrainingError('WRONG_LENGTH', `the sum has ${values.length} values, the task ${task.dimension}`);
   }
   const sum = dequantise(quantiser, values);
-  return { sum: compressor?.expand(sum) ?? sum, nodes: cohortOf(round) };
+  return { sum: compressor?.expand(sum) ?? sum, ...cohortOf(round) };
 }
 
 /**
@@ -152,15 +157,22 @@ interface Opened {
 }
 
 /** Noise: variance nodes * (sigma^2 + 1/4) in squared steps, the quarter for unbiased rounding at its worst. */
-function openSum(task: Task, plan: LearningPlan, quantiser: Quantiser, nodes: number, sum: Float64Array): Opened {
+function openSum(
+  task: Task,
+  plan: LearningPlan,
+  quantiser: Quantiser,
+  { nodes, weight }: Pick<Part, 'nodes' | 'weight'>,
+  sum: Float64Array,
+): Opened {
   const { sigma2Numerator, sigma2Denominator } = quantiser.variance;
   const variance = Number(sigma2Numerator) / Number(sigma2Denominator) + 1 / 4;
   const sigma = Math.sqrt(nodes * variance) / quantiser.scale;
-  if (plan.unit === 'node') return { step: { unit: 'node', sum: liftSum(plan, sum), nodes }, evaluation: null, sigma };
+  if (plan.unit === 'node')
+    return { step: { unit: 'node', sum: liftSum(plan, sum), nodes: weight }, evaluation: null, sigma };
   const contribution = contributionPlanOf(plan, task.clipMicro);
   const { gradient, count, histogram, cellNoise } = readContribution(sum, contribution, sigma);
   const evaluation = histogram && contribution.bins ? tryEvaluate(histogram, contribution.bins, cellNoise) : null;
-  return { step: { unit: 'record', sum: gradient, count }, evaluation, sigma };
+  return { step: { unit: 'record', sum: gradient, count, isOfItsOwn: task.oneShot !== undefined }, evaluation, sigma };
 }
 
 function tryEvaluate(...input: Parameters<typeof evaluateHistogram>): Evaluation | null {
@@ -177,9 +189,10 @@ export function firstModelOf(plan: LearningPlan): Uint8Array {
   return encodeModel(plan);
 }
 
-function cohortOf(round: Round): number {
+function cohortOf(round: Round): Pick<Part, 'nodes' | 'weight'> {
   if ((round.phase === 'decided' || round.phase === 'released') && round.decision.attempt.cohort.length > 0) {
-    return round.decision.attempt.cohort.length;
+    const { cohort } = round.decision.attempt;
+    return { nodes: cohort.length, weight: weightOfCohort(round.record, cohort) };
   }
   throw new TrainingError('NOT_DECIDED', 'the round has no decision, so no sum to step by');
 }

@@ -2,6 +2,7 @@ import { toHex } from '../../crypto/encoding.ts';
 import type { Rng } from '../../crypto/primitives.ts';
 import { wipe } from '../../crypto/secret.ts';
 import type { Task } from '../../protocols/task.ts';
+import type { Round } from '../../protocols/transcript.ts';
 import { nodeContribution } from '../learning/contribution.ts';
 import { DATASETS } from '../learning/dataset-names.ts';
 import { datasetSchema, encodeRegion, type Region, type RegionTables } from '../learning/datasets.ts';
@@ -32,6 +33,7 @@ import { readModel, trainWithHead } from './local-layers.ts';
 import { NoisedIntegers } from './noised-integers.ts';
 import { type Residuals, residualsInMemory } from './residuals.ts';
 import { sensitiveInputs } from './sensitive.ts';
+import { trainedVector } from './trained-vector.ts';
 import { rowsForLocalSteps, unlabelledPart, wipePart } from './unlabelled.ts';
 
 export interface NodeSourceSettings {
@@ -88,37 +90,39 @@ export function createNodeSource(settings: NodeSourceSettings): NodeSource {
     rowsOf(plan);
     if (plan.unit === 'record') ownInputs(plan);
   }
+  /** What one look at the rows comes to. Secret. */
+  const vectorOf = (task: Task, round: Round, modelBytes: Uint8Array): Float64Array => {
+    const plan = parseLearningPlan(task);
+    const rows = rowsOf(plan);
+    const model = readModel(plan, modelBytes);
+    const pseudo = plan.pseudo !== undefined && round.record.modelNumber >= plan.pseudo.fromModel ? plan.pseudo : null;
+    if (plan.unit === 'node') {
+      const known = (own: Model): DesignMatrix =>
+        pseudo === null ? rows.train : rowsForLocalSteps(tf, own, rows, pseudo);
+      const head = { task, model: modelBytes, heads };
+      return trainWithHead(head, (own) => localVector(tf, own, known(own), plan, rng));
+    }
+    const drawn = task.sampling && drawRows(rng, rows, task.sampling.rateMicro);
+    const draw = task.sampling && { rng, rateMicro: task.sampling.rateMicro };
+    const unlabelled = pseudo === null ? undefined : unlabelledPart(tf, model, rows, pseudo, draw);
+    try {
+      const options = { sensitiveInputs: ownInputs(plan), drawn, unlabelled };
+      return nodeContribution(tf, model, rows, contributionPlanOf(plan, task.clipMicro), options);
+    } finally {
+      for (const mask of Object.values(drawn ?? {})) wipe(mask);
+      if (unlabelled !== undefined) wipePart(unlabelled);
+    }
+  };
   return {
     rowsFor,
     update: async (task, round, modelBytes) => {
-      const plan = parseLearningPlan(task);
       const quantiser = quantiserOf(task);
-      const rows = rowsOf(plan);
-      const model = readModel(plan, modelBytes);
-      const compressing = { task, shape: updateShape(plan, task.clipMicro), model: modelBytes, residuals };
-      const pseudo =
-        plan.pseudo !== undefined && round.record.modelNumber >= plan.pseudo.fromModel ? plan.pseudo : null;
-      if (plan.unit === 'node') {
-        const known = (own: Model): DesignMatrix =>
-          pseudo === null ? rows.train : rowsForLocalSteps(tf, own, rows, pseudo);
-        const head = { task, model: modelBytes, heads };
-        const vector = trainWithHead(head, (own) => localVector(tf, own, known(own), plan, rng));
-        const sent = compressUpdate(compressing, vector);
-        return sent === null ? null : integers.of(quantiser, sent);
-      }
-      const drawn = task.sampling && drawRows(rng, rows, task.sampling.rateMicro);
-      const draw = task.sampling && { rng, rateMicro: task.sampling.rateMicro };
-      const unlabelled = pseudo === null ? undefined : unlabelledPart(tf, model, rows, pseudo, draw);
-      try {
-        const options = { sensitiveInputs: ownInputs(plan), drawn, unlabelled };
-        const contribution = contributionPlanOf(plan, task.clipMicro);
-        const vector = nodeContribution(tf, model, rows, contribution, options);
-        return integers.of(quantiser, compressUpdate(compressing, vector)!);
-      } finally {
-        for (const mask of Object.values(drawn ?? {})) wipe(mask);
-        if (unlabelled !== undefined) wipePart(unlabelled);
-      }
+      const shape = updateShape(parseLearningPlan(task), task.clipMicro);
+      const sent = compressUpdate({ task, shape, model: modelBytes, residuals }, vectorOf(task, round, modelBytes));
+      return sent === null ? null : integers.of(quantiser, sent);
     },
+    train: async (task, round, modelBytes) =>
+      trainedVector(integers, quantiserOf(task), vectorOf(task, round, modelBytes)),
   };
 }
 

@@ -5,6 +5,7 @@ import type { Round } from '../../protocols/transcript.ts';
 import type { CardRole } from '../../src/keys/card.ts';
 import { runAggregator } from '../../src/party/aggregator.ts';
 import { type CoordinatorOptions, runCoordinator } from '../../src/party/coordinator.ts';
+import type { Trained } from '../../src/party/finished-updates.ts';
 import { runMember } from '../../src/party/member.ts';
 import { runNode } from '../../src/party/node.ts';
 import { type OpenedRound, runRecipient } from '../../src/party/recipient.ts';
@@ -32,6 +33,19 @@ export function updateOf(name: string, number: number, dimension: number): Int32
   return Int32Array.from({ length: dimension }, (_, i) => ((seed * (i + 1)) % 20_011) - 10_000);
 }
 
+/** The same at a weight, in rounds without masks. */
+export function weightedUpdateOf(name: string, number: number, dimension: number, weight: number): Int32Array {
+  return updateOf(name, number, dimension).map((value) => Math.round(value * weight));
+}
+
+/** What such a node has to send once it is done training. */
+export function trainedOf(name: string): Trained {
+  return {
+    integers: ({ record }, weight) => weightedUpdateOf(name, record.number, record.parameters.dimension, weight),
+    [Symbol.dispose]: () => {},
+  };
+}
+
 /** The plain sum of what some nodes contribute. */
 export function plainSum(names: readonly string[], number: number, dimension: number): Int32Array {
   const updates = names.map((name) => updateOf(name, number, dimension));
@@ -52,6 +66,7 @@ export function runParty(setting: PartySetting): Promise<Running> {
     case 'node': {
       const source = {
         update: async (task: Task, round: Round) => updateOf(name, round.record.number, task.dimension),
+        train: async () => trainedOf(name),
       };
       return runNode(folder, async () => ({ policy, tasks, engine: 'auto', source, checkSums: () => {} }));
     }

@@ -20,6 +20,7 @@ const EVERY: Readonly<Record<Kind, true>> = {
   model: true,
   open: true,
   upload: true,
+  'one-shot': true,
   close: true,
   confirm: true,
   ready: true,

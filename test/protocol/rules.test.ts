@@ -20,6 +20,7 @@ const ONLY_PARTIES: readonly RejectionCode[] = [
   'ROLLED_BACK',
   'SPLIT_VIEW',
   'POLICY_REFUSES', // sites
+  'MASKING_REFUSED',
   'SEED_MISMATCH', // members, as a complaint
   'BOX_UNREADABLE',
   'CHECKSUM_MISMATCH', // recipients

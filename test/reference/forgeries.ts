@@ -4,6 +4,14 @@ import { order } from './forged-order.ts';
 import { records } from './forged-records.ts';
 import { round } from './forged-rounds.ts';
 import type { Forgery } from './forgery.ts';
+import { oneShotForgeries } from './one-shot-log.ts';
 
 /** Every rule, broken at least once. */
-export const FORGERIES: readonly Forgery[] = [...form, ...order, ...records, ...round, ...bucketForgeries];
+export const FORGERIES: readonly Forgery[] = [
+  ...form,
+  ...order,
+  ...records,
+  ...round,
+  ...bucketForgeries,
+  ...oneShotForgeries,
+];

@@ -103,7 +103,10 @@ export class PaperLog {
     log.post('root', 'quorum', log.quorumChange({ number: 1, members: log.members, threshold: 2 }, log.members));
     log.post('node-3', 'tls-key', log.tlsKey('node-3'));
     log.post('root', 'revoke', { name: 'node-4', reason: 'lost' });
-    log.open(log.announced(2), { window: 'another' });
+    log.open(log.announced(2), { window: 'another', masking: 'none', oneShot: { buffer: 2, maxStaleness: 0 } });
+    log.post('node-1', 'one-shot', log.oneShot('node-1'));
+    log.post('coordinator', 'abort', { round: log.round.id, reason: 'OPERATOR' });
+    log.open(log.announced(3), { window: 'a third' });
     log.post('coordinator', 'abort', { round: log.round.id, reason: 'OPERATOR' });
     return log;
   }
@@ -354,6 +357,18 @@ export class PaperLog {
     };
   }
 
+  /** An upload of a round without masks. @param back - how many models ago it was trained. */
+  oneShot(node: string, back = 0): Body<'one-shot'> {
+    const { record } = this.round;
+    const { key: _, ...upload } = this.upload(node);
+    const model = this.transcript.models[record.modelNumber - back]!;
+    return {
+      ...upload,
+      model: { number: model.number, hash: model.modelHash },
+      ...this.sharing(record, `${node} ${this.round.id}`),
+    };
+  }
+
   close(): Body<'close'> {
     const cohort = nextCohort(this.transcript, this.round);
     return {
@@ -368,17 +383,19 @@ export class PaperLog {
   confirm(node: string): Body<'confirm'> {
     const { record } = this.round;
     const { close } = this.attempt;
-    const { members, threshold, primes } = record.parameters;
-    const named = (what: string) => paperHash(`${what} ${node} ${close}`);
+    const checksum = Array.from({ length: 6 * record.parameters.primes.length }, (_, i) => i);
+    return { close, modelHash: record.modelHash, ...this.sharing(record, `${node} ${close}`), checksum };
+  }
+
+  sharing(record: RoundRecord, of: string): Pick<Body<'confirm'>, 'correctionHash' | 'boxes' | 'seeds'> {
+    const { members, threshold } = record.parameters;
+    const named = (what: string) => paperHash(`${what} ${of}`);
     return {
-      close,
-      modelHash: record.modelHash,
       correctionHash: named('correction'),
       boxes: [...record.members, ...record.recipients].map(({ name }) => ({ holder: name, hash: named(name) })),
       seeds: Array.from({ length: setCount(members, threshold) + 1 }, (_, i) =>
         toBase64(p.sha256(utf8(named(`seed ${i}`)))),
       ),
-      checksum: Array.from({ length: 6 * primes.length }, (_, i) => i),
     };
   }
 

@@ -50,8 +50,21 @@ export interface UploadRequest {
 export interface UploadHeader {
   /** Hash of the round's record, 32 bytes. */
   roundId: Uint8Array;
-  /** Signed `upload` leaf, canonical JSON, at most 65,535 bytes; states the payload's length in bytes and its hash. */
+  /**
+   * Signed `upload` leaf, or `one-shot` leaf in a round without masks, canonical JSON, at most 65,535 bytes; states the
+   * payload's length in bytes and its hash.
+   */
   leaf: Uint8Array;
+  /** What a `one-shot` leaf names beside its payload; absent beside an `upload` leaf. */
+  sharing?: Sharing | undefined;
+}
+
+/** A node's one-time key as it is shared. */
+export interface Sharing {
+  /** The correction z_i, residues mod M packed to log2 M bits each, at most 32,768 bytes. */
+  correction: Uint8Array;
+  /** One box for each member and each recipient, in the order of the leaf, at most 72. */
+  boxes: SealedBox[];
 }
 
 /** How far the upload is. */
@@ -386,7 +399,7 @@ export const UploadRequest: MessageFns<UploadRequest> = {
 };
 
 function createBaseUploadHeader(): UploadHeader {
-  return { roundId: new Uint8Array(0), leaf: new Uint8Array(0) };
+  return { roundId: new Uint8Array(0), leaf: new Uint8Array(0), sharing: undefined };
 }
 
 export const UploadHeader: MessageFns<UploadHeader> = {
@@ -396,6 +409,9 @@ export const UploadHeader: MessageFns<UploadHeader> = {
     }
     if (message.leaf.length !== 0) {
       writer.uint32(18).bytes(message.leaf);
+    }
+    if (message.sharing !== undefined) {
+      Sharing.encode(message.sharing, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -427,6 +443,71 @@ export const UploadHeader: MessageFns<UploadHeader> = {
             }
 
             message.leaf = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.sharing = Sharing.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSharing(): Sharing {
+  return { correction: new Uint8Array(0), boxes: [] };
+}
+
+export const Sharing: MessageFns<Sharing> = {
+  encode(message: Sharing, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.correction.length !== 0) {
+      writer.uint32(10).bytes(message.correction);
+    }
+    for (const v of message.boxes) {
+      SealedBox.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Sharing {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSharing();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.correction = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.boxes.push(SealedBox.decode(reader, reader.uint32()));
             continue;
           }
         }
