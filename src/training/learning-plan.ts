@@ -108,7 +108,10 @@ export function parseLearningPlan(task: Task): LearningPlan {
     throw new TrainingError('BAD_PLAN', `task ${task.task} is for updates from files: it names no model to train`);
   }
   if (task.learning['kind'] === 'statistics') {
-    throw new TrainingError('BAD_PLAN', `task ${task.task} counts, and trains no model: 'veilsum statistics' is for it`);
+    throw new TrainingError(
+      'BAD_PLAN',
+      `task ${task.task} counts, and trains no model: 'veilsum statistics' is for it`,
+    );
   }
   const parsed = learningPlanField.safeParse(task.learning);
   if (!parsed.success) {
