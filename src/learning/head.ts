@@ -24,8 +24,11 @@ const STRENGTHS = [1, 4, 16, 64, 256, 1024];
 const FOLDS = 5;
 /** Standard errors by which a fitted head has to be better. */
 const SHOWN = 2;
+/** Widest head: its curvature has the square of that many numbers. */
+const WIDTH_MAX = 4096;
 const STEPS_MAX = 50;
-const SETTLED = 1e-6;
+/** A step that lessens the loss of a row by less than this is the last. */
+const SETTLED = 1e-9;
 
 /**
  * Fits the head to a region's rows, the layers below as they are: the minimum of
@@ -38,12 +41,17 @@ const SETTLED = 1e-6;
  *
  * @param model - holds the given head.
  * @param seed - deals out the folds.
- * @throws LearningError EMPTY_REGION, BAD_MODEL, NOT_FINITE.
+ * @throws LearningError EMPTY_REGION, TOO_LARGE, BAD_MODEL, NOT_FINITE.
  */
 export function fitHead(tf: Tf, model: Model, train: DesignMatrix, seed: string): FittedHead {
   if (train.rows < FOLDS) throw new LearningError('EMPTY_REGION', `${train.rows} rows are too few to fit a head to`);
-  const features = featuresOf(tf, model, train);
   const given = headOf(model);
+  if (given.length > WIDTH_MAX)
+    throw new LearningError(
+      'TOO_LARGE',
+      `a head of ${given.length} weights is more than the ${WIDTH_MAX} that are fitted`,
+    );
+  const features = featuresOf(tf, model, train);
   const fold = new Uint8Array(train.rows);
   seededRandom(`folds/${seed}`)
     .shuffle(Uint32Array.from(fold, (_, row) => row))
@@ -160,7 +168,7 @@ function minimise(
       share /= 2;
     } while (value > reached && share > 1e-6);
     if (!(value < reached)) return head;
-    const isSettled = reached - value < SETTLED * rows.length * 1e-3;
+    const isSettled = reached - value < SETTLED * rows.length;
     [head, reached] = [next, value];
     if (isSettled) return head;
   }

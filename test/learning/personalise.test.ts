@@ -92,6 +92,13 @@ describe("a region's own head", () => {
       }
   });
 
+  it('is not fitted to hardly any rows, nor where it is too wide', () => {
+    expect(() => fitHead(tf, logistic(COMMON), rowsOf(COMMON, 4, 'few'), '1')).toThrow(code('EMPTY_REGION'));
+    const wide = { kind: 'logistic', inputs: 5000 } as const;
+    const rows = { rows: 8, width: 5000, x: new Float32Array(40_000), y: new Uint8Array(8), outside: new Map() };
+    expect(() => fitHead(tf, initialModel(wide), rows, '1')).toThrow(code('TOO_LARGE'));
+  });
+
   it('leaves the layers below as they are', () => {
     const spec: ModelSpec = { kind: 'mlp', inputs: WIDTH, hidden: 4 };
     const given = initialModel(spec, 3);

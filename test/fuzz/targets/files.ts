@@ -92,6 +92,8 @@ export const files: readonly Target[] = [
       '__metadata__',
       '__proto__',
       'F64',
+      'BF16',
+      'I64',
       ' ',
     ],
     refusals: { LearningError: ['BAD_TENSOR_FILE', 'NOT_FINITE'] },
