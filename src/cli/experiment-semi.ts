@@ -47,11 +47,11 @@ export function semiCommand(): Command {
       numberOption('--seed <n>', 'of synthetic tables, of the labels that are hidden, of the resampling').default(1),
     )
     .option('--out <folder>', 'report.html, report.md, figures and semi.json go here', 'veilsum-semi');
-  return withPseudoOptions(command)
+  return withPseudoOptions(command, String(CONFIDENCE))
     .addHelpText(
       'after',
       `${examples('veilsum experiment semi synthetic --hide 95', 'VEILSUM_DATA=~/tables veilsum experiment semi leads --hide 80,95,98,regions --pseudo-weight 0.25')}
---pseudo-labels is ${CONFIDENCE} unless said otherwise. All parties run in this process, with the real cryptography; three runs for each entry of --hide.
+All parties run in this process, with the real cryptography; three runs for each entry of --hide.
 `,
     )
     .action(async (name: string, _options, own: Command) => {

@@ -10,13 +10,13 @@ export interface PseudoFlags {
   readonly pseudoLocalPrecision?: number;
 }
 
-/** Adds the flags to a command. */
-export function withPseudoOptions(command: Command): Command {
+/** Adds the flags to a command. @param otherwise - what happens without --pseudo-labels. */
+export function withPseudoOptions(command: Command, otherwise = 'they are refused'): Command {
   return command
     .addOption(
       numberOption(
         '--pseudo-labels <p>',
-        'rows with a blank label take part with the one that the round’s model gives them with probability p or more; default: they are refused',
+        `rows with a blank label take part with the one that the round's model gives them with probability p or more; default: ${otherwise}`,
       ),
     )
     .addOption(numberOption('--pseudo-weight <w>', 'what such a row counts, up to 1 (unit record); default 1'))

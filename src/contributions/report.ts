@@ -213,7 +213,7 @@ async function attendanceFigure({ nodes }: Contributions): Promise<Block> {
 
 async function creditFigure(credit: readonly Credit[]): Promise<Block> {
   const svg = await drawIntervals({
-    title: 'How a node’s bucket pointed, against buckets without it',
+    title: "How a node's bucket pointed, against buckets without it",
     subtitle: 'difference of cosines, mean over groups, two standard errors either way',
     axis: 'difference of cosines',
     intervals: credit.map(({ unit, cosine }) => ({

@@ -8,7 +8,7 @@ import type { DesignMatrix } from '../learning/features.ts';
 import { scoreRows } from '../learning/forward.ts';
 import { loadTensorFlow, type Tf } from '../learning/load-tensorflow.ts';
 import type { Model } from '../learning/model.ts';
-import { labelBy } from '../learning/pseudo-labels.ts';
+import { encodePartlyLabelled, labelBy } from '../learning/pseudo-labels.ts';
 import { seededRandom } from '../learning/random.ts';
 import type { FeatureSchema } from '../learning/schema.ts';
 import { column } from '../learning/table.ts';
@@ -143,7 +143,7 @@ async function runCase(bench: Bench, regions: readonly RegionTables[], hide: Hid
   const { pseudo, weightDecay } = options;
   const hidden = hideLabels(regions, schema, hide, `${options.dataset}/${options.seed}`);
   const unused = { ...pseudo, fromModel: NO_MODEL };
-  const unlabelled = unlabelledRows(regions, hidden, schema);
+  const unlabelled = unlabelledRows(regions, hidden, schema, pseudo.segment);
   const quality: PseudoQuality[] = [];
   const watch = (round: number, model: Model): void => {
     // After the first round with pseudo labels, half way, and at the end.
@@ -157,7 +157,7 @@ async function runCase(bench: Bench, regions: readonly RegionTables[], hide: Hid
   const gainOverDecay = intervalOf(differences(semi.aucs, decay.aucs));
   const rows = regions.reduce((sum, { train }) => sum + train.rowCount, 0);
   return {
-    ...{ hide, labelled: rows - unlabelled.rows, unlabelled: unlabelled.rows },
+    ...{ hide, labelled: rows - unlabelled.rows.rows, unlabelled: unlabelled.rows.rows },
     ...{ labelledOnly: intervalOf(plain.aucs), weightDecay: intervalOf(decay.aucs), pseudo: intervalOf(semi.aucs) },
     ...{ gain, gainOverDecay, verdict: verdictOf(gain), verdictOverDecay: verdictOf(gainOverDecay) },
     ...{ quality, exactSums: plain.rounds + decay.rounds + semi.rounds },
@@ -179,27 +179,32 @@ async function runArm(
   return { aucs: bootstrap.auc(scoreRows(tf, model, heldOut)), rounds: made.rounds };
 }
 
-/** Training rows whose label was hidden, with the label. */
+/** Training rows whose label was hidden, with the label, and which of them may get one. */
+interface HiddenRows {
+  readonly rows: DesignMatrix;
+  readonly mayUse: Uint8Array;
+}
+
 function unlabelledRows(
   regions: readonly RegionTables[],
   hidden: readonly RegionTables[],
   schema: FeatureSchema,
-): DesignMatrix {
-  const parts = regions.map((region, i) => {
-    const whole = encodeRegion(region, schema).train;
-    const cells = column(hidden[i]!.train, schema.label.column);
-    const rows = [...cells.keys()].filter((row) => cells[row] === '');
-    const x = new Float32Array(rows.length * whole.width);
-    for (const [at, row] of rows.entries())
-      x.set(whole.x.subarray(row * whole.width, (row + 1) * whole.width), at * whole.width);
-    return { ...whole, rows: rows.length, x, y: Uint8Array.from(rows, (row) => whole.y[row]!) };
+  segment: PseudoPlan['segment'],
+): HiddenRows {
+  const parts = hidden.map((region, i) => {
+    const cells = column(region.train, schema.label.column);
+    const known = encodeRegion(regions[i]!, schema).train.y;
+    const { rows, mayUse } = encodePartlyLabelled(region, schema, segment).unlabelled!;
+    return { mayUse, rows: { ...rows, y: known.filter((_, row) => cells[row] === '') } };
   });
-  return poolRows(parts);
+  return {
+    rows: poolRows(parts.map(({ rows }) => rows)),
+    mayUse: Uint8Array.from(parts.flatMap(({ mayUse }) => [...mayUse])),
+  };
 }
 
-function qualityOf({ tf, options }: Bench, rows: DesignMatrix, number: number, model: Model): PseudoQuality {
-  const all = new Uint8Array(rows.rows).fill(1);
-  const { y, used } = labelBy(scoreRows(tf, model, rows), all, options.pseudo.confidenceMicro / 1e6);
+function qualityOf({ tf, options }: Bench, { rows, mayUse }: HiddenRows, number: number, model: Model): PseudoQuality {
+  const { y, used } = labelBy(scoreRows(tf, model, rows), mayUse, options.pseudo.confidenceMicro / 1e6);
   const chosen = [...used.keys()].filter((row) => used[row] === 1);
   const share = (is: (row: number) => boolean): number =>
     chosen.length === 0 ? 0 : chosen.filter(is).length / chosen.length;

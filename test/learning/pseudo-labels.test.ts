@@ -238,7 +238,7 @@ it('an in-process job over regions of which one has no label: every sum exact, a
     await run({ ...PSEUDO, fromModel: 99 }),
   ];
   expect(norm(Float64Array.from(semi), Float64Array.from(never))).toBeGreaterThan(0.01);
-}, 60_000);
+});
 
 it('the server averages counts over the last rounds where rounds differ; control: over all of them it lags', () => {
   const model = initialModel({ kind: 'logistic', inputs: 3 }, 1);

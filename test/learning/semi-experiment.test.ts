@@ -44,4 +44,4 @@ it('compares the four on the same rows, says what became of pseudo labels, and c
   expect(html.match(/<svg/g)).toHaveLength(1);
   expect(html).toContain('all regions but the largest');
   expect(readFileSync(join(work, 'report.md'), 'utf8')).toContain('semi.svg');
-}, 60_000);
+});
