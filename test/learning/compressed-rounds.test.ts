@@ -8,7 +8,13 @@ import { nodeContribution } from '../../src/learning/contribution.ts';
 import { encodeRegion, loadDataset, type Region } from '../../src/learning/datasets.ts';
 import { loadTensorFlow, type Tf } from '../../src/learning/load-tensorflow.ts';
 import { initialModel } from '../../src/learning/model.ts';
-import { encodeSafetensors, modelTensors } from '../../src/learning/safetensors.ts';
+import {
+  decodeSafetensors,
+  encodeSafetensors,
+  modelFromTensors,
+  modelTensors,
+} from '../../src/learning/safetensors.ts';
+import type { OpenedRound } from '../../src/party/recipient.ts';
 import { nodePrimitives } from '../../src/platform/primitives-node.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/port.ts';
@@ -24,6 +30,7 @@ import {
   updateShape,
 } from '../../src/training/learning-plan.ts';
 import { type LearningRequest, makeTask } from '../../src/training/make-task.ts';
+import { createModelMaker } from '../../src/training/model-maker.ts';
 import { createNodeSource } from '../../src/training/node-source.ts';
 import { keepResidual, residualFiles, residualFor, residualsInMemory } from '../../src/training/residuals.ts';
 
@@ -143,6 +150,47 @@ describe('everybody keeps the same values', () => {
     expect(normOf(minus(kept(sumOf(another)), agreed!.compress(mean)))).toBeGreaterThan(
       0.3 * normOf(agreed!.compress(mean)),
     );
+  });
+});
+
+describe('sums of buckets', () => {
+  it('are laid out again before a robust rule compares them, and bounded in what they are laid out to', async () => {
+    const compression = { keep: 0.25, rotation: true };
+    const { task } = make({
+      unit: 'node',
+      model: 'mlp',
+      nodes: 6,
+      buckets: 2,
+      aggregate: 'median',
+      epsilon: null,
+      compression,
+    });
+    const shape = updateShape(parseLearningPlan(task), task.clipMicro);
+    const model = modelBytes(task, 5);
+    const compressor = compressorOf(task, shape, model)!;
+    const bucket = (number: number, values: Int32Array): OpenedRound => {
+      const cohort = [{ node: 'a' }, { node: 'b' }, { node: 'c' }];
+      const round = { phase: 'released', id: '', record: { number }, decision: { attempt: { cohort } } };
+      return { round: round as unknown as OpenedRound['round'], values };
+    };
+    const next = async (sums: readonly OpenedRound[]): Promise<Float64Array> => {
+      const maker = createModelMaker({ store });
+      const spec = specOf(parseLearningPlan(task));
+      const [before, after] = [model, await maker.next(task, sums, model)].map((bytes) =>
+        modelFromTensors(spec, decodeSafetensors(bytes)),
+      );
+      return Float64Array.from(before!.values, (value, i) => value - after!.values[i]!);
+    };
+    const sent = [1, 2].map((n) => Int32Array.from({ length: task.dimension }, (_, i) => ((i * 37 * n) % 9) - 4));
+    const step = await next(sent.map((values, i) => bucket(i, values)));
+    // The median of two is their mean; a mean of local changes is a step already.
+    const means = sent.map((values) => compressor.expand(Float64Array.from(values, (v) => v / task.scale / 3)));
+    for (const [i, value] of step.entries()) expect(value).toBeCloseTo((means[0]![i]! + means[1]![i]!) / 2, 5);
+    // Far longer than three clipped updates with their noise can be.
+    const long = sent.map((values) => values.map((value) => value * 1000));
+    const bound = await next(long.map((values, i) => bucket(i, values)));
+    expect(normOf(bound)).toBeLessThan(normOf(step) * 100);
+    expect(normOf(bound)).toBeGreaterThan(compressor.gain * 0.5);
   });
 });
 
