@@ -211,7 +211,7 @@ export async function writeTask(flags: TaskFlags, print: (line: string) => void)
   );
   for (const line of layerSummary(task)) print(line);
   for (const line of compressionLines(task, { members: 5, threshold: 3, ...flags, ...quorum })) print(line);
-  for (const line of [...bucketLines(task), ...maskingLines(task)]) print(line);
+  for (const line of [...pseudoLines(task, rounds), ...bucketLines(task), ...maskingLines(task)]) print(line);
   for (const line of noiseLines(task, flags.nodes)) print(line);
   if (genesis !== null) return print(`Rounds of it can be opened in the federation of ${flags.dir}.`);
   print('A federation is founded for its task: unit, budget and minimums are final then. For this one:');
