@@ -86,7 +86,7 @@ const fieldsOfTask = z.strictObject({
   learning: z.union([z.null(), z.record(z.string().max(64), z.unknown())]),
   /** For updates that nodes bring: the tensors that make one, one after another, row-major. Absent: any of `dimension` numbers. */
   tensors: z.array(tensorField).min(1).max(MAX_TENSORS).optional(),
-  /** For updates that nodes bring: the largest weight of one, whose share is the last coordinate; absent: all weigh the same. */
+  /** Unit node: the largest weight of an update, whose share of it is the last coordinate; absent: all weigh the same. */
   weightMax: z
     .int()
     .min(1)
@@ -111,10 +111,14 @@ export const taskField = fieldsOfTask
           dimension - (weightMax === undefined ? 0 : 1)),
     { path: ['tensors'], message: 'must have as many numbers as dimension says, in a task that trains no model' },
   )
-  .refine(({ weightMax, learning, dimension }) => weightMax === undefined || (learning === null && dimension >= 2), {
-    path: ['weightMax'],
-    message: 'is for updates from files, beside which the weight is one more number',
-  });
+  .refine(
+    ({ weightMax, unit, compression, dimension }) =>
+      weightMax === undefined || (unit === 'node' && compression === undefined && dimension >= 2),
+    {
+      path: ['weightMax'],
+      message: 'is for updates of nodes that are not compressed, beside which the weight is one more number',
+    },
+  );
 
 export type Task = z.infer<typeof taskField>;
 

@@ -145,6 +145,7 @@ export function taskOf(flags: Omit<TaskFlags, 'out' | 'dir'>): MadeTask {
       sampleRate: flags.sampleRate,
       optimiser: flags.optimiser,
       localLayers: flags.localLayer,
+      weightMax: flags.weightMax,
       aggregate: flags.aggregate,
       serverRate: flags.serverRate,
       weightDecay: flags.weightDecay,

@@ -54,7 +54,7 @@ function newCommand(): Command {
     .addOption(
       numberOption(
         '--weight-max <n>',
-        'with --dimension or --like: nodes weigh as much as they say, in secret, up to this',
+        'with --unit node, --dimension or --like: nodes weigh as their rows, or as they say, in secret, up to this',
       ),
     )
     .addOption(numberOption('--sample-rate <q>', 'every round is over records that nodes draw with this probability'))
@@ -114,13 +114,13 @@ ${examples(
           'give one of --dataset and --features (train on tables), --dimension and --like (sum updates from files)',
         );
       }
-      if (flags['weightMax'] !== undefined && flags['dimension'] === undefined && flags['like'] === undefined)
-        throw usageError(
-          '--weight-max goes with --dimension and --like: on tables records weigh, and are counted in secret',
-        );
       if (flags['only'] !== undefined && flags['like'] === undefined)
         throw usageError('--only goes with --like: it chooses layers of that file');
       const isOfFiles = flags['dimension'] !== undefined || flags['like'] !== undefined;
+      if (flags['weightMax'] !== undefined && flags['unit'] !== 'node' && !isOfFiles)
+        throw usageError(
+          '--weight-max goes with --unit node, --dimension and --like: of unit record, records are counted anyway',
+        );
       if (isOfFiles && flags['unit'] === 'record')
         throw usageError(
           '--unit record goes with --dataset: an update from a file is clipped as a whole, which protects the node',

@@ -14,6 +14,7 @@ import { sentLength, type UpdateShape } from './compression.ts';
 import { TrainingError } from './errors.ts';
 import { localLayersField, requireSoundLocal } from './local-plan.ts';
 import { pseudoField, requireSoundPseudo } from './pseudo-plan.ts';
+import { requireSoundWeights } from './weighted.ts';
 
 /**
  * `Task.learning`: what nodes and recipient have to agree on beyond clip, scale and noise, which the task itself holds.
@@ -127,7 +128,9 @@ export function parseLearningPlan(task: Task): LearningPlan {
   if (plan.pseudo !== undefined) requireSoundPseudo(plan.pseudo, plan.unit);
   if (plan.localLayers !== undefined) requireSoundLocal(specOf(plan), plan.localLayers, plan.unit);
   const shape = updateShape(plan, task.clipMicro);
-  const dimension = task.compression === undefined ? shape.length : sentLength(shape, task.compression);
+  if (task.weightMax !== undefined) requireSoundWeights(plan);
+  const numbers = task.compression === undefined ? shape.length : sentLength(shape, task.compression);
+  const dimension = numbers + (task.weightMax === undefined ? 0 : 1);
   if (dimension !== task.dimension) {
     throw new TrainingError(
       'BAD_PLAN',

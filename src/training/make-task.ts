@@ -17,6 +17,7 @@ import { requireSoundLocal } from './local-plan.ts';
 import { type PseudoPlan, requireSoundPseudo } from './pseudo-plan.ts';
 import { samplingFor } from './sampling.ts';
 import { sensitiveInputs } from './sensitive.ts';
+import { requireSoundWeights } from './weighted.ts';
 
 export type { MadeTask, RoundsRequest } from './assemble-task.ts';
 
@@ -45,6 +46,8 @@ export interface LearningRequest extends RoundsRequest {
   readonly serverRate?: number;
   readonly clip?: number;
   readonly compression?: CompressionRequest;
+  /** For unit 'node': nodes weigh as many rows as they have, up to this, in secret; left out: all weigh the same. */
+  readonly weightMax?: number;
   /** Rows without a label take part; left out: they are refused. */
   readonly pseudo?: PseudoPlan;
   /** L2 penalty on all weights in the server's step; left out: the dataset's own. */
@@ -140,12 +143,23 @@ export function makeTask(request: LearningRequest): MadeTask {
   const sampling = filled.epsilon === null ? undefined : samplingFor({ ...filled, epsilon: filled.epsilon }, unit);
   const recordsMax = plan.unit === 'record' ? plan.recordsMax : 1;
   const shape = updateShape(plan, micro(clip));
+  const { weightMax } = request;
+  requireWeight(weightMax);
+  if (weightMax !== undefined) requireSoundWeights(plan);
+  const sent = compressedFields(shape, compressionFor(request.compression, request.bits, shape), clip);
+  if (weightMax !== undefined && (unit !== 'node' || sent.compression !== undefined))
+    throw new TrainingError('BAD_PLAN', 'weights are for unit node, without compression: records are counted anyway');
   const made = assembleTask(filled, {
-    ...{ unit, learning: plan, clip, recordsMax, sampling },
-    ...compressedFields(shape, compressionFor(request.compression, request.bits, shape), clip),
+    ...{ unit, learning: plan, clip, recordsMax, sampling, weightMax },
+    ...{ ...sent, dimension: sent.dimension + (weightMax === undefined ? 0 : 1) },
   });
   requireSoundCompression(made.task, plan);
   return made;
+}
+
+function requireWeight(most: number | undefined): void {
+  if (most === undefined || (Number.isSafeInteger(most) && most >= 1 && most <= 2 ** 40)) return;
+  throw new TrainingError('BAD_PLAN', 'the largest weight: a whole number from 1');
 }
 
 /** Kept values of an update have the square root of their part of its norm, and leftovers are not shorter than an update. */
@@ -199,8 +213,7 @@ function serverPlan(
 /** A task for updates that nodes bring as files: every update is clipped as a whole, the unit is the node. */
 export function makeUpdatesTask(request: UpdatesRequest): MadeTask {
   const { clip, weightMax } = request;
-  if (weightMax !== undefined && !(Number.isSafeInteger(weightMax) && weightMax >= 1 && weightMax <= 2 ** 40))
-    throw new TrainingError('BAD_PLAN', 'the largest weight: a whole number from 1');
+  requireWeight(weightMax);
   const tensors = request.tensors?.map(({ name, shape }) => ({ name, shape: [...shape] }));
   const empty = tensors?.find(({ shape }) => sizeOfShape(shape) === 0);
   if (empty !== undefined) throw new TrainingError('DOES_NOT_FIT', `layer ${empty.name} holds no number: leave it out`);

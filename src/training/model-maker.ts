@@ -167,8 +167,10 @@ function openSum(
   const { sigma2Numerator, sigma2Denominator } = quantiser.variance;
   const variance = Number(sigma2Numerator) / Number(sigma2Denominator) + 1 / 4;
   const sigma = Math.sqrt(nodes * variance) / quantiser.scale;
-  if (plan.unit === 'node')
-    return { step: { unit: 'node', sum: liftSum(plan, sum), nodes: weight }, evaluation: null, sigma };
+  if (plan.unit === 'node') {
+    const [values, divisor] = task.weightMax === undefined ? [sum, weight] : [meanOf(task, sum, weight), 1];
+    return { step: { unit: 'node', sum: liftSum(plan, values), nodes: divisor }, evaluation: null, sigma };
+  }
   const contribution = contributionPlanOf(plan, task.clipMicro);
   const { gradient, count, histogram, cellNoise } = readContribution(sum, contribution, sigma);
   const evaluation = histogram && contribution.bins ? tryEvaluate(histogram, contribution.bins, cellNoise) : null;

@@ -35,6 +35,7 @@ import { type Residuals, residualsInMemory } from './residuals.ts';
 import { sensitiveInputs } from './sensitive.ts';
 import { trainedVector } from './trained-vector.ts';
 import { rowsForLocalSteps, unlabelledPart, wipePart } from './unlabelled.ts';
+import { weigh } from './weighted.ts';
 
 export interface NodeSourceSettings {
   readonly tf: Tf;
@@ -100,7 +101,10 @@ export function createNodeSource(settings: NodeSourceSettings): NodeSource {
       const known = (own: Model): DesignMatrix =>
         pseudo === null ? rows.train : rowsForLocalSteps(tf, own, rows, pseudo);
       const head = { task, model: modelBytes, heads };
-      return trainWithHead(head, (own) => localVector(tf, own, known(own), plan, rng));
+      const vector = trainWithHead(head, (own) => localVector(tf, own, known(own), plan, rng));
+      // More rows than there is room for count as so many: the bound is public, the number of rows is not.
+      const { weightMax } = task;
+      return weightMax === undefined ? vector : weigh(task, vector, Math.max(1, Math.min(rows.train.rows, weightMax)));
     }
     const drawn = task.sampling && drawRows(rng, rows, task.sampling.rateMicro);
     const draw = task.sampling && { rng, rateMicro: task.sampling.rateMicro };

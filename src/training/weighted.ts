@@ -1,4 +1,5 @@
 import type { Task } from '../../protocols/task.ts';
+import type { Aggregate } from '../learning/aggregates.ts';
 import { TrainingError } from './errors.ts';
 
 /** Part of the clip that the weight's coordinate has; the update keeps 96.8 %. Its noise lengthens or shortens the mean, and turns nothing. */
@@ -9,6 +10,12 @@ type Weighted = Pick<Task, 'task' | 'weightMax' | 'clipMicro' | 'dimension'>;
 /** Numbers of an update, without the weight. */
 export function numbersOf({ dimension, weightMax }: Pick<Task, 'dimension' | 'weightMax'>): number {
   return dimension - (weightMax === undefined ? 0 : 1);
+}
+
+/** @throws TrainingError BAD_PLAN: a rule over buckets would look at updates that are longer where nodes are larger. */
+export function requireSoundWeights({ aggregate = 'mean' }: { readonly aggregate?: Aggregate | undefined }): void {
+  if (aggregate === 'mean') return;
+  throw new TrainingError('BAD_PLAN', `weights and ${aggregate} over buckets do not go together: choose one`);
 }
 
 /**

@@ -6,11 +6,15 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { dequantise } from '../../crypto/quantise.ts';
 import { type Task, taskField } from '../../protocols/task.ts';
 import type { Round } from '../../protocols/transcript.ts';
-import { decodeSafetensors, encodeSafetensors } from '../../src/learning/safetensors.ts';
+import { datasetSchema, encodeRegion, loadDataset } from '../../src/learning/datasets.ts';
+import { loadTensorFlow } from '../../src/learning/load-tensorflow.ts';
+import { decodeSafetensors, encodeSafetensors, modelFromTensors } from '../../src/learning/safetensors.ts';
 import { createFileSource, valuesFor } from '../../src/training/file-source.ts';
 import { quantiserOf } from '../../src/training/fit-noise.ts';
-import { makeUpdatesTask } from '../../src/training/make-task.ts';
+import { parseLearningPlan, specOf } from '../../src/training/learning-plan.ts';
+import { makeTask, makeUpdatesTask } from '../../src/training/make-task.ts';
 import { createModelMaker } from '../../src/training/model-maker.ts';
+import { createNodeSource } from '../../src/training/node-source.ts';
 import { meanOf, weigh, weightIn } from '../../src/training/weighted.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'veilsum-weighted-'));
@@ -91,9 +95,61 @@ describe('nodes that weigh as much as they say', () => {
     expect(() => valuesFor(of, update([1, 0, 0]), 'u', weight)).toThrow(expect.objectContaining({ code }));
   });
 
-  it('are of updates from files alone: a task that trains on tables has no such field', () => {
+  it('weigh as many rows as they have, where they train on tables', async () => {
+    const { tf } = await loadTensorFlow(['wasm']);
+    const { regions } = loadDataset('synthetic', { size: 0.2 });
+    const settings = {
+      dataset: 'synthetic',
+      window: 'w',
+      recipients: ['owner'],
+      nodes: 4,
+      unit: 'node',
+      epsilon: null,
+    } as const;
+    const made = makeTask({ ...settings, weightMax: 300 });
+    const quantiser = quantiserOf(made.task);
+    const maker = createModelMaker({
+      store: { records: { get: async () => undefined, transact: async () => {} } as never },
+    });
+    const model = await maker.first(made.task);
+    const sum = new Int32Array(made.task.dimension);
+    const weights: number[] = [];
+    for (const tables of regions) {
+      const source = createNodeSource({ tf, tables, tasks: [made.task] });
+      const round = { id: 'r', record: { number: 1, modelNumber: 0 } } as Round;
+      using trained = (await source.train!(made.task, round, model))!;
+      const integers = trained.integers(round, 1);
+      // One node's weight, which nobody else may see: over so many draws of the noise that it shows.
+      const draws = Array.from({ length: 400 }, () => trained.integers(round, 1).at(-1)!);
+      const last = draws.reduce((total, value) => total + value, 0) / draws.length / quantiser.scale;
+      const rows = encodeRegion(tables, datasetSchema('synthetic')).train.rows;
+      expect(Math.abs(weightIn(made.task, Float64Array.of(last), 1) - Math.min(rows, 300))).toBeLessThan(45);
+      weights.push(rows);
+      for (const [j, value] of integers.entries()) sum[j]! += value;
+    }
+    expect(Math.max(...weights)).toBeGreaterThan(300);
+    expect(Math.min(...weights)).toBeLessThan(200);
+    const round = { phase: 'released', record: {}, decision: { attempt: { cohort: [1, 2, 3, 4] } } } as never;
+    const next = modelFromTensors(
+      specOf(parseLearningPlan(made.task)),
+      decodeSafetensors(await maker.next(made.task, [{ round, values: sum }], model)),
+    );
+    // From zero, a step of the server is the mean itself, turned round.
+    const mean = meanOf(made.task, dequantise(quantiser, sum), 4);
+    for (const [j, value] of next.values.entries()) expect(value).toBeCloseTo(-mean[j]!, 5);
+    expect(mean).toHaveLength(made.task.dimension - 1);
+  });
+
+  it('go with nothing that would bend them: records, compression, robust rules', () => {
     expect(taskField.safeParse(task).success).toBe(true);
-    expect(taskField.safeParse({ ...task, learning: {} }).success).toBe(false);
+    expect(taskField.safeParse({ ...task, unit: 'record' }).success).toBe(false);
+    const tables = { dataset: 'synthetic', window: 'w', recipients: ['owner'], nodes: 8, weightMax: 300 } as const;
+    for (const more of [
+      { unit: 'record' },
+      { unit: 'node', compression: { keep: 0.5 } },
+      { unit: 'node', buckets: 2, aggregate: 'median' },
+    ] as const)
+      expect(() => makeTask({ ...tables, ...more })).toThrow(expect.objectContaining({ code: 'BAD_PLAN' }));
     expect(() => makeUpdatesTask({ ...request, weightMax: 0.5 })).toThrow(
       expect.objectContaining({ code: 'BAD_PLAN' }),
     );
