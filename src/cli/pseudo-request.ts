@@ -35,14 +35,18 @@ export function pseudoOf(flags: PseudoFlags & { readonly isOfFiles: boolean }): 
   };
 }
 
-/** What a task does with rows without a label, in words. */
-export function pseudoLines(task: Task): string[] {
+/** What a task does with rows without a label, in words. @param rounds - that its budget is for, where that is known. */
+export function pseudoLines(task: Task, rounds = Number.POSITIVE_INFINITY): string[] {
   const pseudo = task.learning === null || isStatistics(task) ? undefined : parseLearningPlan(task).pseudo;
   if (pseudo === undefined) return [];
   const { confidenceMicro, fromModel, segment } = pseudo;
   const lines = [
     `rows with a blank label take part from model ${fromModel} on, where it is ${confidenceMicro / 1e6} sure of theirs; each counts ${weightOf(pseudo)}`,
   ];
+  if (fromModel >= rounds)
+    lines.push(
+      `the budget is for ${rounds} rounds, and a log of this task alone has no model ${fromModel} to start one from: lower --pseudo-from`,
+    );
   if (segment === undefined) return lines;
   const levels = segment.levels?.map(printable).join(', ') ?? 'every level';
   const own =

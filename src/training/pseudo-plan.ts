@@ -44,7 +44,7 @@ export function requireSoundPseudo(pseudo: PseudoPlan, unit: 'record' | 'node'):
   if (unit === 'record' && segment?.localPrecisionMicro !== undefined)
     throw new TrainingError(
       'UNACCOUNTED',
-      `segments of "${segment.column}" that each node picks by its own labelled rows: one record can bring in many others, which the account of unit record does not cover: list levels in the task, as opened counts suggest them, or use unit node`,
+      `segments of "${segment.column}" that each node picks by its own labelled rows: one record can bring in many others, which the account of unit record does not cover: list levels in the task, or use unit node`,
     );
   if (unit === 'node' && weightParts !== WEIGHT_PARTS)
     throw new TrainingError('BAD_PLAN', 'local training of unit node knows rows with a label and without, no weights');

@@ -275,6 +275,9 @@ describe('the flags', () => {
       expect(() => pseudoOf({ isOfFiles, ...flags })).toThrow(usage);
     const { task } = makeTask({ ...base, pseudo: { ...PSEUDO, segment: { column: SEGMENT, levels: ['a'] } } });
     expect(pseudoLines(task).join()).toContain('0.7 sure');
+    const late = makeTask({ ...base, pseudo: { ...PSEUDO, fromModel: 10 } });
+    expect(pseudoLines(late.task, late.rounds).join()).toContain('lower --pseudo-from');
+    expect(pseudoLines(late.task, 11).join()).not.toContain('lower'); // control
     expect(pseudoLines(makeTask(base).task)).toEqual([]);
   });
 });
