@@ -146,7 +146,7 @@ export function makeTask(request: LearningRequest): MadeTask {
   const { weightMax } = request;
   requireWeight(weightMax);
   if (weightMax !== undefined) requireSoundWeights(plan);
-  const sent = compressedFields(shape, compressionFor(request.compression, request.bits, shape), clip);
+  const sent = compressedFields(shape, compressionFor(request.compression, request.bits, shape), micro(clip) / 1e6);
   if (weightMax !== undefined && (unit !== 'node' || sent.compression !== undefined))
     throw new TrainingError('BAD_PLAN', 'weights are for unit node, without compression: records are counted anyway');
   const made = assembleTask(filled, {

@@ -104,6 +104,22 @@ describe('a job with compression', () => {
     expect(make({ bits: 16, recordsMax: 2000, clip: 0.5 }).task.bits).toBe(16);
   });
 
+  it('is the derivation of its own fields, whatever part is kept in however many bits', () => {
+    for (let i = 1; i < 120; i++) {
+      const [keep, bits] = [i / 120, 4 + (i % 13)];
+      const compression = { keep, rotation: i % 2 === 0 };
+      const { task } = make({
+        unit: 'node',
+        model: 'mlp',
+        hidden: 1 + ((7 * i) % 256),
+        epsilon: null,
+        bits,
+        compression,
+      });
+      expect(codeOf(() => quantiserOf(task))).toBe('nothing');
+    }
+  });
+
   it('has a smaller clip where less of an update is sent, and the same noise for it', () => {
     const whole = make({ unit: 'node' }).task;
     const part = make({ unit: 'node', compression: { keep: 0.25 } }).task;
