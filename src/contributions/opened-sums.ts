@@ -12,6 +12,7 @@ import { StoreError } from '../store/errors.ts';
 import { openStore } from '../store/open-store.ts';
 import { quantiserOf } from '../training/fit-noise.ts';
 import { contributionPlanOf, parseLearningPlan } from '../training/learning-plan.ts';
+import { numbersOf, weightIn } from '../training/weighted.ts';
 import type { RoundAttendance } from './attendance.ts';
 import { ContributionError } from './errors.ts';
 
@@ -82,11 +83,17 @@ function sumOf(task: Task, round: RoundAttendance, values: Int32Array): OpenedSu
   const meanTo = (end: number): Float64Array =>
     Float64Array.from(values.subarray(0, end), (value) => value / (scale * nodes));
   const rule = plan?.aggregate ?? 'mean';
-  if (plan?.unit !== 'record') return { round, mean: meanTo(values.length), records: null, recordsNoise: null, rule };
+  const sigma = Math.sqrt(nodes * (Number(variance.sigma2Numerator) / Number(variance.sigma2Denominator) + 1 / 4));
+  if (plan?.unit !== 'record') {
+    const mean = meanTo(numbersOf(task));
+    // What files weigh is what their nodes say; nodes that train weigh by the rows that they train on.
+    if (plan === null || task.weightMax === undefined) return { round, mean, records: null, recordsNoise: null, rule };
+    const rowsOf = (last: number): number => weightIn(task, Float64Array.of(last / scale), 0);
+    return { round, mean, records: rowsOf(values.at(-1)!), recordsNoise: rowsOf(sigma), rule };
+  }
   const { gradientEnd, countIndex, countStep } = layoutOf(contributionPlanOf(plan, task.clipMicro));
   // Compression leaves weights out, in front of the count, and the same ones for all buckets of a model.
   const leftOut = (task.compression?.values ?? task.dimension) - task.dimension;
-  const sigma = Math.sqrt(nodes * (Number(variance.sigma2Numerator) / Number(variance.sigma2Denominator) + 1 / 4));
   return {
     round,
     mean: meanTo(gradientEnd - leftOut),

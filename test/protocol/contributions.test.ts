@@ -292,6 +292,22 @@ describe('rounds in buckets', () => {
   });
 });
 
+it('counts rows where nodes weigh by them, and takes the weight for no part of an update', async () => {
+  const { task } = makeTask({ ...base, buckets: undefined, unit: 'node', weightMax: 1000, nodes: 4 } as never);
+  const log = PaperLog.founded();
+  await using store = await openStore(join(mkdtempSync(join(scratch, 'weighted-')), 'state'));
+  openWith(log, 1, log.nodes, { taskHash: taskHashOf(p, task) });
+  closeOver(log, log.nodes);
+  // Four nodes of 250 rows each: together one largest weight, a quarter of the clip.
+  const values = new Int32Array(task.dimension);
+  values[task.dimension - 1] = Math.round((task.scale * task.clipMicro * 0.25) / 1e6);
+  finish(log, resultHashOf(p, values));
+  await keepResult({ store } as unknown as Party, log.round, { values } as never);
+  const { sums } = await report(log, { folder: join(store.folder, '..'), tasks: [task] });
+  expect(sums!.rows[0]!.records).toBeCloseTo(1000, 0);
+  expect(sums!.rows[0]!.noise).toBeGreaterThan(0);
+});
+
 it("Student's t has the tails of the tables", () => {
   for (const [quantile, degrees] of [
     [12.7062, 1],
