@@ -63,7 +63,9 @@ async function sectionOf(found: PersonalFindings): Promise<Block[]> {
           ? 'trained from the start'
           : region.strength === null
             ? 'kept'
-            : `${region.strength} rows`,
+            : region.strength === 1
+              ? '1 row'
+              : `${region.strength} rows`,
       ]),
     },
   ];

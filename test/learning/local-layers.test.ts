@@ -28,12 +28,13 @@ const { regions: tables, schema } = loadDataset('synthetic', { seed: 4, size: 0.
 const regions = tables.map((region) => encodeRegion(region, schema));
 
 const HEAD = ['output.weight', 'output.bias'];
-const request: LearningRequest = {
-  ...{ nodes: 4, window: 'first', recipients: ['owner'], epsilon: null, rounds: 3, clip: 64 },
+const base: LearningRequest = {
+  ...{ nodes: 4, window: 'first', recipients: ['owner'], epsilon: null, rounds: 3 },
   ...{ local: { steps: 20, learningRate: 0.3 }, quorum: { members: 5, threshold: 3 } },
   dataset: 'synthetic',
   model: 'mlp',
 };
+const request: LearningRequest = { ...base, clip: 2, bits: 16 };
 const made = makeTask({ ...request, unit: 'node', localLayers: HEAD });
 const { task } = made;
 const plan = parseLearningPlan(task);
@@ -121,9 +122,9 @@ describe("a node's head", () => {
 describe('unit record', () => {
   const spec = readModel(plan, encodeModel(plan)).spec as ModelSpec;
   const { train } = regions[0]!;
-  const { learning } = makeTask({ ...request, unit: 'record', clip: 2 }).task;
+  const { learning } = makeTask({ ...base, unit: 'record', clip: 2 }).task;
   const recordTask = {
-    ...makeTask({ ...request, unit: 'record', clip: 2 }).task,
+    ...makeTask({ ...base, unit: 'record', clip: 2 }).task,
     learning: { ...learning, localLayers: HEAD },
   };
 
