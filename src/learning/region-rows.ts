@@ -5,7 +5,7 @@ import { LearningError } from './errors.ts';
 import type { FeatureSchema } from './schema.ts';
 import { leakageRead, ROWS } from './schema-inputs.ts';
 import { requireEnough, suppressRare } from './suppress.ts';
-import { isHeldOut, selectRows, type Table } from './table.ts';
+import { selectRows, type Table } from './table.ts';
 
 export interface RegionInput {
   /** What messages call the region. */
@@ -51,13 +51,17 @@ export function buildRows({ name, schema, tables, leakage, now }: RegionInput): 
 
 /**
  * Cuts records into training and held-out ones, about four to one, by a rule that nobody can choose: the first byte of
- * the SHA-256 of the entity's key, so that a record stays on its side whatever rows come with it. Without keys, by
- * `isHeldOut` on the row's number.
+ * the SHA-256 of the entity's key; without keys, of the record's cells but the label, columns in the order of their names.
+ * A record's side depends on nothing but the record: were it its number, one row less would move others across, and a
+ * sum of a federation that protects records by more than one record's part.
  */
 export function splitRecords(name: string, { whole, derived }: RegionRows, schema: FeatureSchema): RegionTables {
-  const keys = derived === null ? null : whole.columns.get(schema.derive!.key)!;
-  const isOut = (row: number): boolean =>
-    keys === null ? isHeldOut(row) : createHash('sha256').update(keys[row]!.trim()).digest()[0]! < 51;
+  const names = [...whole.columns.keys()].filter((name) => name !== schema.label.column).sort();
+  const own = (row: number): string =>
+    derived === null
+      ? JSON.stringify(names.map((column) => whole.columns.get(column)![row]!))
+      : whole.columns.get(schema.derive!.key)![row]!.trim();
+  const isOut = (row: number): boolean => createHash('sha256').update(own(row)).digest()[0]! < 51;
   const rows = Array.from({ length: whole.rowCount }, (_, row) => row);
   return {
     name,

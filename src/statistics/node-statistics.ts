@@ -16,10 +16,7 @@ import { statisticsQuantiser } from './quantiser.ts';
 import { statisticsVector } from './vector.ts';
 
 export interface NodeStatistics {
-  /**
-   * All of them are counted. Which ones are held out may depend on the rows before them (`splitRecords`), so that one record
-   * more or less would move a count over a part by more than one.
-   */
+  /** All of them are counted: tables that were cut by the number of the row (`loadDataset`) would else move by more than one record. */
   readonly tables: Pick<RegionTables, 'train' | 'heldOut'>;
   /** All tasks of the site. */
   readonly tasks: readonly Task[];

@@ -4,7 +4,7 @@ import { deriveTable } from '../../src/learning/derive.ts';
 import { DAY_MS, parseInstant } from '../../src/learning/instants.ts';
 import { buildRows, splitRecords } from '../../src/learning/region-rows.ts';
 import { type FeatureSchema, parseSchema } from '../../src/learning/schema.ts';
-import { makeTable, selectRows, type Table } from '../../src/learning/table.ts';
+import { isHeldOut, makeTable, selectRows, type Table } from '../../src/learning/table.ts';
 import { makeTask } from '../../src/training/make-task.ts';
 
 const NOW = parseInstant('2026-06-01');
@@ -183,6 +183,37 @@ describe('columns from events', () => {
 });
 
 const REGION = { name: 'eu', schema: SCHEMA, leakage: [], now: NOW };
+
+describe('records without keys', () => {
+  const schema = parseSchema({
+    name: 's',
+    version: 1,
+    label: { column: 'won', positive: ['yes'], negative: ['no'] },
+    features: [{ kind: 'number', column: 'seats', mean: 0, scale: 1 }],
+  });
+  const seats = Array.from({ length: 500 }, (_, index) => String(index));
+  const heldOut = (cells: readonly string[], won: string) => {
+    const table = tableOf(
+      'rows',
+      cells.map((cell) => ({ seats: cell, won })),
+    );
+    const rows = buildRows({ ...REGION, schema, tables: new Map([['rows', table]]) });
+    return splitRecords('eu', rows, schema).heldOut.columns.get('seats')!;
+  };
+
+  it('stay on their side when others go, and when their label is known', () => {
+    const all = heldOut(seats, 'yes');
+    expect(all.length / 500).toBeCloseTo(51 / 256, 1);
+    expect(heldOut(seats.slice(1), 'yes')).toEqual(all.filter((cell) => cell !== '0'));
+    expect(heldOut(seats, '')).toEqual(all);
+  });
+
+  it('control: by the number of the row, one row less moves others across', () => {
+    const byNumber = (cells: readonly string[]) => cells.filter((_, row) => isHeldOut(row));
+    const [all, less] = [byNumber(seats), byNumber(seats.slice(1))];
+    expect(less.filter((cell) => !all.includes(cell)).length).toBeGreaterThan(50);
+  });
+});
 
 describe('rare values', () => {
   const features = [{ kind: 'levels', column: 'trade', levels: ['retail', 'energy', 'mining'], base: 'retail' }];
