@@ -144,14 +144,14 @@ function decidedRound(t: Transcript, decide: string): Round | Rejection {
   return round ?? reject('UNKNOWN_DECISION', 'no such decision');
 }
 
+const ended = (): Rejection => reject('ROUND_ENDED', 'the round has ended, by result, abort or max_leaves');
+
 /** A member's answer: hashes of every K_T it holds, and what it sealed to each recipient. */
 export function answerRule(t: Transcript, { leaf }: Signed<'answer'>): Patch | Rejection {
   const { body } = leaf;
   const round = decidedRound(t, body.decide);
   if ('rejected' in round) return round;
-  if (round.phase === 'released') return reject('ROUND_ENDED', 'the round has its result');
-  if (round.phase !== 'decided') return reject('ROUND_ENDED', 'the round was aborted');
-  if (isOver(t, round)) return reject('ROUND_ENDED', 'the round is longer than max_leaves');
+  if (round.phase !== 'decided' || isOver(t, round)) return ended();
   const { record, decision } = round;
   if (record.recipients.some(({ name }) => findParty(t, name)?.revoked !== false)) {
     return reject('REVOKED', 'nothing is sealed to a recipient that was revoked');
@@ -189,8 +189,7 @@ export function releaseRule(t: Transcript, { leaf }: Signed<'release'>): Patch |
     const liars = [...new Set([...round.liars, ...body.liars])];
     return { round: { ...round, releasedBy: [...round.releasedBy, leaf.actor], liars } };
   }
-  if (round.phase !== 'decided') return reject('ROUND_ENDED', 'the round was aborted');
-  if (isOver(t, round)) return reject('ROUND_ENDED', 'the round is longer than max_leaves');
+  if (round.phase !== 'decided' || isOver(t, round)) return ended();
   const shares = checkShares(round, body.liars);
   if (shares !== null) return shares;
   const { resultHash, liars } = body;

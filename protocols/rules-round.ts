@@ -21,7 +21,6 @@ import {
   type Confirm,
   findParty,
   isOver,
-  isRunning,
   isWithdrawn,
   newestModel,
   type Round,
@@ -102,8 +101,7 @@ export function openRule(p: Primitives, t: Transcript, { leaf, hash }: Signed<'o
 export function runningRound(t: Transcript, id: string | undefined): Round | Rejection {
   const round = t.rounds.get(id ?? '');
   if (round === undefined) return reject('UNKNOWN_ROUND', 'no such round');
-  if (!isRunning(round)) return reject('ROUND_ENDED', 'the round has a result or was aborted');
-  if (isOver(t, round)) return reject('ROUND_ENDED', 'the round is longer than max_leaves');
+  if (isOver(t, round)) return reject('ROUND_ENDED', 'the round has ended, by result, abort or max_leaves');
   return round;
 }
 

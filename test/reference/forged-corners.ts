@@ -41,6 +41,16 @@ function announcing(code: Forgery['code'], what: string, recipients: string[]): 
   });
 }
 
+/** An enrolment, signed over its canonical text, whose bytes spell the same value otherwise. */
+function respelt(what: string, spell: (text: string) => string): Forgery {
+  return forgery('MALFORMED', `${what}, where JSON is to be canonical`, () => {
+    const log = PaperLog.founded();
+    const honest = log.leaf('root', 'enrol', log.enrolment('fresh', 'node'));
+    const text = new TextDecoder().decode(honest);
+    return { log, forged: new TextEncoder().encode(spell(text)), honest };
+  });
+}
+
 /** A leaf about a round that an operator has aborted. */
 function afterAbort(what: string, step: 'decide' | 'answers', leaf: (log: PaperLog) => Uint8Array): Forgery {
   return forgery('ROUND_ENDED', what, () => {
@@ -202,6 +212,13 @@ export const CORNERS: readonly Forgery[] = [
     const forged = log.leaf('coordinator', 'abort', { round: log.round.id, reason: 'OPERATOR' });
     return { log, forged, honest: log.leaf('recipient-1', 'model', log.modelBody(log.decision)) };
   }),
+  forgery('ROUND_ENDED', 'an answer after the result', () => {
+    const log = at('decide');
+    for (const member of log.members.slice(0, 2)) log.post(member, 'answer', log.answer(member));
+    const forged = log.leaf('member-3', 'answer', log.answer('member-3'));
+    log.post('recipient-1', 'release', log.release());
+    return { log, forged, honest: log.leaf('recipient-1', 'model', log.modelBody(log.decision)) };
+  }),
   afterAbort('an answer after the abort', 'decide', (log) => log.leaf('member-1', 'answer', log.answer('member-1'))),
   afterAbort('a release after the abort', 'answers', (log) => log.leaf('recipient-1', 'release', log.release())),
   overLength('a release', (log) => log.leaf('recipient-1', 'release', log.release())),
@@ -218,6 +235,10 @@ export const CORNERS: readonly Forgery[] = [
     const body = log.modelBody(log.decision);
     return { log, forged: log.leaf('recipient-2', 'model', body), honest: log.leaf('recipient-1', 'model', body) };
   }),
+  respelt('white space', (text) => text.replace(/}$/, ' }')),
+  respelt('keys in another order', (text) => text.replace(/^{("actor":"[^"]*"),(.*),("v":1)}$/, '{$3,$2,$1}')),
+  respelt('a number in another spelling', (text) => text.replace(/"v":1}$/, '"v":1.0}')),
+  respelt('a key twice', (text) => text.replace(/"v":1}$/, '"v":1,"v":1}')),
   forgery('MALFORMED', 'a signature in another spelling', () => {
     const log = at('open');
     const honest = log.leaf('node-1', 'upload', log.upload('node-1'));
