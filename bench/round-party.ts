@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fromBase64, toHex } from '../crypto/encoding.ts';
 import { leafHash } from '../crypto/merkle.ts';
 import { sitePolicyField } from '../protocols/site-policy.ts';
@@ -8,11 +9,13 @@ import { runAggregator } from '../src/party/aggregator.ts';
 import { runCoordinator } from '../src/party/coordinator.ts';
 import type { ServedLog } from '../src/party/log-service.ts';
 import { runMember } from '../src/party/member.ts';
-import { runNode } from '../src/party/node.ts';
-import { type OpenedRound, runRecipient } from '../src/party/recipient.ts';
+import { runNode, type UpdateSource } from '../src/party/node.ts';
+import type { Party } from '../src/party/party.ts';
+import { type ModelMaker, type OpenedRound, runRecipient } from '../src/party/recipient.ts';
 import { runWitness } from '../src/party/witness.ts';
 import { collectBuffersWithHeap } from '../src/platform/buffer-collection.ts';
 import { nodePrimitives as p } from '../src/platform/primitives-node.ts';
+import { createModelMaker } from '../src/training/model-maker.ts';
 import { runPlainAggregator, runPlainCoordinator, runPlainNode, runPlainRecipient } from './round-plain.ts';
 
 /** One party of bench/round.ts as a process of its own, started with an IPC channel. */
@@ -56,6 +59,11 @@ export function updateOf(node: string, round: number, dimension: number): Int32A
   return values;
 }
 
+/** Where a node that trains writes down what it put into a round. */
+export function sentFile(folder: string, round: number): string {
+  return join(folder, `sent-${round}.i32`);
+}
+
 export function digestOf(values: Int32Array): string {
   return createHash('sha256').update(values).digest('hex');
 }
@@ -96,6 +104,12 @@ const opened = (round: number, values: Int32Array): void => tell({ news: 'opened
 async function run(order: PartyOrder): Promise<void> {
   const { folder, role, mode, name, task, aggregatorState } = order;
   const enrolments = order.enrolments.map((leaf) => new Uint8Array(Buffer.from(leaf, 'base64')));
+  const isTraining = task.learning !== null && role === 'node';
+  const trained = isTraining ? await (await import('./train-party.ts')).trainingOf(task, name) : null;
+  const keep = (round: number, values: Int32Array): Int32Array => {
+    writeFileSync(sentFile(folder, round), values);
+    return values;
+  };
   const keys = new Map(Object.entries(order.keys).map(([who, key]) => [who, fromBase64(key, 32)]));
   if (role === 'witness' || (role === 'member' && mode === 'plain')) await runWitness(folder);
   else if (mode === 'plain') {
@@ -104,7 +118,8 @@ async function run(order: PartyOrder): Promise<void> {
       tellLeaves(log, (hash) => log.firstSeen(hash), countHeads(log));
     } else if (role === 'aggregator') await runPlainAggregator(folder, aggregatorState, keys);
     else if (role === 'recipient') await runPlainRecipient(folder, keys, opened);
-    else await runPlainNode(folder, keys, (round) => updateOf(name, round, task.dimension));
+    else if (trained === null) await runPlainNode(folder, keys, (round) => updateOf(name, round, task.dimension));
+    else await runPlainNode(folder, keys, (round) => keep(round, trained.plain()));
   } else if (role === 'member') await runMember(folder);
   else if (role === 'aggregator') await runAggregator(folder, aggregatorState);
   else if (role === 'coordinator') {
@@ -120,7 +135,17 @@ async function run(order: PartyOrder): Promise<void> {
         return new Uint8Array([1 + (round.record.number % 250)]);
       },
     };
-    await runRecipient(folder, async () => ({ tasks: [task], engine: 'auto', maker }));
+    const training = (store: Party['store']): ModelMaker => {
+      const { first, next } = createModelMaker({ store });
+      const told: ModelMaker['next'] = (of, sums, model) => {
+        opened(sums[0]!.round.record.number, sums[0]!.values);
+        return next(of, sums, model);
+      };
+      return { first, next: told };
+    };
+    await runRecipient(folder, async ({ store }) => {
+      return { tasks: [task], engine: 'auto', maker: task.learning === null ? maker : training(store) };
+    });
   } else {
     const policy = sitePolicyField.parse({
       genesis: order.genesisHash,
@@ -130,12 +155,15 @@ async function run(order: PartyOrder): Promise<void> {
       minOrganisations: task.minOrganisations,
       minHonest: task.minHonest,
       largestSharePercent: 50,
-      budgetRhoNano: 1_000_000_000,
+      budgetRhoNano: Number.MAX_SAFE_INTEGER,
       allowCheckSums: false,
     });
-    const source = {
-      update: async (_t: Task, round: { record: { number: number } }) =>
-        updateOf(name, round.record.number, task.dimension),
+    const source: UpdateSource = {
+      update: async (of, round, model) => {
+        const { number } = round.record;
+        if (trained === null) return updateOf(name, number, task.dimension);
+        return keep(number, (await trained.sealed.update(of, round, model))!);
+      },
     };
     await runNode(folder, async () => ({ policy, tasks: [task], engine: 'auto', source, checkSums: () => {} }));
   }

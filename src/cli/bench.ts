@@ -1,7 +1,18 @@
 import { Argument, Command } from 'commander';
 import { examples } from './settings.ts';
 
-const BENCHES = ['payload', 'noise', 'aggregate', 'quorum', 'masks', 'round', 'audit', 'tables', 'score'] as const;
+const BENCHES = [
+  'payload',
+  'noise',
+  'aggregate',
+  'quorum',
+  'masks',
+  'round',
+  'train',
+  'audit',
+  'tables',
+  'score',
+] as const;
 
 export function benchCommand(): Command {
   return new Command('bench')
