@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import type { AnomalyFlags } from './log-anomalies.ts';
 import type { MirrorFlags } from './log-mirror.ts';
 import type { ProveFlags, VerifyProofFlags } from './log-proof.ts';
 import type { WitnessFlags } from './log-witness.ts';
@@ -114,12 +115,43 @@ function witnessCommand(): Command {
     });
 }
 
+function anomaliesCommand(): Command {
+  return new Command('anomalies')
+    .description('look for what is odd in a log that keeps all rules: aborts, dropouts, complaints, revocations, haste')
+    .argument('[folder]', 'the log as a tlog-tiles folder (checkpoint, tile/...); verified before anything is said')
+    .option('--policy <file>', 'C2SP tlog-policy: keys of the log and its witnesses, learnt by other means')
+    .option('--genesis <hash>', 'pins genesis')
+    .option(
+      '--dir <folder>',
+      "instead of files: the founders' or a party's folder, for the log of a running federation",
+    )
+    .option('--json', 'the anomalies as one JSON object')
+    .option('--rules', 'print the numbered rules with their thresholds and end')
+    .addHelpText(
+      'after',
+      `
+An anomaly is no violation and no verdict: honest parties have faults, and faults have patterns. Exit codes: 0 the log was read, with
+or without anomalies; 1 it does not verify, 2 files are missing, 3 usage.
+${examples(
+  'veilsum log anomalies log --policy policy.txt',
+  'veilsum log anomalies --dir founders --json',
+  'veilsum log anomalies --rules',
+)}`,
+    )
+    .action(async (folder: string | undefined, flags: AnomalyFlags & { rules?: boolean }) => {
+      const { ruleLines, showAnomalies } = await import('./log-anomalies.ts');
+      if (flags.rules === true) print(ruleLines());
+      else await showAnomalies(folder, flags);
+    });
+}
+
 export function logCommand(): Command {
   return new Command('log')
-    .description('the transparency log: export, prove, mirror, witness')
+    .description('the transparency log: export, prove, mirror, witness, anomalies')
     .addCommand(exportCommand())
     .addCommand(proveCommand())
     .addCommand(verifyProofCommand())
     .addCommand(mirrorCommand())
-    .addCommand(witnessCommand());
+    .addCommand(witnessCommand())
+    .addCommand(anomaliesCommand());
 }

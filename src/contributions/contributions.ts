@@ -1,9 +1,7 @@
-import { type AuditInput, type AuditResult, auditing } from '../../protocols/audit.ts';
+import type { AuditInput } from '../../protocols/audit.ts';
 import type { Task } from '../../protocols/task.ts';
 import type { Transcript } from '../../protocols/transcript.ts';
-import { printable } from '../audit/printable.ts';
-import { temporaryBins } from '../audit/temporary-bins.ts';
-import { nodePrimitives } from '../platform/primitives-node.ts';
+import { readVerified } from '../audit/read-verified.ts';
 import {
   attend,
   attendanceOf,
@@ -79,7 +77,9 @@ export interface Contributions {
  * @throws ContributionError NOT_VERIFIED, FILES_MISSING, NO_SUMS, SUM_DIFFERS.
  */
 export async function contributionsOf(request: ContributionRequest): Promise<Contributions> {
-  const { result, rounds } = readLog(request.input);
+  const { result, rounds } = readVerified(request.input, attendanceOf, (code, why) => {
+    return new ContributionError(code, why);
+  });
   const t = result.transcript;
   const nodes = attend(t, rounds);
   const { recipient } = request;
@@ -100,33 +100,6 @@ export async function contributionsOf(request: ContributionRequest): Promise<Con
         ? null
         : sumsReport(t, rounds, await readOpenedSums(t, rounds, recipient.folder, recipient.tasks)),
   };
-}
-
-/** Reads a log as its auditor does, and keeps who was in which round. */
-function readLog(input: ContributionRequest['input']): { result: AuditResult; rounds: RoundAttendance[] } {
-  using files = new DisposableStack();
-  const audited = auditing(nodePrimitives, { ...input, newBins: () => files.use(temporaryBins()) });
-  // A log that is read a second time gives its rounds again: the last word about each counts.
-  const seen = new Map<string, RoundAttendance>();
-  for (let step = audited.next(); ; step = audited.next()) {
-    if (step.done !== true) {
-      seen.set(step.value.id, attendanceOf(step.value));
-      continue;
-    }
-    const result = step.value;
-    if (result.verdict !== 'verified') throw notVerified(result);
-    return { result, rounds: [...result.transcript.rounds.keys()].map((id) => seen.get(id)!) };
-  }
-}
-
-function notVerified({ verdict, findings }: AuditResult): ContributionError {
-  const first = findings[0]!;
-  const where = first.index === null ? 'files' : `leaf ${first.index}`;
-  const isMissing = verdict === 'undecided';
-  return new ContributionError(
-    isMissing ? 'FILES_MISSING' : 'NOT_VERIFIED',
-    `${isMissing ? 'files of the log are missing' : 'the log breaks its own rules, or is not what its checkpoint says'} (${first.code}, ${where}: ${printable(first.why)}): nothing is reported from it; 'veilsum audit' says more`,
-  );
 }
 
 function countsOf(rounds: readonly RoundAttendance[]): RoundCounts {
