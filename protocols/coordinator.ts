@@ -106,7 +106,7 @@ function confirmingDuty(
   if (!waited) return null;
   // A second box that its member has not judged yet: giving up now would end a round that can go on without the node.
   const isJudging = ready < threshold && [...attempt.complaints.values()].some((by) => hasOpenBox(attempt, by));
-  if (isJudging && !late(patience, lastConfirm.hash, 4 * patience.readyMs)) return null;
+  if (isJudging && !late(patience, begun, 4 * patience.readyMs)) return null;
   if (ready < threshold) {
     // Without a node to leave out, members are only slow: closing again would ask the same of them.
     const isSlow = [...attempt.confirms.values()].every((confirm) => isServable(t, record, attempt, confirm));

@@ -48,7 +48,7 @@ export function maskingLines({ oneShot, minCohort }: Pick<Task, 'oneShot' | 'min
   return [
     `asynchronous, masking none: closed with ${oneShot.buffer} uploads, or when late with ${minCohort} or more; an update counts 1/sqrt(1+s), s models behind, ${oneShot.maxStaleness} at most`,
     'a weaker claim: t members and a recipient together can open what any one node sent, no mask keeps them out (claim (a) alone)',
-    'no node sees who else is in a sum before it shares its key: the log keeps to the minimums, sites cannot ask for more',
+    'no node sees who else is in a sum before it shares its key: the minimums of the task are all that a site can count on',
     "nothing is signed about a sum, so whoever adds up can shift it: 'veilsum audit --blobs' adds up again, else it is not checked",
   ];
 }

@@ -111,6 +111,7 @@ function phaseLine(round: Round): string {
   if (round.phase === 'confirming') {
     const { number, cohort, confirms, ready, readyRecipients } = round.attempt;
     const holders = `${ready.size} members and ${readyRecipients.size} of ${round.record.recipients.length} recipients ready`;
+    if (round.record.masking === 'none') return `attempt ${number}: ${cohort.length} nodes, ${holders}`;
     return `attempt ${number}: ${confirms.size} of ${cohort.length} nodes confirmed, ${holders}`;
   }
   if (round.phase === 'decided') return `decided: ${round.decision.answers.size} answers`;

@@ -21,7 +21,10 @@ export interface OpenedSum {
   readonly round: RoundAttendance;
   /** The sum's trained part, divided by its nodes. */
   readonly mean: Float64Array;
-  /** Noised number of training records of all its nodes together; null where the task counts none (unit node). */
+  /**
+   * Noised number of training records of all its nodes together; null where the task counts none (unit node). In rounds without masks a
+   * late node's count less, as its update does.
+   */
   readonly records: number | null;
   /** Standard deviation of the noise in `records`. */
   readonly recordsNoise: number | null;

@@ -38,7 +38,7 @@ export class FinishedUpdates implements Disposable {
     if (own === undefined) return null;
     const isStale = record.modelNumber - own.model.number > (record.oneShot?.maxStaleness ?? 0);
     const isElsewhere = own.sentTo !== null && own.sentTo !== id && fateOf(t, own.sentTo, node) !== 'free';
-    // Made from a model that is newer than this round's: it waits for a round of its own.
+    // Made from a model that is newer than this round's, it is of no use to it.
     if (!isStale && !isElsewhere) return own.model.number <= record.modelNumber ? own : null;
     this.#drop(record.taskHash);
     return null;

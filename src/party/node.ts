@@ -157,7 +157,9 @@ async function doUpload(
       party.say('round refused', { round: round.record.number, code, why, until: FINAL });
       return;
     }
-    const refusal = mayUpload(setting.policy, log.transcript, round, party.name, await ownCharges(party));
+    // Without what a crash may have left of this very round: without masks its charge is kept before its upload.
+    const charged = await ownCharges(party, round.id);
+    const refusal = mayUpload(setting.policy, log.transcript, round, party.name, charged);
     if (refusal !== null) return refuse(party, 'round refused', round, refusal);
     if (round.record.masking === 'none') {
       const prepared = await prepareLateOrNot(party, log, setting, { round, task, finished });

@@ -5,8 +5,10 @@ import { packBlock, unpackBlock } from '../../crypto/packing.ts';
 import { deriveParameters, ringShape } from '../../crypto/params.ts';
 import { formatPolicy } from '../../crypto/policy.ts';
 import { SecretBytes } from '../../crypto/secret.ts';
+import { checkUploadSharing } from '../../protocols/aggregator.ts';
 import { auditWithBlobs, BlobAuditor } from '../../protocols/audit-blobs.ts';
 import { checkBox } from '../../protocols/boxes.ts';
+import type { Leaf } from '../../protocols/leaves.ts';
 import { policyOf } from '../../protocols/log-policy.ts';
 import { makeOneShot, mayUpload, RoundSecrets } from '../../protocols/node.ts';
 import * as oneShot from '../../protocols/one-shot.ts';
@@ -137,6 +139,17 @@ describe('a sharing belongs to one round', () => {
     const model = { number: 0, hash: modelHash };
     const at = { size: seen.size, root: fromHex(seen.root, 32) };
     const made = makeOneShot(p, systemRng, log.transcript, place, secrets, fresh, model, payload, at);
+    // Aggregators take what the leaf says of its sharing, all of it, and none with an upload that has masks.
+    const taken = (kind: 'upload' | 'one-shot', sharing: Pick<typeof made, 'correction' | 'boxes'> | undefined) => {
+      const body = kind === 'upload' ? log.upload('node-1') : made.body;
+      const leaf = { ...log.draft('node-1', kind, body), sig: '' } as unknown as Leaf<'upload'> | Leaf<'one-shot'>;
+      return checkUploadSharing((bytes) => toHex(p.sha256(bytes)), log.transcript, leaf, sharing)?.rejected ?? 'taken';
+    };
+    expect([taken('one-shot', made), taken('upload', undefined)]).toEqual(['taken', 'taken']);
+    expect(taken('upload', made)).toBe('MASKING_MISMATCH');
+    expect(taken('one-shot', undefined)).toBe('BOXES_MISMATCH');
+    expect(taken('one-shot', { ...made, boxes: made.boxes.toReversed() })).toBe('BOXES_MISMATCH');
+    expect(taken('one-shot', { ...made, correction: made.correction.subarray(1) })).toBe('PAYLOAD_HASH');
     log.post('node-1', 'one-shot', made.body);
     for (const node of log.nodes.slice(1)) log.post(node, 'one-shot', log.oneShot(node));
     log.post('coordinator', 'close', log.close());

@@ -69,12 +69,17 @@ it('two rounds pass while a node trains; its update then counts, weighted, in th
   }
   await lab.stop('us-1');
   const id = await lab.open();
+  // Started again in the middle of the round: it sends what it had prepared, and nothing else counts.
+  const prepared = await lab.until(id, (round) => round.uploads.get('eu-1')?.hash);
+  await lab.stop('eu-1');
+  await lab.run('eu-1');
   finish();
   expect(await lab.end(id)).toBe('released');
   const third = lab.round(id);
   expect(cohortOf(third).sort()).toEqual(['eu-1', 'slow']);
   const upload = third.uploads.get('slow')!;
   expect([third.record.modelNumber, upload.shared!.model.number, stalenessOf(third.record, upload)]).toEqual([2, 0, 2]);
+  expect(third.uploads.get('eu-1')!.hash).toBe(prepared);
   const own = weightedUpdateOf('slow', third.record.number, DIMENSION, weightOf(2));
   const other = updateOf('eu-1', third.record.number, DIMENSION);
   expect(await lab.result(id)).toEqual(own.map((value, i) => value + other[i]!));
