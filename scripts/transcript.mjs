@@ -1,5 +1,5 @@
 // Keeps a transcript of this version in test/transcripts: run once at a release, before it is tagged. npm run transcript
-// What later auditors must still say of it is in its expected.json; test/kat/old-transcripts.test.ts asks them.
+// What later auditors must still say of it is in its expected.json; test/attacks/p35-old-transcripts.test.ts asks them.
 const { currentVersion, TRANSCRIPTS, writeTranscript } = await import('../test/transcripts/write.ts');
 if (process.argv.includes('--help')) {
   console.log(

@@ -120,7 +120,7 @@ function smallOrderEncodings(): Uint8Array[] {
   return encodings;
 }
 
-describe('one Ed25519 rule', () => {
+describe('P23: one Ed25519 rule', () => {
   const order = ed25519.Point.Fn.ORDER;
   const littleEndian = (value: bigint): Uint8Array => fromHex(value.toString(16).padStart(64, '0')).reverse();
   const challenge = (r: Uint8Array, a: Uint8Array, message: Uint8Array): bigint =>

@@ -1,7 +1,7 @@
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import {
   auditTranscript,
   currentVersion,
@@ -23,7 +23,23 @@ function weight(folder: string): number {
   return files.reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);
 }
 
-describe('transcripts of releases (P35)', () => {
+/** A control: an auditor for whom leaves are signed under another label, as a careless change of version would have it. */
+const later = vi.hoisted(() => ({ label: null as string | null }));
+vi.mock('../../crypto/domain.ts', async (importOriginal) => {
+  const original = await importOriginal<typeof import('../../crypto/domain.ts')>();
+  const DOMAIN = {
+    ...original.DOMAIN,
+    get leaf(): string {
+      return later.label ?? original.DOMAIN.leaf;
+    },
+  };
+  return { ...original, DOMAIN };
+});
+afterEach(() => {
+  later.label = null;
+});
+
+describe('P35: transcripts of releases', () => {
   it('this version has one', () => {
     expect(keptVersions()).toContain(currentVersion());
   });
@@ -37,6 +53,8 @@ describe('transcripts of releases (P35)', () => {
       expect(expected.rounds.length).toBeGreaterThan(0);
       expect(await auditTranscript(folder, version, expected.genesis)).toEqual(expected);
       expect(weight(folder)).toBeLessThan(300_000);
+      later.label = 'veilsum/v2/leaf';
+      expect((await auditTranscript(folder, version, expected.genesis)).verdict).toBe('violation'); // control
     });
   }
 });
