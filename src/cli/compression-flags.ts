@@ -17,6 +17,7 @@ export interface CompressionFlags {
 
 export function withCompressionOptions(command: Command): Command {
   return command
+    .optionsGroup('Smaller updates:')
     .addOption(
       numberOption(
         '--bits <b>',

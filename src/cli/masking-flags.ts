@@ -13,6 +13,7 @@ export interface MaskingFlags {
 
 export function withMaskingOptions(command: Command): Command {
   return command
+    .optionsGroup('Asynchronous rounds:')
     .addOption(
       new Option(
         '--masking <kind>',

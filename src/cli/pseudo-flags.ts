@@ -13,6 +13,7 @@ export interface PseudoFlags {
 /** Adds the flags to a command. @param otherwise - what happens without --pseudo-labels. */
 export function withPseudoOptions(command: Command, otherwise = 'they are refused'): Command {
   return command
+    .optionsGroup('Rows without a label:')
     .addOption(
       numberOption(
         '--pseudo-labels <p>',

@@ -17,6 +17,13 @@ function newCommand(): Command {
     .addOption(numberOption('--nodes <n>', 'nodes that are expected').makeOptionMandatory())
     .option('--name <label>', "the task's name; default: lead-scoring, or updates")
     .option('--window <label>', 'the data that the rounds are over', 'first')
+    .addOption(
+      new Option(
+        '--dir <folder>',
+        "the founders' folder, or a party's: compare with what that federation was founded for",
+      ),
+    )
+    .optionsGroup('What is trained, on tables:')
     .addOption(new Option('--dataset <name>', 'train on tables with this public schema').choices(DATASETS))
     .option(
       '--features <file>',
@@ -27,12 +34,10 @@ function newCommand(): Command {
     )
     .addOption(new Option('--model <kind>', 'with --dataset or --features').choices(['logistic', 'mlp']))
     .addOption(numberOption('--hidden <n>', 'with --model mlp: units of its hidden layer, up to 256; default 16'))
-    .addOption(
-      new Option('--unit <unit>', 'whose privacy is counted; with --dimension always node').choices(['record', 'node']),
-    )
     .addOption(new Option('--optimiser <rule>', 'how the recipient steps; default momentum').choices(OPTIMISERS))
     .addOption(numberOption('--server-rate <r>', "learning rate of the recipient's step"))
     .addOption(numberOption('--weight-decay <l>', "L2 penalty in the recipient's step; default 0"))
+    .optionsGroup('Local training (--unit node):')
     .addOption(numberOption('--local-steps <n>', 'with --unit node: steps of local training a round; default 20'))
     .addOption(numberOption('--local-batch <n>', 'with --unit node: rows a step; default 128'))
     .addOption(numberOption('--local-rate <r>', 'with --unit node: learning rate of local training; default 0.3'))
@@ -43,6 +48,7 @@ function newCommand(): Command {
         'with --unit node: a layer of the model that stays on each node, output.weight say; may be given again',
       ),
     )
+    .optionsGroup('Or summed, from files:')
     .addOption(numberOption('--dimension <d>', 'or sum updates that nodes bring as files, of this many numbers'))
     .option(
       '--like <file>',
@@ -51,11 +57,16 @@ function newCommand(): Command {
     .addOption(
       listOption('--only <pattern>', "with --like: layers of such a name, '*' for any letters; may be given again"),
     )
+    .optionsGroup('Weights of nodes:')
     .addOption(
       numberOption(
         '--weight-max <n>',
         'with --unit node, --dimension or --like: nodes weigh as their rows, or as they say, in secret, up to this',
       ),
+    )
+    .optionsGroup('Privacy:')
+    .addOption(
+      new Option('--unit <unit>', 'whose privacy is counted; with --dimension always node').choices(['record', 'node']),
     )
     .addOption(numberOption('--sample-rate <q>', 'every round is over records that nodes draw with this probability'))
     .addOption(listOption('--sensitive <column>', 'column under stronger protection; may be given again'))
@@ -66,6 +77,7 @@ function newCommand(): Command {
     )
     .addOption(numberOption('--epsilon <e>', 'of all rounds together; default 8'))
     .addOption(numberOption('--delta <d>', 'a power of ten; default 1e-5'))
+    .optionsGroup('Minimums, quorum and time:')
     .addOption(numberOption('--min-cohort <n>', 'fewest nodes in a sum; default one less than --nodes, but three'))
     .addOption(numberOption('--min-honest <n>', 'nodes whose noise alone has to suffice; default one less again'))
     .addOption(numberOption('--min-organisations <n>', 'fewest organisations in a sum; default the smallest cohort'))
@@ -85,12 +97,6 @@ function newCommand(): Command {
     .addOption(numberOption('--threshold <t>', 'of the quorum; default 3'))
     .addOption(numberOption('--upload-ms <ms>', 'time for uploads; default 60000'))
     .addOption(numberOption('--confirm-ms <ms>', 'time for confirmations; default 30000'))
-    .addOption(
-      new Option(
-        '--dir <folder>',
-        "the founders' folder, or a party's: compare with what that federation was founded for",
-      ),
-    )
     .option('--check-sums', 'ask nodes to keep their plain integers in a private folder: for demonstrations only')
     .addHelpText(
       'after',
