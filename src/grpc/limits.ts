@@ -2,6 +2,8 @@
 
 /** Largest chunk of a payload, a sum or a model, in bytes. */
 export const CHUNK_BYTES = 1 << 20;
+/** Shorter chunks than this, in bytes, only end a stream: each of them costs a durable write. */
+export const SHORT_CHUNK_BYTES = 4 << 10;
 /** Largest message either way, in bytes: a chunk and what surrounds it. */
 export const MAX_MESSAGE_BYTES = 2 << 20;
 /**

@@ -1,6 +1,6 @@
 import { TransportError } from './errors.ts';
 import type { CallContext, DuplexHandler } from './handlers.ts';
-import { CHUNK_BYTES } from './limits.ts';
+import { CHUNK_BYTES, SHORT_CHUNK_BYTES } from './limits.ts';
 import type { UploadPart, UploadProgress } from './transfer.ts';
 
 /** Where uploaded bytes go. Shared by all replicas of a store, and the only state of an upload. */
@@ -42,7 +42,7 @@ export interface UploadRules<Header, Receipt> {
  * Server side of a resumable upload.
  *
  * Laws: a chunk is acknowledged after it is durable; the number acknowledged never falls; nothing beyond the announced
- * length is stored; a newer attempt for the same transfer ends the older one (its connection may be dead without this
+ * length is stored; after a short chunk nothing more is, so that an upload is at most one durable write per SHORT_CHUNK_BYTES and stream; a newer attempt for the same transfer ends the older one (its connection may be dead without this
  * side having noticed); after any refusal but WRONG_HASH the durable bytes stay.
  *
  * @returns a handler that throws TransportError NO_HEADER, HEADER_TWICE, CHUNK_SIZE, TRAILING_BYTES, TRUNCATED_STREAM,
@@ -63,10 +63,14 @@ export function receiveUpload<Header, Receipt>(
     writers.set(id, me);
     try {
       let received = await sink.received(id);
+      let isShort = false;
       yield progress(received);
       for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
         if (writers.get(id) !== me) throw new TransportError('SUPERSEDED', 'a newer attempt sends this payload');
         const chunk = chunkOf(next.value);
+        if (isShort)
+          throw new TransportError('CHUNK_SIZE', `only the last chunk is shorter than ${SHORT_CHUNK_BYTES} bytes`);
+        isShort = chunk.length < SHORT_CHUNK_BYTES;
         if (received + chunk.length > lengthBytes)
           throw new TransportError('TRAILING_BYTES', 'more bytes than announced');
         await sink.append(id, received, chunk);

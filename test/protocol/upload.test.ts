@@ -251,6 +251,7 @@ describe('what a bad upload gets', () => {
     ['HEADER_TWICE', () => [header(), chunk(payload.subarray(0, CHUNK)), header()]],
     ['CHUNK_SIZE', () => [header(), chunk(new Uint8Array(0))]],
     ['CHUNK_SIZE', () => [header(), chunk(new Uint8Array(CHUNK_BYTES + 1))]],
+    ['CHUNK_SIZE', () => [header(), chunk(payload.subarray(0, 9)), chunk(payload.subarray(9))]],
     ['TRAILING_BYTES', () => [header(), chunk(payload), chunk(new Uint8Array(1))]],
     ['TRUNCATED_STREAM', () => [header(), chunk(payload.subarray(0, CHUNK))]],
     ['TRUNCATED_STREAM', () => [header()]],
