@@ -7,7 +7,7 @@ import { writeDurably } from '../config/files.ts';
 import { readFeatureFile } from '../learning/feature-file.ts';
 import { type FeatureSchema, levelName } from '../learning/schema.ts';
 import { nodePrimitives } from '../platform/primitives-node.ts';
-import { countedFeatures } from '../statistics/columns.ts';
+import { countedFeatures, restOf } from '../statistics/columns.ts';
 import { type Figure, figuresOf, type Quantile, recordsOf } from '../statistics/figures.ts';
 import { type KeptFile, keptFileOf } from '../statistics/kept-file.ts';
 import { noiseOf } from '../statistics/make-statistics-task.ts';
@@ -135,9 +135,12 @@ function writeScaled({ task, schema, sum, noise }: Opened, plan: FiguresPlan, ou
       );
       print(`  ${quantiles.map(quantileText).join(', ')}`);
     } else if (feature.kind === 'levels') {
-      const own = plan.kept[i]!.map((level, at) => `${levelName(feature.levels[level]!)} ${text(figures[at]!)}`);
-      const others = { value: records.value - total(figures), noise: noise * Math.sqrt(figures.length + 1) };
-      print(`${feature.column}: ${own.join(', ')}, other ${text(others)}`);
+      const rest = restOf(feature, plan.kept[i]!);
+      const own = plan.kept[i]!.map((level, at) => {
+        const name = `${levelName(feature.levels[level]!)}${at === rest ? ' and all others' : ''}`;
+        return `${name} ${text(figures[at]!)}`;
+      });
+      print(`${feature.column}: ${own.join(', ')}`);
     }
   }
   for (const line of refused) print(line);
@@ -154,10 +157,6 @@ function writeScaled({ task, schema, sum, noise }: Opened, plan: FiguresPlan, ou
 
 function transformOf(feature: ReturnType<typeof countedFeatures>[number]): string {
   return feature.kind === 'number' && feature.transform !== 'identity' ? ` (of ${feature.transform})` : '';
-}
-
-function total(figures: readonly Figure[]): number {
-  return figures.reduce((sum, { value }) => sum + value, 0);
 }
 
 /** A figure to the digits that its noise leaves, and the noise. */

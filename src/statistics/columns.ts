@@ -1,7 +1,7 @@
 import { LearningError } from '../learning/errors.ts';
 import { isMissing, readDecimal } from '../learning/features.ts';
 import type { Feature, FeatureSchema, LevelsFeature, NumberFeature, TextFeature } from '../learning/schema.ts';
-import { normaliseCell } from '../learning/schema.ts';
+import { levelName, normaliseCell } from '../learning/schema.ts';
 import { textBuckets } from '../learning/text-features.ts';
 import { spanOf, TRANSFORMS } from '../learning/transforms.ts';
 import { TrainingError } from '../training/errors.ts';
@@ -81,6 +81,19 @@ export function rangeOf(kept: readonly number[]): { toRange(unit: number): numbe
     toRange: (unit) => Math.min(1, Math.max(-1, (unit - from) / half - 1)),
     fromRange: (value) => from + (value + 1) * half,
   };
+}
+
+/**
+ * Where the second step counts what is none of the levels that passed: with the base, or with the first level that passed
+ * where that one did not. Counted apart, or left out, it would be the figure of a value that did not pass, where there is one.
+ *
+ * @param kept - not empty. @returns a place in `kept`.
+ */
+export function restOf({ levels, base }: LevelsFeature, kept: readonly number[]): number {
+  return Math.max(
+    0,
+    kept.findIndex((level) => levelName(levels[level]!) === base),
+  );
 }
 
 /** What one cell counts as: candidates, and of a number its unit. */

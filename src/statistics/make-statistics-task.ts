@@ -5,7 +5,7 @@ import { TrainingError } from '../training/errors.ts';
 import { requireAccounted, schemaHashOf } from '../training/learning-plan.ts';
 import { countedColumns } from './columns.ts';
 import type { KeptFile } from './kept-file.ts';
-import { clipOf, layoutOf, type PresencePlan, type StatisticsPlan, statisticsPlanOf } from './plan.ts';
+import { clipOf, layoutOf, leastCap, type PresencePlan, type StatisticsPlan, statisticsPlanOf } from './plan.ts';
 import { fitStatistics } from './quantiser.ts';
 import { capFor, marginOf, noiseOfSum } from './threshold.ts';
 
@@ -78,7 +78,8 @@ export function makeStatisticsTask(request: StatisticsRequest): MadeTask {
   const { leastNodes = LEAST_NODES, leastCustomers = LEAST_CUSTOMERS, nodes } = request;
   if (!(leastNodes >= 2 && leastNodes <= nodes))
     throw new TrainingError('BAD_PLAN', `a value is shown that 2 nodes or more have, and at most all ${nodes}`);
-  const first: PresencePlan = { ...common, step: 'presence', leastNodes, leastCustomers, cap: 1, doubt: DOUBT };
+  const least = { leastNodes, leastCustomers };
+  const first: PresencePlan = { ...common, step: 'presence', ...least, cap: leastCap(least), doubt: DOUBT };
   const made = assemble(first);
   const cap = capFor(first, marginOf(noiseOf(made.task, nodes), DOUBT));
   if (cap > common.recordsMax)

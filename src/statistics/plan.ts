@@ -53,7 +53,7 @@ const presencePlan = z.strictObject({
     .min(1)
     .max(2 ** 24),
   /** A candidate that fewer have passes with a probability of at most 10^-doubt. */
-  doubt: z.int().min(2).max(18),
+  doubt: z.int().min(6).max(18),
 });
 
 const figuresPlan = z.strictObject({
@@ -98,6 +98,8 @@ function faultOf(task: Task, plan: StatisticsPlan): string | null {
   if (task.buckets !== undefined) return 'buckets are for models';
   if (task.sampling !== undefined) return 'it is over all records, none are drawn';
   if (task.compression !== undefined) return 'counts are sent as they are';
+  if (plan.step === 'presence' && plan.cap < leastCap(plan))
+    return `with a cap of ${plan.cap}, fewer than ${plan.leastCustomers} customers of ${plan.leastNodes} nodes would pass`;
   if (plan.columns.some(({ most, candidates: all }) => most > all))
     return 'a record has more candidates than there are';
   if (plan.columns.reduce((sum, column) => sum + column.candidates, 0) > CANDIDATES_MAX)
@@ -110,6 +112,11 @@ function faultOf(task: Task, plan: StatisticsPlan): string | null {
   }
   const { dimension } = layoutOf(plan);
   return dimension === task.dimension ? null : `it makes ${dimension} values, the task carries ${task.dimension}`;
+}
+
+/** Below this cap a threshold of (leastNodes - 1) caps says nothing of `leastCustomers`. */
+export function leastCap({ leastNodes, leastCustomers }: Pick<PresencePlan, 'leastNodes' | 'leastCustomers'>): number {
+  return Math.max(1, Math.ceil((leastCustomers - 1) / (leastNodes - 1)));
 }
 
 /** The norm of a record, as tasks state it: cut to whole millionths, so that its square is not above norm2. */

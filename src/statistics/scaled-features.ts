@@ -6,8 +6,8 @@ import {
   type NumberFeature,
   parseSchema,
 } from '../learning/schema.ts';
-import { countedFeatures, unitOf } from './columns.ts';
-import type { Figure, figuresOf, NumberFigures } from './figures.ts';
+import { countedFeatures, restOf, unitOf } from './columns.ts';
+import type { figuresOf, NumberFigures } from './figures.ts';
 import type { FiguresPlan } from './plan.ts';
 
 type Found = ReturnType<typeof figuresOf>[number];
@@ -36,7 +36,7 @@ export function scaledFeatures(schema: FeatureSchema, { kept }: FiguresPlan, fou
     if (feature.kind === 'number') return [figures ? scaleNumber(feature, figures) : feature];
     if (own.length === 0) return [];
     if (feature.kind === 'text') return [{ ...feature, coordinates: [...own] }];
-    return feature.kind === 'levels' ? [keepLevels(feature, own, figures as readonly Figure[])] : [feature];
+    return feature.kind === 'levels' ? [keepLevels(feature, own)] : [feature];
   });
   if (features.length === 0)
     throw new LearningError(
@@ -66,13 +66,13 @@ function limitOf(feature: NumberFeature, { quantiles }: NumberFigures, mean: num
   return Math.min(MOST_LIMIT, Math.max(LEAST_LIMIT, Math.ceil(Math.min(farthest, bounds) * 10) / 10));
 }
 
-/** All others are the column's rare ones, together. The base, where it did not pass, is the level with most customers. */
-function keepLevels(feature: LevelsFeature, kept: readonly number[], counts: readonly Figure[]): LevelsFeature {
+/**
+ * All others are with the base, as they were counted. A coordinate of their own would be that of a value that did not pass, where
+ * there is one.
+ */
+function keepLevels(feature: LevelsFeature, kept: readonly number[]): LevelsFeature {
   const levels = kept.map((level) => feature.levels[level]!);
-  const names = levels.map(levelName);
-  const most = counts.reduce((best, { value }, i) => (value > counts[best]!.value ? i : best), 0);
-  const rare = feature.rare || kept.length < feature.levels.length;
-  return { ...feature, levels, rare, base: names.includes(feature.base) ? feature.base : names[most]! };
+  return { ...feature, levels, rare: false, base: levelName(levels[restOf(feature, kept)]!) };
 }
 
 function round(value: number): number {

@@ -1,4 +1,4 @@
-import { layoutOf, type PresencePlan } from './plan.ts';
+import { layoutOf, leastCap, type PresencePlan } from './plan.ts';
 
 /**
  * When a candidate passes. Node i has n_i customers with it; the round sums f = sum of min(n_i, cap), with the noise of all
@@ -21,11 +21,8 @@ export function marginOf(noise: number, doubt: number): number {
 }
 
 /** The least cap under which a candidate that `leastNodes` nodes have to the full is hidden as seldom as others pass. */
-export function capFor(
-  { leastNodes, leastCustomers }: Pick<PresencePlan, 'leastNodes' | 'leastCustomers'>,
-  margin: number,
-) {
-  return Math.max(Math.ceil(2 * margin), Math.ceil((leastCustomers - 1) / (leastNodes - 1)), 1);
+export function capFor(least: Parameters<typeof leastCap>[0], margin: number): number {
+  return Math.max(Math.ceil(2 * margin), leastCap(least));
 }
 
 /** Customers, capped, noise included, from which on a candidate passes. */

@@ -1,8 +1,8 @@
 import { LearningError } from '../learning/errors.ts';
 import type { FeatureSchema } from '../learning/schema.ts';
 import { column, type Table } from '../learning/table.ts';
-import { cellReader, countedFeatures, rangeOf } from './columns.ts';
-import { layoutOf, type StatisticsPlan } from './plan.ts';
+import { cellReader, countedFeatures, rangeOf, restOf } from './columns.ts';
+import { type CountedColumn, layoutOf, type StatisticsPlan } from './plan.ts';
 
 /**
  * What a node's records add up to, in records: every value is a whole number of steps, exact in a double.
@@ -29,15 +29,15 @@ export function statisticsVector(
   for (const [i, feature] of countedFeatures(schema).entries()) {
     const { counted, counts, moments, column: kind } = places[i]!;
     if (counted.length === 0) continue;
-    const positions = positionsOf(kind.kind, kind.candidates, counted);
+    const rest = plan.step === 'figures' && feature.kind === 'levels' ? restOf(feature, counted) : -1;
+    const positions = positionsOf(kind, counted, rest);
     const read = cellReader(feature);
     const { toRange } = rangeOf(counted);
     for (const table of tables) {
       for (const [row, cell] of column(table, feature.column).entries()) {
         const where = `table ${table.name}, column "${feature.column}", row ${row + 1}`;
         const { candidates, unit } = readCell(read, cell, where);
-        for (const candidate of candidates) {
-          const position = positions[candidate]!;
+        for (const position of candidates.length === 0 ? [rest] : candidates.map((one) => positions[one]!)) {
           if (position >= 0) vector[counts + position] = Math.min(cap, vector[counts + position]! + 1);
         }
         if (moments === null || unit === null) continue;
@@ -63,9 +63,11 @@ function readCell(read: ReturnType<typeof cellReader>, cell: string, where: stri
 /**
  * Where a candidate is counted, by its number; -1 where it is not. Bins that did not pass are counted with the next one
  * below that did, those below the first with the first: no number is left out, and no bin is alone that few have.
+ *
+ * @param rest - for all others.
  */
-function positionsOf(kind: 'number' | 'levels' | 'text', candidates: number, counted: readonly number[]): Int32Array {
-  const positions = new Int32Array(candidates).fill(-1);
+function positionsOf({ kind, candidates }: CountedColumn, counted: readonly number[], rest: number): Int32Array {
+  const positions = new Int32Array(candidates).fill(rest);
   for (const [position, candidate] of counted.entries()) positions[candidate] = position;
   if (kind !== 'number') return positions;
   let last = 0;

@@ -127,6 +127,6 @@ it('the commands lead from bounds and lists to scales and levels; a step that no
   const { features } = readFeatureFile(at('scaled.yaml'), (path) => path);
   expect(features).toMatchObject([
     { column: 'seats', mean: expect.closeTo(50, -1), scale: expect.closeTo(30, -1) },
-    { column: 'trade', levels: ['retail', 'energy'], rare: true },
+    { column: 'trade', levels: ['retail', 'energy'], rare: false },
   ]);
 }, 120_000);

@@ -179,7 +179,9 @@ describe('what a node adds to a round of figures', () => {
     expect(half + (half * vector[seats!.moments! + 1]!) / logs.length).toBeCloseTo(mean(logs), 3);
     const count = (...names: string[]) =>
       column(pooled, 'trade').filter((cell) => names.includes(cell.trim().toLowerCase())).length;
-    expect([0, 1].map((i) => vector[trade!.counts + i])).toEqual([count('retail'), count('energy', 'oil')]);
+    // What did not pass is counted with the first level, for the base did not pass either.
+    const rest = count('fishing', 'music');
+    expect([0, 1].map((i) => vector[trade!.counts + i])).toEqual([count('retail') + rest, count('energy', 'oil')]);
     // Of texts the second step asks nothing. In the first one a row's words are counted once each.
     expect([said!.counted, said!.counts]).toEqual([[], vector.length]);
     const plain = { ...presencePlan, recordsMax: NODES * ROWS, cap: NODES * ROWS };
@@ -319,6 +321,40 @@ describe('a value that one node alone has', () => {
   });
 });
 
+describe('what did not pass', () => {
+  const task = figuresTask([[3], [4], [0, 1], []]);
+  const plan = statisticsPlanOf(task) as FiguresPlan;
+  const trades = ['retail', 'oil', 'retail', 'fishing'];
+  const blank = trades.map(() => '');
+  const table = makeTable(
+    'few',
+    new Map([...['seats', 'discount', 'said'].map((name) => [name, blank] as const), ['trade', trades]]),
+  );
+  const { counts } = layoutOf(plan).places[2]!;
+  /** Records less all levels that passed: what anybody makes of the figures. */
+  const left = (vector: Float64Array): number => vector[0]! - vector[counts]! - vector[counts + 1]!;
+
+  it('is no figure by subtraction, and no coordinate of the model either', async () => {
+    expect(left(statisticsVector([table], SCHEMA, plan, 1))).toBe(0);
+    const scaled = scaledFeatures(
+      SCHEMA,
+      plan,
+      figuresOf(plan, countedFeatures(SCHEMA), new Float64Array(task.dimension), 1),
+    );
+    expect(designColumns(scaled).filter((name) => name.startsWith('trade'))).toEqual(['trade=energy']);
+    // Control: with what is left counted nowhere the one customer that fishes shows.
+    vi.resetModules();
+    vi.doMock('../../src/statistics/columns.ts', async (load) => ({ ...(await load<object>()), restOf: () => -1 }));
+    try {
+      const careless = await import('../../src/statistics/vector.ts');
+      expect(left(careless.statisticsVector([table], SCHEMA, plan, 1))).toBe(1);
+    } finally {
+      vi.doUnmock('../../src/statistics/columns.ts');
+      vi.resetModules();
+    }
+  });
+});
+
 describe('the second step', () => {
   const kept = [[...Array(32).keys()], [...Array(32).keys()], [0, 1], [3, 40]];
   const task = figuresTask(kept);
@@ -355,8 +391,8 @@ describe('the second step', () => {
     expect((discount as NumberFeature).scale).toBeCloseTo(Math.sqrt(variance(cells)), 0);
     expect((discount as NumberFeature).limit).toBeLessThan(4);
     expect(bands).toEqual(SCHEMA.features[2]);
-    // The base did not pass: the level with most customers takes its place.
-    expect(trade).toMatchObject({ levels: ['retail', ['energy', 'Oil']], base: 'energy', rare: true });
+    // The base did not pass: the first level that did takes its place, and all others are with it.
+    expect(trade).toMatchObject({ levels: ['retail', ['energy', 'Oil']], base: 'retail', rare: false });
     expect(said).toMatchObject({ coordinates: [3, 40] });
     expect(designColumns(scaled).filter((name) => name.startsWith('said'))).toEqual(['said~3', 'said~40']);
     expect(parseSchema(JSON.parse(JSON.stringify(scaled)))).toEqual(scaled);
@@ -438,6 +474,10 @@ describe('what does not go together is refused by name', () => {
     expect(await ask({ ...task, bits: task.bits - 1 })).toBe('TASK_MISMATCH');
     expect(await ask({ ...task, clipMicro: task.clipMicro - 1 })).toBe('TASK_MISMATCH');
     expect(await ask(change({}, { cap: 0 }))).toBe('BAD_PLAN');
+    // A threshold of one cap of 18 and the margin: 19 customers would pass, where the plan says 20; nor one value in a hundred.
+    expect(await ask(change({}, { cap: 19 }))).toBe('nothing');
+    expect(() => sourceOf(tables[0]!, [change({}, { cap: 18 })])).toThrow(/fewer than 20 customers/);
+    expect(await ask(change({}, { doubt: 5 }))).toBe('BAD_PLAN');
     expect(await ask(change({ dimension: task.dimension - 1 }, {}))).toBe('BAD_PLAN');
     expect(await ask(change({ unit: 'node' }, {}))).toBe('BAD_PLAN');
     expect(await ask(change({ buckets: 2 }, {}))).toBe('BAD_PLAN');
