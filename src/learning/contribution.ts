@@ -123,6 +123,11 @@ export function nodeContribution(
   return vector;
 }
 
+/** The least power of two that makes a weight whole: sums in which rows have it are multiples of 2^-30 over it. */
+export function weightDenominator(weight: number): number {
+  return [1, 2, 4, 8, 16, 32, 64].find((power) => Number.isInteger(power * weight))!;
+}
+
 function addUnlabelled(
   tf: Tf,
   model: Model,
@@ -133,8 +138,7 @@ function addUnlabelled(
 ): void {
   if (!(weight > 0 && weight <= 1 && Number.isInteger(64 * weight)))
     throw new LearningError('BAD_SETTING', 'rows without a label count a multiple of 1/64, at most 1');
-  // The least power of two that makes the weight whole: sums are multiples of 2^-30 over it.
-  const parts = [1, 2, 4, 8, 16, 32, 64].find((power) => Number.isInteger(power * weight))!;
+  const parts = weightDenominator(weight);
   if ((labelled + rows.rows) * gradientClip * parts > WEIGHTED_ROWS_TIMES_CLIP_MAX)
     throw new LearningError(
       'TOO_LARGE',

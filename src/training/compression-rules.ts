@@ -1,9 +1,15 @@
 import { chargeOfTask, type Task } from '../../protocols/task.ts';
+import { weightDenominator } from '../learning/contribution.ts';
 import { budgetFor } from './budget.ts';
 import type { Compression, UpdateShape } from './compression.ts';
 import { TrainingError } from './errors.ts';
 import { type LearningPlan, updateShape } from './learning-plan.ts';
+import { type PseudoPlan, weightOf } from './pseudo-plan.ts';
 import { blockOf, exactUpTo } from './rotation.ts';
+
+/** Sums of records are multiples of 2^-30 over this. */
+const partsOf = (pseudo: PseudoPlan | undefined): number =>
+  pseudo === undefined ? 1 : weightDenominator(weightOf(pseudo));
 
 /** A task of which one sum costs more than this claims no privacy. */
 const NO_CLAIM = { epsilon: 100, delta: 1e-5 } as const;
@@ -64,10 +70,14 @@ export function requireSoundCompression(task: Task, plan: LearningPlan | null): 
       'UNACCOUNTED',
       'a rotation mixes the weights of sensitive columns with all others, and their own account with it: leave one of them out',
     );
-  if (rotation && plan.unit === 'record' && (plan.recordsMax * task.clipMicro) / 1e6 > exactUpTo(blockOf(trained)))
+  if (
+    rotation &&
+    plan.unit === 'record' &&
+    (plan.recordsMax * task.clipMicro * partsOf(plan.pseudo)) / 1e6 > exactUpTo(blockOf(trained))
+  )
     throw new TrainingError(
       'DOES_NOT_FIT',
-      'a rotated sum of so many records would be rounded, which its sensitivity does not cover: lower recordsMax or the clip',
+      'a rotated sum of so many records would be rounded, which its sensitivity does not cover: lower recordsMax or the clip, or choose another weight of pseudo labels',
     );
   if (sendAboveMicro !== undefined && chargeOfTask(task) <= budgetFor(NO_CLAIM.epsilon, NO_CLAIM.delta).rhoNano)
     throw new TrainingError(

@@ -27,7 +27,7 @@ export function paddedLength(length: number, block: number): number {
   return Math.ceil(length / block) * block;
 }
 
-/** The largest L2 norm of a vector of multiples of 2^-30 that is rotated without rounding: |sums| <= |x|_1 <= sqrt(B) |x|. */
+/** The largest L2 norm of a vector of multiples of 2^-30 that is rotated without rounding: |sums| <= |x|_1 <= sqrt(B) |x|. Of multiples of 2^-30 / p: a p-th. */
 export function exactUpTo(block: number): number {
   return EXACT / Math.sqrt(block);
 }

@@ -33,6 +33,7 @@ import { type LearningRequest, makeTask } from '../../src/training/make-task.ts'
 import { createModelMaker } from '../../src/training/model-maker.ts';
 import { createNodeSource } from '../../src/training/node-source.ts';
 import { keepResidual, residualFiles, residualFor, residualsInMemory } from '../../src/training/residuals.ts';
+import { rotate } from '../../src/training/rotation.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'veilsum-compression-'));
 const base = {
@@ -285,6 +286,31 @@ describe('what no account covers', () => {
     const many = { model: 'mlp', recordsMax: 2 ** 19, clip: 4 } as const;
     expect(codeOf(() => make({ ...many, compression: { keep: 0.5 } }))).toBe('nothing');
     expect(codeOf(() => make({ ...many, compression: { rotation: true } }))).toBe('DOES_NOT_FIT');
+  });
+
+  it('a rotation beside pseudo labels of a small weight: sums lie on a finer grid, which doubles do not hold so far', () => {
+    const compression = { rotation: true };
+    const rows = { model: 'mlp', recordsMax: 2 ** 15, clip: 4 } as const;
+    const pseudo = (weightParts: number) => ({ confidenceMicro: 900_000, weightParts, fromModel: 1 });
+    expect(codeOf(() => make({ ...rows, compression }))).toBe('nothing');
+    expect(codeOf(() => make({ ...rows, compression, pseudo: pseudo(64) }))).toBe('nothing');
+    expect(codeOf(() => make({ ...rows, pseudo: pseudo(1) }))).toBe('nothing');
+    expect(codeOf(() => make({ ...rows, compression, pseudo: pseudo(1) }))).toBe('DOES_NOT_FIT');
+    // What that refuses: one record of weight 1/64 is lost in one rotated sum, and moves another one by more than it is.
+    const signs = new Int8Array(4096).fill(1);
+    const all = new Float64Array(4096).fill(2 ** 10);
+    const moved = (record: number): number => {
+      const without = rotate(all, signs, 4096);
+      const withIt = rotate(
+        all.map((value, i) => (i === 0 ? value + record : value)),
+        signs,
+        4096,
+      );
+      return withIt[0]! - without[0]!;
+    };
+    expect(moved(2 ** -30)).toBe(2 ** -36);
+    expect(moved(2 ** -36)).toBe(0);
+    expect(moved(3 * 2 ** -31)).toBe(2 ** -35);
   });
 
   it('a threshold below which a node sends nothing, but where no privacy is claimed', () => {
