@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { writeDurably } from '../config/files.ts';
 import { nodeName, RECIPIENT } from '../demo/job-federation.ts';
@@ -24,7 +25,7 @@ export const localSettings = z.strictObject({
   minHonest: z.int().min(2).optional(),
   epsilon: z.number().positive().default(8),
   delta: z.number().positive().max(0.1).default(1e-5),
-  nodes: z.int().min(2).max(64).default(4),
+  nodes: z.int().min(2).max(64).optional(),
   rounds: z.int().min(1).default(10),
   dataset: z.enum(DATASETS).optional(),
   features: z.string().min(1).optional(),
@@ -98,7 +99,7 @@ export async function initLocally(
   const regions = dataset === undefined ? [] : loadDataset(dataset, { folder: process.env['VEILSUM_DATA'] }).regions;
   const nodes =
     dataset === undefined
-      ? Array.from({ length: settings.nodes }, (_, i) => `node-${i + 1}`)
+      ? Array.from({ length: settings.nodes ?? 4 }, (_, i) => `node-${i + 1}`)
       : regions.map(({ name }) => nodeName(name));
   const { minCohort, minHonest, minOrganisations } = settings;
   const made = taskOf({
@@ -174,6 +175,12 @@ export async function initLocally(
 /** Where nodes' updates come from: tables in `node.yaml`, tables in `region.yaml`, files that are submitted. */
 type Updates = 'tables' | 'regions' | 'files';
 
+/** The launcher of this copy, checkout (`src/cli`) or package (`dist/src/cli`). */
+const LAUNCHER = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? '../launcher.mjs' : '../../../src/launcher.mjs', import.meta.url),
+);
+const shellQuoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
+
 /** A shell script that does by itself what people on many machines do one by one. */
 function startScript({ cards }: LocalFederation, updates: Updates): string {
   const of = (...roles: string[]) => cards.filter(({ role }) => roles.includes(role));
@@ -185,27 +192,29 @@ function startScript({ cards }: LocalFederation, updates: Updates): string {
     '# Starts every party of this federation on this machine and enrols them. Output: output/NAME.log. Ctrl-C stops all.',
     'cd "$(dirname "$0")" || exit 1',
     'mkdir -p output',
-    `veilsum=\${VEILSUM:-npx veilsum}`,
+    '# By its place: npx finds the command below a checkout only, and elsewhere asks a registry for one of that name.',
+    `veilsum() { exec node ${shellQuoted(LAUNCHER)} "$@"; }`,
     ...(updates === 'regions'
       ? [
           '# Tables that do not fit stop it here, before anything runs.',
-          `check() { $veilsum node train --config ${region} --check >"output/$1.log" 2>&1 && return; cat "output/$1.log"; echo "$1: its tables do not fit, nothing was started"; exit 1; }`,
+          `check() { (veilsum node train --config ${region} --check) >"output/$1.log" 2>&1 && return; cat "output/$1.log"; echo "$1: its tables do not fit, nothing was started"; exit 1; }`,
           ...nodes.map((name) => `check ${name}`),
         ]
       : []),
     'started=',
-    'run() { name=$1; shift; $veilsum "$@" --dir "parties/$name" >"output/$name.log" 2>&1 & started="$started $!"; }',
+    'run() { name=$1; shift; veilsum "$@" --dir "parties/$name" >"output/$name.log" 2>&1 & started="$started $!"; }',
     ...(updates === 'regions'
-      ? [`train() { $veilsum node train --config ${region} >"output/$1.log" 2>&1 & started="$started $!"; }`]
+      ? [`train() { veilsum node train --config ${region} >"output/$1.log" 2>&1 & started="$started $!"; }`]
       : []),
     'stop() { trap - INT TERM; kill $started 2>/dev/null; wait; exit 0; }',
     'trap stop INT TERM',
     ...of('member', 'witness').map(({ name, role }) => `run ${name} ${role}`),
     'run coordinator coordinator --export log --http 127.0.0.1:0',
     '# The log needs its witnesses before anybody can be enrolled.',
-    `until $veilsum enrol ${of('aggregator', 'recipient', 'node')
+    'echo "Starting, until the log takes enrolments (output/enrol.log says what it waits for) ..."',
+    `until (veilsum enrol ${of('aggregator', 'recipient', 'node')
       .map(({ name }) => `parties/${name}/card.json`)
-      .join(' ')} --dir founders >output/enrol.log 2>&1; do sleep 1; done`,
+      .join(' ')} --dir founders) >output/enrol.log 2>&1; do sleep 1; done`,
     'cat output/enrol.log',
     ...of('aggregator').map(({ name }) => `run ${name} aggregator --state parties/aggregators-state`),
     ...of('recipient').map(({ name }) => `run ${name} recipient run`),

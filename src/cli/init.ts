@@ -94,6 +94,10 @@ export function initCommand(): Command {
             '--dataset, --features and --dimension exclude one another: nodes train on tables from here, on tables of their own, or bring updates',
           );
         }
+        if (settings.nodes !== undefined && features === undefined && dimension === undefined)
+          throw usageError(
+            '--nodes goes with --features or --dimension: a dataset has one node for each of its regions',
+          );
         return initLocally(folder, settings, print);
       }
       const { foundFromCards, initSettings } = await import('./init-cards.ts');

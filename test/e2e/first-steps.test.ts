@@ -181,6 +181,10 @@ features:
     const script = readFileSync(cli.path('own', 'start.sh'), 'utf8');
     expect(script.indexOf('\ncheck node-3')).toBeLessThan(script.indexOf('\nrun member-1'));
     expect(script).toContain('\ntrain node-3');
+    // Not npx, which below no checkout would fetch whatever a registry has under our name.
+    expect(script).not.toMatch(/^[^#]*npx/m);
+    const launcher = /exec node '([^']+)'/.exec(script)?.[1];
+    expect(launcher !== undefined && existsSync(launcher)).toBe(true);
     const check = () => cli.run(`node train --config ${config} --check`);
     expect((await check()).err).toContain('rows.csv');
     writeFileSync(cli.path('own', 'parties', 'node-2', 'rows.csv'), ['seats,trade,won', ...rows].join('\n'));
@@ -193,6 +197,7 @@ features:
 
   test.each([
     ['--features own.yaml --dataset synthetic', /exclude one another/],
+    ['--dataset synthetic --nodes 3', /--nodes goes with --features or --dimension/],
     ['--features nowhere.yaml', /the feature file is missing: .*nowhere.yaml/],
   ])('init --local %s is refused by name, and nothing is written', async (flags, why) => {
     writeFileSync(cli.path('own.yaml'), FEATURES);
