@@ -181,9 +181,14 @@ export class FederationLab implements AsyncDisposable {
     await running?.stop();
   }
 
-  /** Starts a party in a process of its own. @param killAt - where SIGKILL ends it (lab-child.ts). */
-  async spawn(name: string, killAt = ''): Promise<Child> {
-    const script = join(import.meta.dirname, 'lab-child.ts');
+  /**
+   * Starts a party in a process of its own.
+   *
+   * @param killAt - where SIGKILL ends it (lab-child.ts).
+   * @param sources - root of the checkout whose program it runs; default: this one's.
+   */
+  async spawn(name: string, killAt = '', sources = join(import.meta.dirname, '../..')): Promise<Child> {
+    const script = join(sources, 'test/e2e/lab-child.ts');
     const flags = ['--disable-warning=ExperimentalWarning', script, JSON.stringify(this.setting(name)), killAt];
     const child = spawn(process.execPath, flags, { stdio: ['ignore', 'ignore', 'pipe'], env: COMPILED });
     const ended = new Promise<string | null>((resolve) => child.once('exit', (_code, signal) => resolve(signal)));
