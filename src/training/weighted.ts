@@ -2,7 +2,7 @@ import type { Task } from '../../protocols/task.ts';
 import type { Aggregate } from '../learning/aggregates.ts';
 import { TrainingError } from './errors.ts';
 
-/** Part of the clip that the weight's coordinate has; the update keeps 96.8 %. Its noise lengthens or shortens the mean, and turns nothing. */
+/** Part of the clip that the weight's coordinate has; the update keeps 96.8 %. Its noise lengthens or shortens the mean, within bounds (`meanOf`), and turns nothing. */
 const WEIGHT_SHARE = 0.25;
 
 type Weighted = Pick<Task, 'task' | 'weightMax' | 'clipMicro' | 'dimension'>;
@@ -60,9 +60,20 @@ export function weightIn(task: Weighted, sum: Float64Array, nodes: number): numb
   return Math.max((sum.at(-1)! / sharesOf(task).step) * task.weightMax!, nodes);
 }
 
-/** The mean of the nodes' updates, by their weights where the task weighs them. @param sum - noised, of `nodes` nodes. */
-export function meanOf(task: Weighted, sum: Float64Array, nodes: number): Float64Array {
+/** A sum of weights below so many deviations of its own noise is not divided by: it could be anything from nothing on. */
+const LEAST_RATIO = 3;
+
+/**
+ * The mean of the nodes' updates, by their weights where the task weighs them; shorter where noise hides how much they weigh.
+ *
+ * Law: the noise of a value of a weighted mean has at most a third of the weight coordinate's length as its deviation.
+ *
+ * @param sum - noised, of `nodes` nodes.
+ */
+export function meanOf(task: Weighted & Pick<Task, 'noise' | 'scale'>, sum: Float64Array, nodes: number): Float64Array {
   if (task.weightMax === undefined) return sum.map((value) => value / nodes);
-  const shares = weightIn(task, sum, nodes) / task.weightMax;
+  const { sigma2Numerator, sigma2Denominator } = task.noise;
+  const noise = Math.sqrt(nodes * (Number(sigma2Numerator) / Number(sigma2Denominator) + 1 / 4)) / task.scale;
+  const shares = Math.max(weightIn(task, sum, nodes) / task.weightMax, (LEAST_RATIO * noise) / sharesOf(task).step);
   return sum.subarray(0, -1).map((value) => value / shares);
 }

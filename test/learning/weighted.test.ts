@@ -85,6 +85,23 @@ describe('nodes that weigh as much as they say', () => {
     expect(weightIn(task, Float64Array.of(0, 0, 0, -5), 4)).toBe(4);
   });
 
+  it('divide by three deviations of the noise where the weights do not stand out of it', () => {
+    const noisy = makeUpdatesTask({ ...request, epsilon: 8, rounds: 10, weightMax: 5000 }).task;
+    const { variance, scale } = quantiserOf(noisy);
+    const noise =
+      Math.sqrt(4 * (Number(variance.sigma2Numerator) / Number(variance.sigma2Denominator) + 1 / 4)) / scale;
+    // Every node weighs all that it can, and still the sum is a third of a deviation: below zero in every third round.
+    expect(4 * 0.25).toBeLessThan(noise / 2);
+    const unlucky = Float64Array.of(noise, -noise, noise, -noise);
+    expect(norm(meanOf(noisy, unlucky, 4))).toBeCloseTo((Math.sqrt(3) * 0.25) / 3, 6);
+    // Control: by the least weight that four nodes can have it was more than a thousand times the longest update.
+    const least = weightIn(noisy, unlucky, 4) / noisy.weightMax!;
+    expect(norm(unlucky.subarray(0, 3).map((value) => value / least))).toBeGreaterThan(1000);
+    // Where they do stand out they are what is divided by.
+    const clear = Float64Array.of(noise, 0, 0, 9 * noise);
+    expect(meanOf(noisy, clear, 4)[0]).toBeCloseTo(0.25 / 9, 9);
+  });
+
   it.each([
     ['no weight', task, null, 'TASK_MISMATCH'],
     ['a weight of nothing', task, 0, 'BAD_PLAN'],
