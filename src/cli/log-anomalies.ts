@@ -67,7 +67,7 @@ function lookAt(t: Transcript, leaves: number): Looked {
 }
 
 function linesOf({ leaves, rounds, anomalies }: Looked): string[] {
-  const about = `${leaves} leaves, ${rounds} rounds`;
+  const about = `${leaves} leaves, ${rounds} round${rounds === 1 ? '' : 's'}`;
   if (anomalies.length === 0)
     return [`nothing stands out in ${about} ('veilsum log anomalies --rules' says what was looked for)`];
   return [

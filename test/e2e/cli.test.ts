@@ -265,7 +265,11 @@ describe('a federation from cards', { timeout: 120_000 }, () => {
     const audit = await cli.run(`audit log --policy founders/policy.txt --genesis ${genesis} --json`);
     expect([audit.code, JSON.parse(audit.out).verdict]).toEqual([0, 'verified']);
     expect((await cli.run(`audit log --policy founders/policy.txt --genesis ${'0'.repeat(64)}`)).code).toBe(1);
+    const quiet = /^nothing stands out in \d+ leaves, 1 round /;
+    expect(await done('log anomalies log --policy founders/policy.txt')).toMatch(quiet);
+    expect(await done('log anomalies --dir founders')).toMatch(quiet);
     rmSync(cli.path('log', 'tile'), { recursive: true });
+    expect((await cli.run('log anomalies log --policy founders/policy.txt')).code).toBe(2);
     expect((await cli.run('audit log --policy founders/policy.txt')).code).toBe(2);
   });
 
