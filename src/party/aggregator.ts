@@ -26,6 +26,7 @@ import type { LogReader } from './log-reader.ts';
 import { openParty, type Party, primitives, readLog, serve } from './party.ts';
 import { checkPayload, foldUploads, sumPayloads } from './payload-sums.ts';
 import type { Running } from './running.ts';
+import { keepSharing } from './upload-sharing.ts';
 
 /** How long a call may wait for this replica's log to catch up with the caller's, in ms: less than a caller waits. */
 const CATCH_UP_MS = 3000;
@@ -120,11 +121,10 @@ function aggregation(party: Party, log: LogReader) {
         await store.uploads.begin(id, { lengthBytes: payloadBytes, hash: payloadHash });
         return { id, lengthBytes: payloadBytes, hash: fromHex(payloadHash, 32) };
       },
-      complete: async (announced, { roundId, leaf, sharing }) => {
+      complete: async (announced, { roundId, leaf, sharing }, { peer }) => {
         const round = log.transcript.rounds.get(toHex(roundId))!;
         await checkPayload(store, round, toHex(announced.hash));
-        if (sharing !== undefined)
-          await store.blobs.putAll([sharing.correction, ...sharing.boxes.map((box) => box.sealed)]);
+        if (sharing !== undefined) await keepSharing(store, { round: round.id, node: peer.name }, sharing);
         return { leafIndex: BigInt(await party.append(leaf)) };
       },
     }),

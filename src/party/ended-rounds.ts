@@ -2,6 +2,7 @@ import { otherHashesOf, payloadHashesOf } from '../../protocols/aggregator.ts';
 import { isOver, type Round, type Transcript } from '../../protocols/transcript.ts';
 import type { Store } from '../store/port.ts';
 import { forgetSums, madeSums } from './payload-sums.ts';
+import { forgetSharings, keptSharings } from './upload-sharing.ts';
 
 /** How much of an ended round is gone. */
 type Cleared = 'payloads' | 'all';
@@ -27,8 +28,10 @@ export class EndedRounds {
     const goal = (round: Round): Cleared => (round === ended.at(-1) ? 'payloads' : 'all');
     // Before the blobs are listed. One that was still being added up when its round was cleared comes late.
     const made = await madeSums(this.#store);
+    const shared = await keptSharings(this.#store);
     const isDue = (round: Round): boolean =>
-      this.#cleared.get(round.id) !== goal(round) || (goal(round) === 'all' && made.has(round.id));
+      this.#cleared.get(round.id) !== goal(round) ||
+      (goal(round) === 'all' && (made.has(round.id) || shared.has(round.id)));
     const due = ended.filter(isDue);
     if (due.length === 0) return false;
     const { blobs, uploads, sums } = this.#store;
@@ -39,11 +42,15 @@ export class EndedRounds {
       const own = begun.filter(({ id }) => id.startsWith(`${round.id}/`));
       for (const { id } of own) await uploads.abandon(id);
       const spent = [...own.map(({ hash }) => hash), ...payloadHashesOf(round)];
-      // Also sums that no leaf names: their close was refused, or never came.
-      if (goal(round) === 'all') spent.push(...otherHashesOf(round), ...(made.get(round.id) ?? []));
+      // Also sums and boxes that no leaf names: their close or upload was refused, or never came.
+      if (goal(round) === 'all')
+        spent.push(...otherHashesOf(round), ...(made.get(round.id) ?? []), ...(shared.get(round.id) ?? []));
       await sums.remove(round.id);
       await blobs.removeAll(spent.filter((hash) => kept.has(hash)));
-      if (goal(round) === 'all') await forgetSums(this.#store, round);
+      if (goal(round) === 'all') {
+        await forgetSums(this.#store, round);
+        await forgetSharings(this.#store, round.id);
+      }
       this.#cleared.set(round.id, goal(round));
     }
     return true;

@@ -10,6 +10,7 @@ import { startServer } from '../../src/grpc/server.ts';
 import { AggregationService } from '../../src/grpc/services.ts';
 import { EndedRounds } from '../../src/party/ended-rounds.ts';
 import * as payloadSums from '../../src/party/payload-sums.ts';
+import * as uploadSharing from '../../src/party/upload-sharing.ts';
 import { MemoryFederation } from '../../src/simulate/memory-federation.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/port.ts';
@@ -20,6 +21,7 @@ import { memorySetting, smallEngine } from '../reference/memory-round.ts';
 // Sums that take long, are asked for again while they run, or are made for a close that never comes.
 
 vi.mock('../../src/party/payload-sums.ts', async (original) => ({ ...(await original<typeof payloadSums>()) }));
+vi.mock('../../src/party/upload-sharing.ts', async (original) => ({ ...(await original<typeof uploadSharing>()) }));
 vi.mock('../../src/grpc/limits.ts', async (original) => ({ ...(await original<typeof limits>()), UNARY_MS: 200 }));
 
 const folder = mkdtempSync(join(tmpdir(), 'veilsum-long-sums-'));
@@ -77,6 +79,34 @@ describe('a sum', () => {
     expect(await ended.clear(transcript)).toBe(true);
     expect(await store.blobs.list()).toEqual([]);
     expect(await store.records.list('payload-sums')).toEqual([]);
+    expect(await ended.clear(transcript)).toBe(false);
+  });
+});
+
+describe('what an upload shares its key with', () => {
+  const part = (byte: number) => new Uint8Array(30_000).fill(byte);
+  const sharing = (byte: number) => ({ correction: part(byte), boxes: [{ sealed: part(byte + 100) }] });
+  const node = 'node-1';
+
+  it('is kept once for each node, and goes with its round though the log refused its leaf', async () => {
+    const place = { round: first.id, node };
+    await uploadSharing.keepSharing(store, place, sharing(1));
+    await uploadSharing.keepSharing(store, place, sharing(1));
+    expect(await codeOf(uploadSharing.keepSharing(store, place, sharing(2)))).toBe('DUPLICATE_UPLOAD');
+    expect(await store.blobs.list()).toHaveLength(2);
+    await uploadSharing.keepSharing(store, { ...place, node: 'node-2' }, sharing(3));
+    // Control: by the leaves alone it stays on the disk for good.
+    const { transcript } = federation.log;
+    const kept = vi.spyOn(uploadSharing, 'keptSharings').mockResolvedValue(new Map());
+    const forget = vi.spyOn(uploadSharing, 'forgetSharings').mockResolvedValue();
+    const ended = new EndedRounds(store);
+    await ended.clear(transcript);
+    expect(await store.blobs.list()).toHaveLength(4);
+    kept.mockRestore();
+    forget.mockRestore();
+    expect(await ended.clear(transcript)).toBe(true);
+    expect(await store.blobs.list()).toEqual([]);
+    expect(await store.records.list('upload-sharings')).toEqual([]);
     expect(await ended.clear(transcript)).toBe(false);
   });
 });
