@@ -80,6 +80,7 @@ describe('rounds over drawn records', () => {
     const record = {
       ...task,
       parameters: task,
+      masking: 'pairwise',
       recipients: [{ name: 'owner', roundKey: '' }],
       charge: { rhoNano: chargeOfTask(task) },
     } as unknown as RoundRecord;
