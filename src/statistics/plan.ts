@@ -98,6 +98,8 @@ function faultOf(task: Task, plan: StatisticsPlan): string | null {
   if (task.buckets !== undefined) return 'buckets are for models';
   if (task.sampling !== undefined) return 'it is over all records, none are drawn';
   if (task.compression !== undefined) return 'counts are sent as they are';
+  if (task.oneShot !== undefined)
+    return 'rounds without masks are for training: counts are made for the round that asks';
   if (plan.step === 'presence' && plan.cap < leastCap(plan))
     return `with a cap of ${plan.cap}, fewer than ${plan.leastCustomers} customers of ${plan.leastNodes} nodes would pass`;
   if (plan.columns.some(({ most, candidates: all }) => most > all))

@@ -481,6 +481,7 @@ describe('what does not go together is refused by name', () => {
     expect(await ask(change({ dimension: task.dimension - 1 }, {}))).toBe('BAD_PLAN');
     expect(await ask(change({ unit: 'node' }, {}))).toBe('BAD_PLAN');
     expect(await ask(change({ buckets: 2 }, {}))).toBe('BAD_PLAN');
+    expect(await ask(change({ oneShot: { buffer: 3, maxStaleness: 0 } }, {}))).toBe('BAD_PLAN');
     expect(await ask(change({}, { leastNodes: 1 }))).toBe('BAD_PLAN');
     const endless = Array.from({ length: 1024 }, () => ({ ...presencePlan.columns[0]!, candidates: 4096 }));
     expect(() => sourceOf(tables[0]!, [change({}, { columns: endless })])).toThrow(/more than 65536 candidates/);
