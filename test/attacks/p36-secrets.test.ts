@@ -217,13 +217,13 @@ beforeAll(async () => {
     addRoundSecrets(round, name, bytes);
   });
   lab = await FederationLab.start({ nodes, coordinator: { readyMs: 15_000, http: { host: '127.0.0.1', port: 0 } } });
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   await lab[Symbol.asyncDispose]();
   Object.assign(process.stdout, { write: streams.out });
   Object.assign(process.stderr, { write: streams.err });
-}, 60_000);
+}, 180_000);
 
 describe('P36: no secret shows in anything that a party says, logs, publishes or keeps for others', () => {
   it('P36: over a round with debug output, refused calls, unusable files, pages and an audit', async () => {
@@ -270,7 +270,7 @@ describe('P36: no secret shows in anything that a party says, logs, publishes or
         ...['pairwise mask', "recipients' seed", 'root.key', 'round key', 'sum', 'tls.key', 'update'],
       ].sort(),
     );
-  }, 60_000);
+  }, 180_000);
 
   it('P36 control: every secret in every form is found in a text around it', () => {
     for (const secret of secrets) {
@@ -299,5 +299,5 @@ describe('P36: no secret shows in anything that a party says, logs, publishes or
     expect(planted.length).toBeGreaterThan(10);
     const found = leaks().join('\n');
     for (const name of planted) expect(found).toContain(name);
-  }, 60_000);
+  }, 180_000);
 });
