@@ -141,6 +141,10 @@ function writeScaled({ task, schema, sum, noise }: Opened, plan: FiguresPlan, ou
         return `${name} ${text(figures[at]!)}`;
       });
       print(`${feature.column}: ${own.join(', ')}`);
+      if (own.length === 1)
+        refused.push(
+          `ONE_LEVEL: ${where}: one level passed, and all others are with it; the new file has no such column`,
+        );
     }
   }
   for (const line of refused) print(line);

@@ -20,8 +20,8 @@ const MOST_LIMIT = 16;
 
 /**
  * The feature file with what was found: mean and scale of numbers, the limit at their outermost quantiles; levels and
- * coordinates that passed. A number of which too little is known stays scaled by its bounds; a column of which nothing passed
- * is left out.
+ * coordinates that passed. A number of which too little is known stays scaled by its bounds; a column of which nothing passed,
+ * or one level alone, is left out.
  *
  * @param found - by column, in the plan's order.
  * @throws LearningError BAD_SCHEMA where no column is left.
@@ -36,12 +36,14 @@ export function scaledFeatures(schema: FeatureSchema, { kept }: FiguresPlan, fou
     if (feature.kind === 'number') return [figures ? scaleNumber(feature, figures) : feature];
     if (own.length === 0) return [];
     if (feature.kind === 'text') return [{ ...feature, coordinates: [...own] }];
-    return feature.kind === 'levels' ? [keepLevels(feature, own)] : [feature];
+    // With one level, which all others are with, every row is the same.
+    if (feature.kind === 'levels') return own.length === 1 ? [] : [keepLevels(feature, own)];
+    return [feature];
   });
   if (features.length === 0)
     throw new LearningError(
       'BAD_SCHEMA',
-      `feature schema ${schema.name}: nothing passed, so no column is left to train on`,
+      `feature schema ${schema.name}: too little passed, so no column is left to train on`,
     );
   return parseSchema({ ...schema, features });
 }

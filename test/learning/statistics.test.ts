@@ -409,6 +409,10 @@ describe('the second step', () => {
     const scaled = scaledFeatures(SCHEMA, plan, found);
     expect(scaled.features.map(({ column: name }) => name)).toEqual(['seats', 'discount', 'age']);
     expect(scaled.features.slice(0, 2)).toEqual(SCHEMA.features.slice(0, 2));
+    // Nor is there a column in which all rows are the same.
+    const single = { ...plan, kept: [[], [1, 30], [1], []] };
+    const alone = figuresOf(single, countedFeatures(SCHEMA), new Float64Array(7), 1);
+    expect(scaledFeatures(SCHEMA, single, alone)).toEqual(scaled);
     // Too few values for their noise are refused, not divided by; with enough of them there is a mean.
     expect(found[1]).toMatchObject({ refused: expect.stringContaining('about 0 records') });
     const enough = figuresOf(plan, countedFeatures(SCHEMA), Float64Array.of(100, 100, 10, 20, 50, 50), 1);
