@@ -2,10 +2,10 @@ import { Command, Option } from 'commander';
 import { DATASETS, type DatasetName } from '../learning/dataset-names.ts';
 import { usageError } from './exit.ts';
 import { print } from './output.ts';
-import { type PseudoFlags, withPseudoOptions } from './pseudo-flags.ts';
+import { type PseudoFlags, withRecordPseudoOptions } from './pseudo-flags.ts';
 import { examples, numberOption } from './settings.ts';
 
-interface SemiFlags extends PseudoFlags {
+interface SemiFlags extends Omit<PseudoFlags, 'pseudoLocalPrecision'> {
   readonly hide: string;
   readonly model: 'logistic' | 'mlp';
   readonly epsilon: string;
@@ -47,7 +47,7 @@ export function semiCommand(): Command {
       numberOption('--seed <n>', 'of synthetic tables, of the labels that are hidden, of the resampling').default(1),
     )
     .option('--out <folder>', 'report.html, report.md, figures and semi.json go here', 'veilsum-semi');
-  return withPseudoOptions(command, String(CONFIDENCE))
+  return withRecordPseudoOptions(command, String(CONFIDENCE))
     .addHelpText(
       'after',
       `${examples('veilsum experiment semi synthetic --hide 95', 'VEILSUM_DATA=~/tables veilsum experiment semi leads --hide 80,95,98,regions --pseudo-weight 0.25')}

@@ -10,8 +10,8 @@ export interface PseudoFlags {
   readonly pseudoLocalPrecision?: number;
 }
 
-/** Adds the flags to a command. @param otherwise - what happens without --pseudo-labels. */
-export function withPseudoOptions(command: Command, otherwise = 'they are refused'): Command {
+/** Adds the flags of every unit to a command. @param otherwise - what happens without --pseudo-labels. */
+export function withRecordPseudoOptions(command: Command, otherwise: string): Command {
   return command
     .optionsGroup('Rows without a label:')
     .addOption(
@@ -22,11 +22,15 @@ export function withPseudoOptions(command: Command, otherwise = 'they are refuse
     )
     .addOption(numberOption('--pseudo-weight <w>', 'what such a row counts, up to 1 (unit record); default 1'))
     .addOption(numberOption('--pseudo-from <n>', 'only in rounds from model number n on; default 50'))
-    .option('--pseudo-segment <column=levels>', "only such rows, as 'Lead Origin=API,Lead Import'")
-    .addOption(
-      numberOption(
-        '--pseudo-local-precision <p>',
-        'with --unit node and --pseudo-segment <column>: each node picks levels where the model is right so often',
-      ),
-    );
+    .option('--pseudo-segment <column=levels>', "only such rows, as 'Lead Origin=API,Lead Import'");
+}
+
+/** Adds all of them. */
+export function withPseudoOptions(command: Command): Command {
+  return withRecordPseudoOptions(command, 'they are refused').addOption(
+    numberOption(
+      '--pseudo-local-precision <p>',
+      'with --unit node and --pseudo-segment <column>: each node picks levels where the model is right so often',
+    ),
+  );
 }

@@ -12,7 +12,6 @@ import { loadTensorFlow, type Tf } from '../learning/load-tensorflow.ts';
 import { localDelta } from '../learning/local-steps.ts';
 import { modelAuc } from '../learning/references.ts';
 import { decodeSafetensors, modelFromTensors } from '../learning/safetensors.ts';
-import { openStore } from '../store/open-store.ts';
 import type { RecordStore } from '../store/port.ts';
 import { quantiserOf } from '../training/fit-noise.ts';
 import { parseLearningPlan, specOf } from '../training/learning-plan.ts';
@@ -25,6 +24,7 @@ import { Bootstrap, type Interval, intervalOf } from './bootstrap.ts';
 import { federationOf, JOB_QUORUM, plainSum } from './job.ts';
 import { bufferedTurns, paceOf, type Turn, waitingTurns } from './pace.ts';
 import { splitAmong } from './robust.ts';
+import { openWork } from './work-store.ts';
 
 export interface AsyncOptions {
   readonly dataset: DatasetName;
@@ -79,7 +79,7 @@ export async function runAsync(options: AsyncOptions): Promise<AsyncFindings> {
   const regions = dataset.regions.map((region) => encodeRegion(region, dataset.schema));
   const heldOut = poolRows(regions.map((region) => region.heldOut));
   mkdirSync(out, { recursive: true });
-  await using store = await openStore(join(out, 'work'));
+  await using store = await openWork(out);
   const bench = {
     ...{ tf, options, heldOut, records: store.records },
     rows: splitAmong(regions, nodes, seed),

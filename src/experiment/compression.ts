@@ -11,7 +11,6 @@ import type { DesignMatrix } from '../learning/features.ts';
 import { scoreRows } from '../learning/forward.ts';
 import { loadTensorFlow, type Tf } from '../learning/load-tensorflow.ts';
 import { modelAuc } from '../learning/references.ts';
-import { openStore } from '../store/open-store.ts';
 import type { RecordStore } from '../store/port.ts';
 import { type MadeTask, nodeClip } from '../training/make-task.ts';
 import { Bootstrap, type Interval, intervalOf } from './bootstrap.ts';
@@ -20,6 +19,7 @@ import { writeCompressionReport } from './compression-report.ts';
 import { entropyBits } from './entropy.ts';
 import { JOB_QUORUM, runJob } from './job.ts';
 import { type Epsilon, keyOf, type ModelKind, taskOf } from './runs.ts';
+import { openWork } from './work-store.ts';
 
 export interface CompressionOptions {
   readonly dataset: DatasetName;
@@ -105,7 +105,7 @@ export async function runCompression(options: CompressionOptions): Promise<Compr
   const { schema, regions } = loadDataset(name, { seed, folder: process.env['VEILSUM_DATA'] });
   const heldOut = poolRows(regions.map((region) => encodeRegion(region, schema).heldOut));
   mkdirSync(join(out, 'runs', name), { recursive: true });
-  await using store = await openStore(join(out, 'work'));
+  await using store = await openWork(out);
   const bootstrap = new Bootstrap(heldOut.y, `${name} ${seed}`);
   const bench: Bench = { tf, options, regions, heldOut, bootstrap, records: store.records };
   const outcomes: CompressionOutcome[] = [];

@@ -7,11 +7,11 @@ import { loadTensorFlow } from '../learning/load-tensorflow.ts';
 import type { ModelSpec } from '../learning/model.ts';
 import type { Optimiser } from '../learning/optimisers.ts';
 import { trainReferences } from '../learning/references.ts';
-import { openStore } from '../store/open-store.ts';
 import { type Baseline, Comparer, type Comparison } from './compare.ts';
 import { type ProcessRun, runInProcesses } from './processes.ts';
 import { type Epsilon, type ModelKind, type Run, runOnce } from './runs.ts';
 import { Tracer } from './trace.ts';
+import { openWork } from './work-store.ts';
 
 /** What is asked of every dataset. Plain values, but for `print`. */
 export interface FindingsOptions {
@@ -55,8 +55,8 @@ export async function findingsOf(name: DatasetName, options: FindingsOptions): P
   const { tf } = await loadTensorFlow(['wasm']);
   const all: Findings[] = [];
   const folder = join(out, 'runs', name);
-  mkdirSync(folder, { recursive: true });
   const dataset = loadDataset(name, { seed: options.seed, folder: process.env['VEILSUM_DATA'] });
+  mkdirSync(folder, { recursive: true });
   const regions = dataset.regions.map((region) => encodeRegion(region, dataset.schema));
   const inputs = regions[0]!.train.width;
   for (const kind of models) {
@@ -69,7 +69,7 @@ export async function findingsOf(name: DatasetName, options: FindingsOptions): P
     const comparer = new Comparer(tf, regions, rivals, `${name} ${options.seed}`);
     const runs: Run[] = [];
     for (const epsilon of epsilons) {
-      const { isKept, ...run } = await inStore(join(folder, 'work'), (records) =>
+      const { isKept, ...run } = await inStore(folder, (records) =>
         runOnce(folder, {
           ...{ tf, dataset: name, regions: dataset.regions, kind, epsilon, optimiser: options.optimiser, records },
           ...(options.rounds === undefined ? {} : { rounds }),
@@ -120,10 +120,10 @@ function splitWords({ aucPerRound, exactSums, rounds, msPerRound, isKept }: Proc
   return `AUC ${aucPerRound.at(-1)!.toFixed(4)} after ${rounds} rounds, ${exactSums} sums exact, log verified, ${time}`;
 }
 
-type Records = Awaited<ReturnType<typeof openStore>>['records'];
+type Records = Awaited<ReturnType<typeof openWork>>['records'];
 
 async function inStore<T>(folder: string, work: (records: Records) => Promise<T>): Promise<T> {
-  await using store = await openStore(folder);
+  await using store = await openWork(folder);
   return await work(store.records);
 }
 

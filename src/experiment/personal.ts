@@ -9,7 +9,6 @@ import { fitHead, headLayers } from '../learning/head.ts';
 import { loadTensorFlow, type Tf } from '../learning/load-tensorflow.ts';
 import type { Model, ModelSpec } from '../learning/model.ts';
 import { trainReferences } from '../learning/references.ts';
-import { openStore } from '../store/open-store.ts';
 import type { RecordStore } from '../store/port.ts';
 import { modelWithHead } from '../training/local-layers.ts';
 import { makeTask } from '../training/make-task.ts';
@@ -19,6 +18,7 @@ import { JOB_QUORUM, runJob } from './job.ts';
 import { judgeOf, meanGain, type PairedGain, pairedGain, type Resampled } from './personal-gain.ts';
 import { writePersonalReport } from './personal-report.ts';
 import { type Epsilon, type ModelKind, taskOf } from './runs.ts';
+import { openWork } from './work-store.ts';
 
 export interface PersonalOptions {
   readonly datasets: readonly DatasetName[];
@@ -86,7 +86,7 @@ export async function runPersonal(options: PersonalOptions): Promise<readonly Pe
   requireWritableFolder(out);
   const { tf } = await loadTensorFlow(['wasm']);
   mkdirSync(out, { recursive: true });
-  await using store = await openStore(join(out, 'work'));
+  await using store = await openWork(out);
   const all: PersonalFindings[] = [];
   for (const name of datasets) {
     const { regions: tables, schema } = loadDataset(name, { seed, folder: process.env['VEILSUM_DATA'] });

@@ -15,7 +15,6 @@ import { seededRandom } from '../learning/random.ts';
 import { modelAuc } from '../learning/references.ts';
 import { decodeSafetensors, modelFromTensors } from '../learning/safetensors.ts';
 import type { OpenedRound } from '../party/recipient.ts';
-import { openStore } from '../store/open-store.ts';
 import type { RecordStore } from '../store/port.ts';
 import { quantiserOf } from '../training/fit-noise.ts';
 import { parseLearningPlan, specOf } from '../training/learning-plan.ts';
@@ -27,6 +26,7 @@ import { badUpdate, poisonedRows, quietColumn, triggered } from './attacks.ts';
 import { Bootstrap, type Interval, intervalOf } from './bootstrap.ts';
 import { federationOf, JOB_QUORUM, plainSum } from './job.ts';
 import { writeRobustReport } from './robust-report.ts';
+import { openWork } from './work-store.ts';
 
 export interface RobustOptions {
   readonly dataset: DatasetName;
@@ -111,7 +111,7 @@ export async function runRobust(options: RobustOptions): Promise<RobustFindings>
     ...{ window: 'experiment', recipients: ['recipient'], quorum: JOB_QUORUM, epsilon: null },
   });
   mkdirSync(out, { recursive: true });
-  await using store = await openStore(join(out, 'work'));
+  await using store = await openWork(out);
   const bootstrap = new Bootstrap(heldOut.y, `${name} ${seed}`);
   const column = quietColumn(poolRows(rows));
   const bench: Bench = { tf, made, options, rows, heldOut, column, bootstrap, records: store.records };
@@ -123,7 +123,7 @@ export async function runRobust(options: RobustOptions): Promise<RobustFindings>
       const outcome = await runCase(bench, attack, percent, defence);
       outcomes.push(outcome);
       print(
-        `${attack}, ${percent} % bad, ${defence}: AUC ${outcome.auc.value.toFixed(4)}, trigger works on ${(100 * outcome.triggered).toFixed(0)} %`,
+        `${attack}, ${percent} % bad, ${defence}: AUC ${outcome.auc.value.toFixed(4)}${attack === 'backdoor' ? `, trigger works on ${(100 * outcome.triggered).toFixed(0)} %` : ''}`,
       );
       // After every run: what is there can be read while the rest goes on.
       await writeRobustReport(out, findings);

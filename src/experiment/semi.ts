@@ -4,6 +4,7 @@ import { writeDurably } from '../config/files.ts';
 import { requireWritableFolder } from '../config/writable-folder.ts';
 import type { DatasetName } from '../learning/dataset-names.ts';
 import { encodeRegion, loadDataset, poolRows, type RegionTables } from '../learning/datasets.ts';
+import { runDefaults } from '../learning/defaults.ts';
 import type { DesignMatrix } from '../learning/features.ts';
 import { scoreRows } from '../learning/forward.ts';
 import { loadTensorFlow, type Tf } from '../learning/load-tensorflow.ts';
@@ -12,14 +13,15 @@ import { encodePartlyLabelled, labelBy } from '../learning/pseudo-labels.ts';
 import { seededRandom } from '../learning/random.ts';
 import type { FeatureSchema } from '../learning/schema.ts';
 import { column } from '../learning/table.ts';
-import { openStore } from '../store/open-store.ts';
 import type { RecordStore } from '../store/port.ts';
+import { TrainingError } from '../training/errors.ts';
 import type { PseudoPlan } from '../training/pseudo-plan.ts';
 import { Bootstrap, differences, type Interval, intervalOf } from './bootstrap.ts';
 import { type Verdict, verdictOf } from './compare.ts';
 import { runJob } from './job.ts';
 import { type Epsilon, type ModelKind, taskOf } from './runs.ts';
 import { writeSemiReport } from './semi-report.ts';
+import { openWork } from './work-store.ts';
 
 /** Whose labels are hidden: of so many percent of the training rows, or of all regions but the one with most rows. */
 export type Hide = number | 'regions';
@@ -107,13 +109,19 @@ export function hideLabels(
 /** Labelled rows only, the same with a weight decay, pseudo labels, and all labels; the real cryptography in every round. */
 export async function runSemi(options: SemiOptions): Promise<SemiFindings> {
   const { dataset: name, hide, kind, epsilon, pseudo, weightDecay, seed, print } = options;
+  const rounds = options.rounds ?? runDefaults(name, 'full', kind).rounds;
+  if (pseudo.fromModel >= rounds)
+    throw new TrainingError(
+      'BAD_PLAN',
+      `pseudo labels are used from model ${pseudo.fromModel} on, and ${rounds} rounds have no such round: more --rounds, or a smaller --pseudo-from`,
+    );
   const out = resolve(options.out);
   requireWritableFolder(out);
   const { tf } = await loadTensorFlow(['wasm']);
   const { regions, schema } = loadDataset(name, { seed, folder: process.env['VEILSUM_DATA'] });
   const heldOut = poolRows(regions.map((region) => encodeRegion(region, schema).heldOut));
   mkdirSync(out, { recursive: true });
-  await using store = await openStore(join(out, 'work'));
+  await using store = await openWork(out);
   const bootstrap = new Bootstrap(heldOut.y, `${name} ${seed}`);
   const bench: Bench = { tf, options, schema, heldOut, bootstrap, records: store.records };
   const all = await runArm(bench, regions, 'all labels', {});

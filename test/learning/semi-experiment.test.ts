@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
@@ -44,4 +44,14 @@ it('compares the four on the same rows, says what became of pseudo labels, and c
   expect(html.match(/<svg/g)).toHaveLength(1);
   expect(html).toContain('all regions but the largest');
   expect(readFileSync(join(work, 'report.md'), 'utf8')).toContain('semi.svg');
+  expect(readdirSync(work).filter((name) => name.startsWith('work'))).toEqual([]);
+});
+
+it('is refused where pseudo labels would begin after the last round: nothing would be compared', async () => {
+  const run = runSemi({
+    ...{ dataset: 'synthetic', hide: [80], kind: 'logistic', epsilon: 'none', rounds: 3, seed: 1, out: work },
+    pseudo: { confidenceMicro: 900_000, weightParts: 64, fromModel: 50 },
+    ...{ weightDecay: 0.01, print: () => {} },
+  });
+  await expect(run).rejects.toThrow(/from model 50 on, and 3 rounds.*--pseudo-from/);
 });
