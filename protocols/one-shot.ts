@@ -38,9 +38,15 @@ export function checkOneShot(terms: Terms, { minCohort, nodesMax }: Sizes): Reje
       'updates of rounds without masks are whole: masking none and compression do not go together',
     );
   if (oneShot.buffer < minCohort)
-    return reject('PARAMETERS_MISMATCH', `the buffer of ${oneShot.buffer} is smaller than minCohort, ${minCohort}`);
+    return reject(
+      'PARAMETERS_MISMATCH',
+      `a buffer of ${oneShot.buffer} is smaller than the smallest cohort, ${minCohort} nodes`,
+    );
   if (oneShot.buffer > nodesMax)
-    return reject('PARAMETERS_MISMATCH', `the buffer of ${oneShot.buffer} is larger than nodesMax, ${nodesMax}`);
+    return reject(
+      'PARAMETERS_MISMATCH',
+      `a buffer of ${oneShot.buffer} is larger than a round, of ${nodesMax} nodes at most`,
+    );
   return null;
 }
 

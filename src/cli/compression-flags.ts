@@ -70,9 +70,9 @@ export function compressionLines(
   const { values, keepMicro, rotation, errorFeedback, sendAboveMicro } = compression;
   const bytesOf = (length: number): number => deriveParameters({ ...task, ...quorum, dimension: length }).payloadBytes;
   const [whole, sent] = [bytesOf(values), bytesOf(dimension)];
-  const part = keepMicro === undefined ? 'all' : `a part of ${keepMicro / 1e6} of the`;
+  const part = keepMicro === undefined ? 'all of them' : `a part of ${keepMicro / 1e6}`;
   return [
-    `${task.bits} bits a value; ${grouped(dimension)} are sent for ${grouped(values)}: ${part} weights${rotation ? ', rotated' : ''}${keepMicro === undefined ? '' : ', drawn anew for every model'}`,
+    `${task.bits} bits a value; ${grouped(dimension)} values are sent for ${grouped(values)} weights: ${part}${rotation ? ', rotated' : ''}${keepMicro === undefined ? '' : ', drawn anew for every model'}`,
     `payload ${sizeOf(sent)}, all values of as many bits ${sizeOf(whole)}${sent === whole ? ': nothing is saved, a payload has a least size' : ''}`,
     ...(errorFeedback ? ["what a round leaves out stays in the node's folder and is added to its next update"] : []),
     ...(sendAboveMicro === undefined

@@ -58,7 +58,12 @@ export async function rollBack(
   const entry = findModel(t, to);
   const newest = t.models.at(-1)!;
   if (newest.modelHash === entry.modelHash)
-    throw new CliError('UNKNOWN_MODEL', `model ${newest.number}, the newest, is model ${to} already`);
+    throw new CliError(
+      'UNKNOWN_MODEL',
+      newest.number === to
+        ? `model ${to} is the newest already: nothing to go back to`
+        : `model ${newest.number}, the newest, is model ${to} already`,
+    );
   requireNoRound(t);
   const model = await takeModel(caller, t, entry);
   print(

@@ -53,7 +53,7 @@ export function pseudoLines(task: Task, rounds = Number.POSITIVE_INFINITY): stri
     segment.localPrecisionMicro === undefined
       ? ''
       : `, where a node's labelled rows show it right in ${segment.localPrecisionMicro / 1e4} % of cases`;
-  return [...lines, `of ${printable(segment.column)}: ${levels}${own}`];
+  return [...lines, `only rows with ${printable(segment.column)}: ${levels}${own}`];
 }
 
 function segmentOf(text: string, precision: number | undefined): NonNullable<PseudoPlan['segment']> {

@@ -20,7 +20,7 @@ import { unitOf } from './budget.ts';
 import { type CompressionFlags, compressionLines, compressionOf } from './compression-flags.ts';
 import { CliError } from './exit.ts';
 import { genesisOf } from './federation-file.ts';
-import { layerLines, layerSummary } from './layer-lines.ts';
+import { layerLines, layerSummary, weightLines } from './layer-lines.ts';
 import { type MaskingFlags, maskingLines, oneShotOf } from './masking-flags.ts';
 import { noiseLines, noiseOfNode } from './noise-words.ts';
 import { epsilonText, grouped, printable, sizeOf } from './output.ts';
@@ -210,7 +210,7 @@ export async function writeTask(flags: TaskFlags, print: (line: string) => void)
   print(
     `${flags.out}: one round costs epsilon ${epsilonText(made.epsilonPerRound)}, ${rounds} of them ${epsilonText(epsilon)} at delta 1e-${budget.deltaExponent}, per ${task.unit}`,
   );
-  for (const line of layerSummary(task)) print(line);
+  for (const line of [...layerSummary(task), ...weightLines(task)]) print(line);
   for (const line of compressionLines(task, { members: 5, threshold: 3, ...flags, ...quorum })) print(line);
   for (const line of [...pseudoLines(task, rounds), ...bucketLines(task), ...maskingLines(task)]) print(line);
   for (const line of noiseLines(task, flags.nodes)) print(line);
@@ -279,6 +279,7 @@ export function showTask(
     ],
     ...noiseLines(task, minCohort).map((line) => ['', line] as const),
     ...layerLines(task),
+    ...weightLines(task).map((line) => ['weights', line] as const),
     ...compressionLines(task, quorum).map((line) => ['compressed', line] as const),
     ...bucketLines(task).map((line) => ['buckets', line] as const),
     ...maskingLines(task).map((line) => ['masking', line] as const),

@@ -47,7 +47,7 @@ export function readModel(files: ModelFiles): ReadModel {
   if (own === null && task === null)
     throw new ScoringError(
       'BAD_SETTING',
-      'which schema? Give the task that the model was trained in, or the schema: a file, or the name of a dataset',
+      'which schema? Give --task, the task that the model was trained in, or --schema: a feature file, or the name of a dataset',
     );
   const bytes = readRequired(files.model, 'the model');
   const tensors = inFile(files.model, () => decodeSafetensors(bytes));

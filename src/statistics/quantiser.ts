@@ -42,7 +42,7 @@ export function fitStatistics(plan: StatisticsPlan): (request: NoiseRequest, bud
       requireReserve(fitted, request, budget);
       return fitted;
     }
-    const advice = 'lower recordsMax or nodesMax, or spend more';
+    const advice = 'lower --records-max or --nodes, or spend more (--epsilon)';
     throw new TrainingError('DOES_NOT_FIT', `counts and noise do not fit ${bitsMax} bits: ${advice}`);
   };
 }

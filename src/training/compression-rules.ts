@@ -31,7 +31,7 @@ export function compressionFor(
 ): Compression | undefined {
   const { keep, rotation, errorFeedback, sendAbove } = request ?? {};
   if (keep !== undefined && !(keep >= 1e-6 && keep <= 1))
-    throw new TrainingError('BAD_PLAN', 'the part of the values that is kept lies between 0 and 1');
+    throw new TrainingError('BAD_PLAN', 'the part of the values that is kept (--keep) lies between 0 and 1');
   if (sendAbove !== undefined && !(sendAbove >= 1e-6 && sendAbove <= 1e6))
     throw new TrainingError('BAD_PLAN', 'the norm from which on an update is sent is a number from 0.000001');
   const fields = {
@@ -77,7 +77,7 @@ export function requireSoundCompression(task: Task, plan: LearningPlan | null): 
   )
     throw new TrainingError(
       'DOES_NOT_FIT',
-      'a rotated sum of so many records would be rounded, which its sensitivity does not cover: lower recordsMax or the clip, or choose another weight of pseudo labels',
+      'a rotated sum of so many records would be rounded, which its sensitivity does not cover: lower --records-max or --clip, or choose another weight of pseudo labels',
     );
   if (sendAboveMicro !== undefined && chargeOfTask(task) <= budgetFor(NO_CLAIM.epsilon, NO_CLAIM.delta).rhoNano)
     throw new TrainingError(

@@ -31,7 +31,7 @@ export function fitNoise(request: NoiseRequest, budget: Budget): Quantiser {
   if (bits !== undefined && !(Number.isInteger(bits) && bits >= ASKED_BITS.least && bits <= ASKED_BITS.most))
     throw new TrainingError(
       'BAD_PLAN',
-      `bits of a value: a whole number from ${ASKED_BITS.least} to ${ASKED_BITS.most}`,
+      `bits of a value (--bits): a whole number from ${ASKED_BITS.least} to ${ASKED_BITS.most}`,
     );
   const widest = widestValue(nodesMax);
   const bitsMax = Math.min(bits ?? widest, widest);
@@ -43,7 +43,8 @@ export function fitNoise(request: NoiseRequest, budget: Budget): Quantiser {
     if (bits === undefined && Number(fitted.sensitivity2) <= ROUNDING * (clip * fitted.scale) ** 2) break;
   }
   if (best === undefined) {
-    const advice = 'lower recordsMax, nodesMax or the clip, spend more per round, or allow more bits';
+    const advice =
+      'allow more (--bits), spend more per round (fewer --rounds, a larger --epsilon), or lower --records-max, --nodes or --clip';
     throw new TrainingError('DOES_NOT_FIT', `values and noise do not fit ${bitsMax} bits: ${advice}`);
   }
   if (bits !== undefined) best = finest(request, budget, best, bitsMax);

@@ -12,7 +12,7 @@ const MAX_STALENESS = 10;
  * @throws TrainingError BAD_PLAN for sizes, buckets or compression that such rounds do not go with.
  */
 export function oneShotPlan(
-  { oneShot, buckets }: Pick<RoundsRequest, 'oneShot' | 'buckets'>,
+  { oneShot, buckets, nodes }: Pick<RoundsRequest, 'oneShot' | 'buckets' | 'nodes'>,
   sizes: { readonly minCohort: number; readonly nodesMax: number },
   isCompressed: boolean,
 ): Task['oneShot'] {
@@ -22,6 +22,16 @@ export function oneShotPlan(
     Number.isSafeInteger(value) && value >= least && value <= most;
   if (!whole(buffer, 2, 1024) || !whole(maxStaleness, 0, 10_000))
     throw new TrainingError('BAD_PLAN', 'a buffer is a whole number from 2 to 1,024, a staleness one from 0 to 10,000');
+  if (buffer < sizes.minCohort)
+    throw new TrainingError(
+      'BAD_PLAN',
+      `no round of ${buffer} uploads may be opened, the smallest cohort is ${sizes.minCohort}: raise --buffer or lower --min-cohort`,
+    );
+  if (buffer > nodes)
+    throw new TrainingError(
+      'BAD_PLAN',
+      `${nodes} nodes never fill a buffer of ${buffer}, one upload each a round: lower --buffer`,
+    );
   const plan = { buffer, maxStaleness };
   const problem = checkOneShot({ oneShot: plan, bucket: buckets, compression: isCompressed || undefined }, sizes);
   if (problem === null) return plan;

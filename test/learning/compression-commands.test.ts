@@ -60,7 +60,7 @@ it('task new writes what was asked for and says what it saves; task show says it
   expect(task).toMatchObject({ bits: 8, compression: { values: 3777, keepMicro: 300_000, rotation: true } });
   expect(quantiserOf(task).peak).toBeLessThan(task.clipMicro / 1e6);
   showTask(out, { delta: 1e-5 }, (line) => lines.push(line));
-  const said = lines.filter((line) => line.includes('1,229 are sent for 3,777'));
+  const said = lines.filter((line) => line.includes('1,229 values are sent for 3,777 weights'));
   expect(said).toHaveLength(2);
   expect(said[1]).toMatch(/^compressed +8 bits a value/);
   expect(lines.filter((line) => line.includes('payload 5.4 kB, all values of as many bits 6.8 kB'))).toHaveLength(2);

@@ -49,6 +49,7 @@ describe('a task without masks', () => {
     refusal({ unit: 'node', compression: { keep: 0.5 } });
     refusal({ oneShot: { buffer: 2 } });
     refusal({ oneShot: { buffer: 17 } });
+    refusal({ oneShot: { buffer: 7 } }); // of six nodes
     refusal({ oneShot: { maxStaleness: -1 } });
   });
 });
