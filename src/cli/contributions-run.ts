@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { readAuditInput } from '../audit/audit-folder.ts';
 import { writeDurably } from '../config/files.ts';
 import { contributionsOf } from '../contributions/contributions.ts';
@@ -22,6 +24,11 @@ export async function runContributions(run: ContributionRun, say: (line: string)
   readPolicy(policy);
   const input = readAuditInput({ folder, policyFile: policy, genesis });
   if ('exitCode' in input) throw refusedFiles(input.text.trimEnd(), input.exitCode);
+  if (dir !== undefined && !existsSync(join(dir, 'recipient.yaml')))
+    throw new CliError(
+      'FILE_MISSING',
+      `${dir} is no recipient's folder (no recipient.yaml): sums are where they were opened`,
+    );
   const recipient = dir === undefined ? null : { folder: dir, tasks: readRecipientConfig(dir).tasks };
   const report = await contributionsOf({ input, recipient }).catch((error) => {
     if (error instanceof ContributionError && error.code === 'FILES_MISSING')

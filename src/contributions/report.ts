@@ -1,5 +1,5 @@
 import { printable } from '../audit/printable.ts';
-import { table } from '../cli/output.ts';
+import { counted, grouped, table } from '../cli/output.ts';
 import { type Block, toHtml } from '../experiment/document.ts';
 import { drawBars } from '../report/bar-plot.ts';
 import { drawIntervals } from '../report/interval-plot.ts';
@@ -123,15 +123,15 @@ function groupTable(what: string, groups: readonly GroupAttendance[]): Block {
 }
 
 function sumBlocks(sums: SumsReport): Block[] {
-  const counted = sums.rows.reduce((total, { records }) => total + records, 0);
+  const rows = sums.rows.reduce((total, { records }) => total + records, 0);
   const blocks: Block[] = [
     { kind: 'heading', level: 2, text: 'Rows in the sums' },
     {
       kind: 'text',
-      text: `${sums.read} of ${sums.released} opened sums are on this disk, each equal to its released hash. ${
+      text: `Of ${counted(sums.released, 'opened sum')} ${sums.read} ${sums.read === 1 ? 'is' : 'are'} on this disk, equal to the released hash. ${
         sums.rows.length === 0
           ? 'Their task counts no rows.'
-          : `Noised rows of all of them together: ${counted.toFixed(0)}, in ${sums.rows.length} sums; a sum's noise is ${range(sums.rows.map(({ noise }) => noise))} rows. A node's column is the mean, over the sums that it was in, of rows divided by nodes: its neighbours' rows as much as its own.`
+          : `Noised rows, all together: ${grouped(Math.round(rows))}, in ${counted(sums.rows.length, 'sum')}; a sum's noise is ${range(sums.rows.map(({ noise }) => noise))} rows. A node's column is the mean, over the sums that it was in, of rows divided by nodes: its neighbours' rows as much as its own.`
       }`,
     },
   ];
