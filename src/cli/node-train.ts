@@ -5,6 +5,7 @@ import { type ReadTable, type Region, readRegionConfig, readRegionTables } from 
 import { encodeRegion, type RegionTables } from '../learning/datasets.ts';
 import { designColumns } from '../learning/features.ts';
 import { buildRows, type RegionRows, splitRecords } from '../learning/region-rows.ts';
+import type { FeatureSchema } from '../learning/schema.ts';
 import { requireUsable, type Survey, surveyTable } from '../learning/survey.ts';
 import type { EngineChoice } from '../party/engines.ts';
 import { readNodeConfig } from '../party/node-config.ts';
@@ -80,7 +81,7 @@ export async function checkRegion(path: string, print: (line: string) => void): 
         print(`task ${task.task}, window ${task.window}: the feature file and the rows fit it`);
       });
     problems.push(...failures(checks.length > 0 ? checks : [() => encodeRegion(tables, schema)]));
-    if (problems.length === 0) print(partsLine(tables));
+    if (problems.length === 0) for (const line of partsLines(tables, schema)) print(line);
   }
   for (const problem of problems) print(`${codeOf(problem)}: ${problem.message}`);
   if (problems.length > 0) {
@@ -136,6 +137,13 @@ function unlabelledWords(rows: number): string {
   return rows === 0 ? '' : `, ${grouped(rows)} with neither label`;
 }
 
-function partsLine({ train, heldOut }: RegionTables): string {
-  return `${counted(train.rowCount, 'record')} to train on, ${grouped(heldOut.rowCount)} held out for evaluation`;
+/** Below so many training records a region is warned: a value that one of them has is a good part of what it sends. */
+const FEW_RECORDS = 20;
+
+function partsLines({ train, heldOut }: RegionTables, { suppress }: FeatureSchema): string[] {
+  const { rowCount } = train;
+  const parts = `${counted(rowCount, 'record')} to train on, ${grouped(heldOut.rowCount)} held out for evaluation`;
+  if (rowCount >= FEW_RECORDS) return [parts];
+  const rare = suppress === undefined ? "no rare value is blanked ('suppress' in the feature file), and the" : 'the';
+  return [parts, `WARNING: so few records say little, and ${rare} noise of the sums is all that hides one of them`];
 }

@@ -191,6 +191,12 @@ features:
     const fits = await check();
     expect([fits.code, fits.err]).toEqual([0, '']);
     expect(fits.out).toContain('the feature file and the rows fit it');
+    expect(fits.out).not.toContain('WARNING');
+    writeFileSync(
+      cli.path('own', 'parties', 'node-2', 'rows.csv'),
+      ['seats,trade,won', ...rows.slice(0, 4)].join('\n'),
+    );
+    expect((await check()).out).toMatch(/WARNING: so few records.*'suppress'/);
     writeFileSync(cli.path('own', 'parties', 'node-2', 'rows.csv'), ['places,trade,won', ...rows].join('\n'));
     expect((await check()).err).toMatch(/MISSING_COLUMN.*"seats"/);
   });
