@@ -1,4 +1,5 @@
 import { fromHex, toHex } from '../../crypto/encoding.ts';
+import { CryptoError } from '../../crypto/errors.ts';
 import {
   addCorrections,
   checkBoxSizes,
@@ -17,7 +18,7 @@ import { receiveUpload } from '../grpc/receive-upload.ts';
 import { AggregationService, QuorumService } from '../grpc/services.ts';
 import { StoreError } from '../store/errors.ts';
 import type { Store } from '../store/port.ts';
-import { chunkSink, sourceOfBlob } from './chunk-sink.ts';
+import { chunkSink, dropUpload, sourceOfBlob } from './chunk-sink.ts';
 import { DutyLoop } from './duty-loop.ts';
 import { EndedRounds } from './ended-rounds.ts';
 import { warmEngines } from './engines.ts';
@@ -123,7 +124,11 @@ function aggregation(party: Party, log: LogReader) {
       },
       complete: async (announced, { roundId, leaf, sharing }, { peer }) => {
         const round = log.transcript.rounds.get(toHex(roundId))!;
-        await checkPayload(store, round, toHex(announced.hash));
+        await checkPayload(store, round, toHex(announced.hash)).catch(async (error) => {
+          // No leaf will name it, and its node could bring another one after the next.
+          if (error instanceof CryptoError) await dropUpload(store, announced.id, toHex(announced.hash));
+          throw error;
+        });
         if (sharing !== undefined) await keepSharing(store, { round: round.id, node: peer.name }, sharing);
         return { leafIndex: BigInt(await party.append(leaf)) };
       },

@@ -24,3 +24,10 @@ export function chunkSink(store: Store): ChunkSink {
 export function sourceOfBlob(reader: BlobReader): ByteSource {
   return { lengthBytes: reader.lengthBytes, read: (offset, length) => reader.read(offset, length) };
 }
+
+/** Removes an upload, finished or not. @param hash - its blob's: no other upload's, where no leaf can name it. */
+export async function dropUpload({ uploads, blobs }: Store, id: string, hash: string): Promise<void> {
+  // The upload goes before its blob: one that is being finished then finds nothing to finish.
+  await uploads.abandon(id);
+  await blobs.removeAll([hash]);
+}

@@ -10,6 +10,7 @@ import { ProtocolError } from '../../protocols/errors.ts';
 import { AggregationService, LogService } from '../../src/grpc/services.ts';
 import { certify, enrolLeaf, readAuthority, revokeLeaf } from '../../src/keys/found.ts';
 import { createPartyFolder, installCertificate, joinFederation } from '../../src/keys/party-folder.ts';
+import * as sink from '../../src/party/chunk-sink.ts';
 import { FirstConfirms } from '../../src/party/first-confirms.ts';
 import { runNode } from '../../src/party/node.ts';
 import { primitives as p, rng } from '../../src/party/party.ts';
@@ -31,6 +32,7 @@ vi.mock('../../src/party/payload-sums.ts', async (importOriginal) => {
   };
   return { ...original, checkPayload };
 });
+vi.mock('../../src/party/chunk-sink.ts', async (original) => ({ ...(await original<typeof sink>()) }));
 vi.mock('../../crypto/signature.ts', async (importOriginal) => {
   const original = await importOriginal<typeof import('../../crypto/signature.ts')>();
   return {
@@ -87,12 +89,12 @@ async function refused(attempt: () => Promise<unknown>): Promise<string> {
 const flipped = (bytes: Uint8Array, at: number): Uint8Array => bytes.with(at, bytes[at]! ^ 1) as Uint8Array;
 
 /** The payload with one residue at or above its prime. */
-function withBadResidue({ payload, round: { record } }: Prepared): Uint8Array {
+function withBadResidue({ payload, round: { record } }: Prepared, at = 7): Uint8Array {
   const { parameters } = record;
   const bits = parameters.primeBits[0]!;
   const end = (blockCoefficients(parameters, 0) / 8) * bits;
   const residues = unpackResidues(payload.slice(0, end), bits);
-  residues[7] = parameters.primes[0]!;
+  residues[at] = parameters.primes[0]!;
   const changed = payload.slice();
   changed.set(packResidues(residues, bits));
   return changed;
@@ -134,7 +136,13 @@ describe('an upload', () => {
   });
 
   it('with a residue at its prime', async () => {
-    expect(await refused(() => offer(good, withBadResidue(good)))).toBe('RESIDUE_OUT_OF_RANGE');
+    const [bad, worse] = [withBadResidue(good), withBadResidue(good, 8)];
+    const kept = (of: Uint8Array) => existsSync(join(lab.folder, 'aggregators', 'blobs', toHex(p.sha256(of))));
+    const drop = vi.spyOn(sink, 'dropUpload').mockResolvedValue();
+    expect([await refused(() => offer(good, bad)), kept(bad)]).toEqual(['RESIDUE_OUT_OF_RANGE', true]); // control
+    drop.mockRestore();
+    // A node that brings one after the other fills no disk with them.
+    expect([await refused(() => offer(good, worse)), kept(worse)]).toEqual(['RESIDUE_OUT_OF_RANGE', false]);
   });
 
   it('oversize, empty or without a header', async () => {
@@ -393,8 +401,7 @@ describe('after all of that', () => {
     weak.signatures = true;
     expect(await refused(() => hand.send(next, hand.forged('upload', body), [broken]))).toBe('RESIDUE_OUT_OF_RANGE');
     weak.residues = true;
-    // The bytes are durable from the attempt before.
-    expect(await codeOf(hand.send(next, hand.forged('upload', body), []))).toBe('SUCCEEDED');
+    expect(await codeOf(hand.send(next, hand.forged('upload', body), [broken]))).toBe('SUCCEEDED');
     // With it in, no sum can be made: this is what the check at the door is for.
     await vi.waitFor(
       () => expect(lab.events.some((e) => e.party === 'coordinator' && e.code === 'RESIDUE_OUT_OF_RANGE')).toBe(true),
