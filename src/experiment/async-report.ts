@@ -41,7 +41,7 @@ async function blocksOf(findings: AsyncFindings): Promise<Block[]> {
     { kind: 'heading', level: 1, text: TITLE },
     {
       kind: 'text',
-      text: `${dataset}, logistic regression, rows dealt out to ${nodes} nodes, local steps, least noise. The last ${slow} train about ${slowness} times as long. Rounds that wait take as long as the slowest; buffered ones are closed with ${buffer} updates, an update s models behind counts 1/sqrt(1+s), at most ${maxStaleness} behind. Both have the same time. Training, noise, encryption, quorum, log and opening are real, and every opened sum was compared with the plain one; the time is simulated: it counts training alone, a sum takes none.`,
+      text: `${dataset}, logistic regression, rows dealt out to ${nodes} nodes, local steps, least noise. ${slow === 1 ? 'The last one trains' : `The last ${slow} train`} about ${slowness} times as long. Rounds that wait take as long as the slowest; buffered ones are closed with ${buffer} updates, an update s models behind counts 1/sqrt(1+s), at most ${maxStaleness} behind. Both have the same time. Training, noise, encryption, quorum, log and opening are real, and every opened sum was compared with the plain one; the time is simulated: it counts training alone, a sum takes none.`,
     },
     { kind: 'figure', file: 'async.svg', alt: 'AUC over time', svg },
     {
