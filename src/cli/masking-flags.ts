@@ -47,7 +47,7 @@ export function oneShotOf({ masking, buffer, maxStaleness }: MaskingFlags): Roun
 export function maskingLines({ oneShot, minCohort }: Pick<Task, 'oneShot' | 'minCohort'>): string[] {
   if (oneShot === undefined) return [];
   return [
-    `asynchronous, masking none: closed with ${oneShot.buffer} uploads, or when late with ${minCohort} or more; an update counts 1/sqrt(1+s), s models behind, ${oneShot.maxStaleness} at most`,
+    `asynchronous, masking none: closed with ${oneShot.buffer} uploads${oneShot.buffer > minCohort ? `, or when late with ${minCohort} or more` : ''}; an update counts 1/sqrt(1+s), s models behind, ${oneShot.maxStaleness} at most`,
     'a weaker claim: t members and a recipient together can open what any one node sent, no mask keeps them out (claim (a) alone)',
     'no node sees who else is in a sum before it shares its key: the minimums of the task are all that a site can count on',
     "nothing is signed about a sum, so whoever adds up can shift it: 'veilsum audit --blobs' adds up again, else it is not checked",

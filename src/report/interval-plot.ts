@@ -74,7 +74,8 @@ function specOf({ title, subtitle, axis, intervals, marks }: IntervalPlot, domai
           labelFontSize: 12,
         },
         labelPadding: 8,
-        labelLimit: 260,
+        // Without a canvas vega takes a letter for 0.8 em, twice what it has.
+        labelLimit: 480,
       },
     ],
     marks: [
