@@ -203,5 +203,7 @@ export function addNoise(quantiser: Quantiser, values: Int32Array, noise: Int32A
 
 /** Integers of an opened sum back to the vector's own units. */
 export function dequantise(quantiser: Pick<Quantiser, 'scale'>, sums: ArrayLike<number>): Float64Array {
-  return Float64Array.from(sums, (value) => value / quantiser.scale);
+  const values = new Float64Array(sums.length);
+  for (let i = 0; i < values.length; i += 1) values[i] = sums[i]! / quantiser.scale;
+  return values;
 }

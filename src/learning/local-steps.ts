@@ -1,5 +1,6 @@
 import { LearningError } from './errors.ts';
 import type { DesignMatrix } from './features.ts';
+import { allFinite } from './finite.ts';
 import type { Tf } from './load-tensorflow.ts';
 import { layersOf, type Model } from './model.ts';
 import { seededRandom } from './random.ts';
@@ -51,8 +52,9 @@ export function localDelta(tf: Tf, model: Model, matrix: DesignMatrix, settings:
       weights[i]! -= learningRate * (gradient[i]! + proximal * (weights[i]! - model.values[i]!));
     }
   }
-  const delta = Float64Array.from(weights, (value, i) => model.values[i]! - value);
-  if (!delta.every(Number.isFinite)) {
+  const delta = new Float64Array(weights.length);
+  for (let i = 0; i < delta.length; i++) delta[i] = model.values[i]! - weights[i]!;
+  if (!allFinite(delta)) {
     throw new LearningError('NOT_FINITE', 'local training diverged: lower its learning rate or its number of steps');
   }
   return delta;

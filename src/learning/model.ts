@@ -1,4 +1,5 @@
 import { LearningError } from './errors.ts';
+import { allFinite } from './finite.ts';
 import { seededRandom } from './random.ts';
 
 /** What is trained. `inputs` is the design matrix's width, intercept included. */
@@ -68,8 +69,7 @@ export function makeModel(spec: ModelSpec, values: Float32Array): Model {
       `the model has ${values.length} weights; ${spec.kind} of this shape has ${expected}`,
     );
   }
-  if (!values.every(Number.isFinite))
-    throw new LearningError('NOT_FINITE', 'the model holds a weight that is NaN or infinite');
+  if (!allFinite(values)) throw new LearningError('NOT_FINITE', 'the model holds a weight that is NaN or infinite');
   return { spec, values };
 }
 

@@ -1,5 +1,6 @@
 import type { Aggregate } from './aggregates.ts';
 import { LearningError } from './errors.ts';
+import { allFinite } from './finite.ts';
 
 /**
  * Robust rules over B vectors of equal length: the means of buckets or, where nothing is encrypted, the nodes' own updates.
@@ -26,7 +27,7 @@ export function aggregate(
   const length = vectors[0]?.length;
   if (length === undefined || weights.length !== vectors.length || vectors.some((vector) => vector.length !== length))
     throw new LearningError('BAD_SETTING', 'a robust rule needs vectors of one length, each with a weight');
-  if (vectors.some((vector) => vector.some((value) => !Number.isFinite(value))))
+  if (!vectors.every(allFinite))
     throw new LearningError('NOT_FINITE', 'an update that is to be aggregated holds a value that is no number');
   switch (rule) {
     case 'mean':
@@ -59,10 +60,12 @@ export function trimOf(vectors: number): number {
 
 function byCoordinate(vectors: readonly Float64Array[], combine: (values: Float64Array) => number): Float64Array {
   const values = new Float64Array(vectors.length);
-  return vectors[0]!.map((_, i) => {
+  const combined = new Float64Array(vectors[0]!.length);
+  for (let i = 0; i < combined.length; i++) {
     for (let b = 0; b < values.length; b++) values[b] = vectors[b]![i]!;
-    return combine(values);
-  });
+    combined[i] = combine(values);
+  }
+  return combined;
 }
 
 function weightedMean(values: Float64Array, weights: readonly number[]): number {

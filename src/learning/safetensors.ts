@@ -1,4 +1,5 @@
 import { LearningError } from './errors.ts';
+import { allFinite } from './finite.ts';
 import { type Layer, layerSize, layersOf, type Model, type ModelSpec, makeModel } from './model.ts';
 import { READERS, WIDTHS } from './tensor-types.ts';
 
@@ -56,11 +57,9 @@ export function decodeSafetensors(bytes: Uint8Array, isWanted: (name: string) =>
     const read = READERS[dtype];
     if (read === undefined) throw bad(`tensor ${name}: dtype ${dtype} is no ${Object.keys(READERS).join(', ')}`);
     const width = WIDTHS[dtype]!;
-    const values = Float32Array.from({ length: (end - begin) / width }, (_, i) =>
-      read(view, start + begin + width * i),
-    );
-    if (!values.every(Number.isFinite))
-      throw new LearningError('NOT_FINITE', `tensor ${name} holds NaN or an infinity`);
+    const values = new Float32Array((end - begin) / width);
+    for (let i = 0; i < values.length; i++) values[i] = read(view, start + begin + width * i);
+    if (!allFinite(values)) throw new LearningError('NOT_FINITE', `tensor ${name} holds NaN or an infinity`);
     return [{ name, shape, values }];
   });
 }

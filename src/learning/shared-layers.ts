@@ -22,9 +22,9 @@ export function sizeOfPart(sharing: Sharing, part: Part): number {
 /** The numbers of one part of a whole model or gradient, one layer after another. Copies. */
 export function takePart(sharing: Sharing, part: Part, whole: ArrayLike<number>): Float64Array {
   const taken = new Float64Array(sizeOfPart(sharing, part));
-  eachPlace(sharing, part, (place, i) => {
-    taken[i] = whole[place]!;
-  });
+  for (const { place, at, size } of placesOf(sharing, part)) {
+    for (let i = 0; i < size; i++) taken[at + i] = whole[place + i]!;
+  }
   return taken;
 }
 
@@ -35,16 +35,23 @@ export function placePart(
   whole: Float32Array | Float64Array,
   numbers: ArrayLike<number>,
 ): void {
-  eachPlace(sharing, part, (place, i) => {
-    whole[place] = numbers[i]!;
-  });
+  for (const { place, at, size } of placesOf(sharing, part)) {
+    for (let i = 0; i < size; i++) whole[place + i] = numbers[at + i]!;
+  }
 }
 
-function eachPlace({ spec, local }: Sharing, part: Part, visit: (place: number, i: number) => void): void {
+/** Where each layer of a part begins in the whole (`place`) and in the part (`at`). */
+function placesOf({ spec, local }: Sharing, part: Part): { place: number; at: number; size: number }[] {
+  const places: { place: number; at: number; size: number }[] = [];
   let place = 0;
-  let i = 0;
+  let at = 0;
   for (const layer of layersOf(spec)) {
-    const isOfPart = local.includes(layer.name) === (part === 'local');
-    for (const end = place + layerSize(layer); place < end; place++) if (isOfPart) visit(place, i++);
+    const size = layerSize(layer);
+    if (local.includes(layer.name) === (part === 'local')) {
+      places.push({ place, at, size });
+      at += size;
+    }
+    place += size;
   }
+  return places;
 }

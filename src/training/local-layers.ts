@@ -24,7 +24,8 @@ function startOf(plan: LearningPlan): Model {
  */
 export function encodeModel(plan: LearningPlan, model: Model = startOf(plan)): Uint8Array {
   const sharing = sharingOf(plan);
-  const values = Float32Array.from(takePart(sharing, 'shared', model.values));
+  const isWhole = plan.localLayers === undefined;
+  const values = isWhole ? model.values : new Float32Array(takePart(sharing, 'shared', model.values));
   return encodeSafetensors(namedTensors(values, layersOfPart(sharing, 'shared')));
 }
 
@@ -36,6 +37,7 @@ export function encodeModel(plan: LearningPlan, model: Model = startOf(plan)): U
 export function readModel(plan: LearningPlan, bytes: Uint8Array): Model {
   const sharing = sharingOf(plan);
   const shared = joinTensors(layersOfPart(sharing, 'shared'), decodeSafetensors(bytes));
+  if (plan.localLayers === undefined) return makeModel(sharing.spec, shared);
   const { values } = startOf(plan);
   placePart(sharing, 'shared', values, shared);
   return makeModel(sharing.spec, values);

@@ -85,7 +85,7 @@ export function createModelMaker({ store, onOutcome }: ModelMakerSettings): Mode
       const bytes = encodeModel(plan, state.model);
       const nextModelHash = hashOf(bytes);
       await writeOptimiser(store.records, task.task, nextModelHash, { state, from: modelHash }, kept?.from ?? null);
-      const isFirst = modelHash === hashOf(firstModelOf(plan));
+      const isContinued = kept !== null || modelHash === hashOf(firstModelOf(plan));
       onOutcome?.({
         task: task.task,
         roundId: round.id,
@@ -96,7 +96,7 @@ export function createModelMaker({ store, onOutcome }: ModelMakerSettings): Mode
         records: opened.step.unit === 'record' ? opened.step.count : null,
         evaluation: opened.evaluation,
         sigma: opened.sigma,
-        optimiser: kept || isFirst ? 'continued' : 'anew',
+        optimiser: isContinued ? 'continued' : 'anew',
       });
       return bytes;
     },
@@ -129,15 +129,22 @@ function partOf(task: Task, quantiser: Quantiser, compressor: Compressor | null,
  */
 function combine(task: Task, parts: readonly Part[], nodes: number, gain: number): Float64Array {
   const plan = task.learning === null ? null : parseLearningPlan(task);
-  const means = parts.map((part) => part.sum.map((value) => value / part.nodes));
+  const means = parts.map((part) => scaled(part.sum, (value) => value / part.nodes));
   const weights = parts.map((part) => part.nodes);
   const mean = aggregate('mean', means, weights);
-  const end = plan?.unit === 'record' ? layoutOf(contributionPlanOf(plan, task.clipMicro)).histogramStart : mean.length;
   const rule = plan?.aggregate ?? 'mean';
-  const boundOf = plan?.unit === 'node' && rule !== 'mean' ? noisyBound(task) : () => Number.POSITIVE_INFINITY;
+  if (rule === 'mean') return scaled(mean, (value) => value * nodes);
+  const end = plan?.unit === 'record' ? layoutOf(contributionPlanOf(plan, task.clipMicro)).histogramStart : mean.length;
+  const boundOf = plan?.unit === 'node' ? noisyBound(task) : () => Number.POSITIVE_INFINITY;
   const trained = means.map((values, i) => clipNorm(values.subarray(0, end), gain * boundOf(weights[i]!)));
   mean.set(aggregate(rule, trained, weights));
-  return mean.map((value) => value * nodes);
+  return scaled(mean, (value) => value * nodes);
+}
+
+/** `map` in place. @param values - taken over. */
+function scaled(values: Float64Array, by: (value: number) => number): Float64Array {
+  for (let i = 0; i < values.length; i++) values[i] = by(values[i]!);
+  return values;
 }
 
 /**

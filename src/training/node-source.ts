@@ -95,7 +95,6 @@ export function createNodeSource(settings: NodeSourceSettings): NodeSource {
   const vectorOf = (task: Task, round: Round, modelBytes: Uint8Array): Float64Array => {
     const plan = parseLearningPlan(task);
     const rows = rowsOf(plan);
-    const model = readModel(plan, modelBytes);
     const pseudo = plan.pseudo !== undefined && round.record.modelNumber >= plan.pseudo.fromModel ? plan.pseudo : null;
     if (plan.unit === 'node') {
       const known = (own: Model): DesignMatrix =>
@@ -106,6 +105,7 @@ export function createNodeSource(settings: NodeSourceSettings): NodeSource {
       const { weightMax } = task;
       return weightMax === undefined ? vector : weigh(task, vector, Math.max(1, Math.min(rows.train.rows, weightMax)));
     }
+    const model = readModel(plan, modelBytes);
     const drawn = task.sampling && drawRows(rng, rows, task.sampling.rateMicro);
     const draw = task.sampling && { rng, rateMicro: task.sampling.rateMicro };
     const unlabelled = pseudo === null ? undefined : unlabelledPart(tf, model, rows, pseudo, draw);
