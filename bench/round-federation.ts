@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { canonicalBytes, type Json, utf8 } from '../crypto/encoding.ts';
 import type { Task } from '../protocols/task.ts';
@@ -50,6 +50,8 @@ export class RoundFederation {
   readonly #listeners = new Set<(name: string, news: PartyNews) => void>();
   #rounds = 0;
   #heads = 0;
+  /** Processor time of this round's parts, all parties together, in ms. */
+  #parts: Record<string, number> = {};
 
   private constructor(mode: Mode, local: LocalFederation, task: Task, officer: Connection) {
     this.mode = mode;
@@ -72,6 +74,7 @@ export class RoundFederation {
     const officer = new Connection({ address, tls, expected: { pins: [tlsKeySha256], role: 'coordinator' } });
     const federation = new RoundFederation(mode, local, task, officer);
     mkdirSync(join(folder, 'orders'), { recursive: true });
+    mkdirSync(join(dirname(folder), 'models'), { recursive: true });
     const keepers = local.cards.filter(({ role }) => role === 'member' || role === 'witness');
     const others = local.cards.filter(({ role }) => role !== 'member' && role !== 'witness');
     // Two at a time: more that compile at once would only wait for one another.
@@ -90,6 +93,7 @@ export class RoundFederation {
       role,
       folder: this.#local.path(name),
       aggregatorState: join(folder, 'aggregators'),
+      models: join(dirname(folder), 'models'),
       task: this.#task,
       genesisHash: federation.genesisHash,
       enrolments: enrolments.map((leaf) => Buffer.from(leaf).toString('base64')),
@@ -106,6 +110,7 @@ export class RoundFederation {
     });
     this.#children.set(name, child);
     child.on('message', (news: PartyNews) => {
+      if (news.news === 'part') this.#parts[news.part] = (this.#parts[news.part] ?? 0) + news.ms;
       for (const listener of [...this.#listeners]) listener(name, news);
     });
     await this.#news(name, (news) => (news.news === 'listening' ? news : null));
@@ -127,48 +132,63 @@ export class RoundFederation {
     });
   }
 
-  /** Processor time of all processes so far, in ms. */
-  async cpu(): Promise<number> {
-    let total = 0;
+  /** Processor time so far, in ms: all processes, and those of nodes, of recipient, and of the others. */
+  async cpu(): Promise<RoundTimes> {
+    const times: RoundTimes = { cpu: 0, 'cpu-nodes': 0, 'cpu-recipient': 0, 'cpu-others': 0 };
     for (const [name, child] of this.#children) {
       const answer = this.#news(name, (news) => (news.news === 'cpu' ? news.ms : null));
       child.send('cpu');
-      total += await answer;
+      const ms = await answer;
+      const who = NODES.includes(name) ? 'nodes' : name === 'recipient' ? name : 'others';
+      for (const key of ['cpu', `cpu-${who}`]) times[key] = times[key]! + ms;
     }
-    return total;
+    return times;
   }
 
-  /** One round from the officer's request to the logged release. @throws Error when the sum is not exact */
+  async #leaves(): Promise<{ leaves: readonly SeenLeaf[]; heads: number }> {
+    const told = this.#news('coordinator', (news) => (news.news === 'leaves' ? news : null));
+    this.#children.get('coordinator')!.send('leaves');
+    return told;
+  }
+
+  /**
+   * One round from the officer's request to the logged release; where models are trained and encrypted, to the logged next model.
+   *
+   * @throws Error when the sum is not exact
+   */
   async round(): Promise<RoundTimes> {
     const round = ++this.#rounds;
     const result = this.#news('recipient', (news) => (news.news === 'opened' && news.round === round ? news : null));
     const task = this.mode === 'plain' ? utf8(String(round)) : canonicalBytes(this.#task as unknown as Json);
+    this.#parts = {};
     const cpuBefore = await this.cpu();
     const started = performance.timeOrigin + performance.now();
     const requestId = new Uint8Array(16);
     new DataView(requestId.buffer).setUint32(0, round);
     await this.#officer.call(RoundService.open, { task, requestId }, { deadlineMs: 70_000 });
     const { sha256 } = await result;
+    const seen: SeenLeaf[] = [];
+    const isModelDue = this.mode === 'sealed' && this.#task.learning !== null;
+    const hasModel = (): boolean => seen.some(({ kind, at }) => kind === 'model' && at >= started);
+    while (isModelDue && !hasModel()) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      seen.push(...(await this.#leaves()).leaves);
+    }
     await new Promise((resolve) => setTimeout(resolve, 300)); // the last leaves and heads
-    const cpuMs = (await this.cpu()) - cpuBefore;
+    const cpuAfter = await this.cpu();
+    const cpu = Object.fromEntries(Object.entries(cpuAfter).map(([key, ms]) => [key, ms - cpuBefore[key]!]));
+    const parts = Object.fromEntries(Object.entries(this.#parts).map(([part, ms]) => [`cpu-${part}`, ms]));
     const expected = new Int32Array(this.#task.dimension);
     for (const name of NODES) {
       const update = this.#sent(name, round);
       for (let i = 0; i < expected.length; i++) expected[i] = expected[i]! + update[i]!;
     }
     if (sha256 !== digestOf(expected)) throw new Error('the opened sum is not the sum of the updates');
-    const told = this.#news('coordinator', (news) => (news.news === 'leaves' ? news : null));
-    this.#children.get('coordinator')!.send('leaves');
-    const { leaves, heads } = await told;
-    const times = {
-      ...phasesOf(
-        leaves.filter((leaf) => leaf.at >= started),
-        started,
-      ),
-      heads: heads - this.#heads,
-    };
+    const { leaves, heads } = await this.#leaves();
+    const ofRound = [...seen, ...leaves].filter((leaf) => leaf.at >= started);
+    const times = { ...phasesOf(ofRound, started, isModelDue), heads: heads - this.#heads };
     this.#heads = heads;
-    return { ...times, cpu: cpuMs };
+    return { ...times, ...cpu, ...parts };
   }
 
   /** What a node put into a round: worked out again, or as it wrote it down. */
@@ -190,8 +210,8 @@ export class RoundFederation {
 /** Milliseconds of each phase, cosigned heads, and the processor time of all processes. */
 export type RoundTimes = Record<string, number>;
 
-/** Phases end when the log takes the leaf that ends them; the last one at the release. */
-function phasesOf(leaves: readonly SeenLeaf[], started: number): RoundTimes {
+/** Phases end when the log takes the leaf that ends them; the last one at the release, or at the next model. */
+function phasesOf(leaves: readonly SeenLeaf[], started: number, withModel: boolean): RoundTimes {
   const of = (kind: string): number[] => leaves.filter((leaf) => leaf.kind === kind).map((leaf) => leaf.at);
   const last = (kind: string): number => Math.max(...of(kind));
   const nth = (kind: string, n: number): number => of(kind).sort((a, b) => a - b)[n - 1] ?? Number.NaN;
@@ -206,6 +226,7 @@ function phasesOf(leaves: readonly SeenLeaf[], started: number): RoundTimes {
         ['decide', last('decide')],
         ['answer', nth('answer', THRESHOLD)],
         ['open', last('release')],
+        ...(withModel ? [['model', last('model')] satisfies [string, number]] : []),
       ]
     : [
         ['announce', last('open')],

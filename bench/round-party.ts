@@ -17,6 +17,7 @@ import { collectBuffersWithHeap } from '../src/platform/buffer-collection.ts';
 import { nodePrimitives as p } from '../src/platform/primitives-node.ts';
 import { createModelMaker } from '../src/training/model-maker.ts';
 import { runPlainAggregator, runPlainCoordinator, runPlainNode, runPlainRecipient } from './round-plain.ts';
+import { cpuMs, stopwatch } from './stopwatch.ts';
 
 /** One party of bench/round.ts as a process of its own, started with an IPC channel. */
 export interface PartyOrder {
@@ -25,6 +26,8 @@ export interface PartyOrder {
   readonly role: string;
   readonly folder: string;
   readonly aggregatorState: string;
+  /** Where nodes that encrypt leave the model that they train, for those that do not; common to both modes. */
+  readonly models: string;
   readonly task: Task;
   readonly genesisHash: string;
   /** Enrol leaves, base64, that the coordinator appends. */
@@ -44,9 +47,12 @@ export type PartyNews =
   | { readonly news: 'listening' }
   | { readonly news: 'opened'; readonly round: number; readonly sha256: string }
   | { readonly news: 'leaves'; readonly leaves: readonly SeenLeaf[]; readonly heads: number }
-  | { readonly news: 'cpu'; readonly ms: number };
+  | { readonly news: 'cpu'; readonly ms: number }
+  | { readonly news: 'part'; readonly part: string; readonly ms: number };
 
 const tell = (news: PartyNews): void => void process.send!(news);
+
+const tellPart = (part: string, ms: number): void => tell({ news: 'part', part, ms });
 
 /** What a node sends in a round: 16-bit integers, the same for both kinds of rounds. */
 export function updateOf(node: string, round: number, dimension: number): Int32Array {
@@ -105,7 +111,9 @@ async function run(order: PartyOrder): Promise<void> {
   const { folder, role, mode, name, task, aggregatorState } = order;
   const enrolments = order.enrolments.map((leaf) => new Uint8Array(Buffer.from(leaf, 'base64')));
   const isTraining = task.learning !== null && role === 'node';
-  const trained = isTraining ? await (await import('./train-party.ts')).trainingOf(task, name) : null;
+  const trained = isTraining
+    ? await (await import('./train-party.ts')).trainingOf(task, name, { models: order.models, tellPart })
+    : null;
   const keep = (round: number, values: Int32Array): Int32Array => {
     writeFileSync(sentFile(folder, round), values);
     return values;
@@ -119,7 +127,7 @@ async function run(order: PartyOrder): Promise<void> {
     } else if (role === 'aggregator') await runPlainAggregator(folder, aggregatorState, keys);
     else if (role === 'recipient') await runPlainRecipient(folder, keys, opened);
     else if (trained === null) await runPlainNode(folder, keys, (round) => updateOf(name, round, task.dimension));
-    else await runPlainNode(folder, keys, (round) => keep(round, trained.plain()));
+    else await runPlainNode(folder, keys, (round) => keep(round, trained.plain(round)));
   } else if (role === 'member') await runMember(folder);
   else if (role === 'aggregator') await runAggregator(folder, aggregatorState);
   else if (role === 'coordinator') {
@@ -139,7 +147,9 @@ async function run(order: PartyOrder): Promise<void> {
       const { first, next } = createModelMaker({ store });
       const told: ModelMaker['next'] = (of, sums, model) => {
         opened(sums[0]!.round.record.number, sums[0]!.values);
-        return next(of, sums, model);
+        const lap = stopwatch(tellPart);
+        lap(null);
+        return next(of, sums, model).finally(() => lap('next'));
       };
       return { first, next: told };
     };
@@ -162,7 +172,7 @@ async function run(order: PartyOrder): Promise<void> {
       update: async (of, round, model) => {
         const { number } = round.record;
         if (trained === null) return updateOf(name, number, task.dimension);
-        return keep(number, (await trained.sealed.update(of, round, model))!);
+        return keep(number, (await trained.sealed(of, round, model))!);
       },
     };
     await runNode(folder, async () => ({ policy, tasks: [task], engine: 'auto', source, checkSums: () => {} }));
@@ -172,8 +182,7 @@ async function run(order: PartyOrder): Promise<void> {
 if (process.send !== undefined && process.argv[2] !== undefined) {
   collectBuffersWithHeap(); // as src/main.ts does
   process.on('message', (order: string) => {
-    const { user, system } = process.cpuUsage();
-    if (order === 'cpu') tell({ news: 'cpu', ms: (user + system) / 1000 });
+    if (order === 'cpu') tell({ news: 'cpu', ms: cpuMs() });
     if (order === 'exit') process.exit(0); // also writes a profile, under --cpu-prof
   });
   process.on('disconnect', () => process.exit(1)); // the bench is gone
