@@ -31,7 +31,7 @@ export function aggregate(
     throw new LearningError('NOT_FINITE', 'an update that is to be aggregated holds a value that is no number');
   switch (rule) {
     case 'mean':
-      return byCoordinate(vectors, (values) => weightedMean(values, weights));
+      return meanVector(vectors, weights);
     case 'median':
       return byCoordinate(vectors, medianOf);
     case 'trimmed-mean':
@@ -78,6 +78,19 @@ function weightedMean(values: Float64Array, weights: readonly number[]): number 
   return sum / total;
 }
 
+/** {@link weightedMean} of all coordinates, vector by vector: the same additions in the same order. */
+function meanVector(vectors: readonly Float64Array[], weights: readonly number[]): Float64Array {
+  const mean = new Float64Array(vectors[0]!.length);
+  let total = 0;
+  vectors.forEach((vector, b) => {
+    const weight = weights[b]!;
+    total += weight;
+    for (let i = 0; i < mean.length; i++) mean[i] = mean[i]! + weight * vector[i]!;
+  });
+  for (let i = 0; i < mean.length; i++) mean[i] = mean[i]! / total;
+  return mean;
+}
+
 function medianOf(values: Float64Array): number {
   const sorted = values.slice().sort();
   const middle = sorted.length >> 1;
@@ -114,7 +127,7 @@ function geometricMedian(vectors: readonly Float64Array[], weights: readonly num
   for (let step = 0; step < MOST_STEPS; step++) {
     // Smoothing keeps the weight of a vector that lies in the centre finite.
     const pulls = vectors.map((vector, b) => weights[b]! / Math.max(1e-9 * spread, distance(vector, center)));
-    const next = byCoordinate(vectors, (values) => weightedMean(values, pulls));
+    const next = meanVector(vectors, pulls);
     const moved = distance(next, center);
     center = next;
     if (moved <= 1e-9 * spread) break;

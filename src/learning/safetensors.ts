@@ -34,10 +34,8 @@ export function encodeSafetensors(tensors: readonly NamedTensor[]): Uint8Array {
   bytes.set(json, 8);
   let offset = 8 + json.length;
   for (const { values } of tensors) {
-    for (const value of values) {
-      view.setFloat32(offset, value, true);
-      offset += 4;
-    }
+    for (let i = 0; i < values.length; i++) view.setFloat32(offset + 4 * i, values[i]!, true);
+    offset += 4 * values.length;
   }
   return bytes;
 }
