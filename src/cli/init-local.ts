@@ -8,6 +8,7 @@ import { foundLocally, type LocalFederation, type LocalParty, writeSite } from '
 import { DATASETS } from '../learning/dataset-names.ts';
 import { loadDataset, type RegionTables } from '../learning/datasets.ts';
 import { formatCsv } from '../learning/table.ts';
+import { COMMAND } from '../platform/command-name.ts';
 import type { MadeTask } from '../training/make-task.ts';
 import { CliError } from './exit.ts';
 import { localFeatures } from './local-regions.ts';
@@ -139,8 +140,6 @@ export async function initLocally(
     `task ${made.task.task}: one round costs epsilon ${epsilonText(made.epsilonPerRound)}, ${rounds} of them ${epsilonText(made.epsilon)} (delta 1e-${made.budget.deltaExponent}, per ${made.task.unit})`,
   );
   for (const line of [...maskingLines(made.task), ...noiseLines(made.task, nodes.length)]) print(line);
-  // From a checkout the command is reached through npx.
-  const veilsum = import.meta.url.endsWith('.ts') ? 'npx veilsum' : 'veilsum';
   const put = `${at}/parties/{${nodes.join(',')}}/{${features?.files.join(',')}}`;
   const steps: readonly (readonly [string, string])[] = [
     ...(features === null
@@ -149,7 +148,7 @@ export async function initLocally(
           ['Put the tables of each region in place, or name them in its region.yaml', put] as const,
           [
             'Look whether they fit',
-            `${veilsum} node train --config ${at}/parties/${nodes[0]}/region.yaml --check`,
+            `${COMMAND} node train --config ${at}/parties/${nodes[0]}/region.yaml --check`,
           ] as const,
         ]),
     ['Start all parties (each a process; Ctrl-C stops them)', `sh ${at}/start.sh`],
@@ -157,15 +156,15 @@ export async function initLocally(
       ? [
           [
             `Then an update from every node, ${nodes[0]} to ${nodes.at(-1)} (each waits for a round)`,
-            `${veilsum} node submit --dir ${at}/parties/${nodes[0]} --update FILE`,
+            `${COMMAND} node submit --dir ${at}/parties/${nodes[0]} --update FILE`,
           ] as const,
         ]
       : []),
-    ['Open a round', `${veilsum} round open --dir ${at}/founders --task ${at}/task.json --yes --wait`],
-    ['Fetch its sum', `${veilsum} result fetch --dir ${at}/parties/${RECIPIENT} --round 1 --out sum.json`],
+    ['Open a round', `${COMMAND} round open --dir ${at}/founders --task ${at}/task.json --yes --wait`],
+    ['Fetch its sum', `${COMMAND} result fetch --dir ${at}/parties/${RECIPIENT} --round 1 --out sum.json`],
     [
       'Audit the log',
-      `${veilsum} audit ${at}/log --policy ${at}/founders/policy.txt --genesis ${local.federation.genesisHash}`,
+      `${COMMAND} audit ${at}/log --policy ${at}/founders/policy.txt --genesis ${local.federation.genesisHash}`,
     ],
   ];
   print('');

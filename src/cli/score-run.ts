@@ -3,6 +3,7 @@ import { writeDurably } from '../config/files.ts';
 import { readFeatureFile } from '../learning/feature-file.ts';
 import { loadTensorFlow } from '../learning/load-tensorflow.ts';
 import { readCsv, type Table } from '../learning/table.ts';
+import { COMMAND } from '../platform/command-name.ts';
 import { type CalibrationBand, calibrate } from '../scoring/calibration.ts';
 import { type RankingRequest, rankingCsv, rankingJson, rankingLines } from '../scoring/ranking.ts';
 import { type ReadModel, readModel, readRows } from '../scoring/read-inputs.ts';
@@ -97,7 +98,7 @@ export async function makeSample(folder: string, organisations: number, print: (
   const inputs = `--model ${model} --schema synthetic --data ${data} --outcomes ${outcomes} --id id --name organisation --territory territory`;
   const tokens = join(folder, 'tokens.json');
   print(`${folder}: made-up organisations, rows with known outcome, and a model. Next:`);
-  print(`  veilsum score ${inputs} --top 10`);
-  print(`  veilsum score token new --tokens ${tokens} --name anna --territory emea`);
-  print(`  veilsum score serve ${inputs} --group industry --group size --tokens ${tokens}`);
+  print(`  ${COMMAND} score ${inputs} --top 10`);
+  print(`  ${COMMAND} score token new --tokens ${tokens} --name anna --territory emea`);
+  print(`  ${COMMAND} score serve ${inputs} --group industry --group size --tokens ${tokens}`);
 }

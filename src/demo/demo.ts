@@ -4,6 +4,7 @@ import { available } from '../../protocols/ledger.ts';
 import { requireWritableFolder } from '../config/writable-folder.ts';
 import type { DatasetName } from '../learning/dataset-names.ts';
 import { type Dataset, encodeRegion, isGenerated, loadDataset } from '../learning/datasets.ts';
+import { COMMAND } from '../platform/command-name.ts';
 import { epsilonOf } from '../training/budget.ts';
 import { makeTask } from '../training/make-task.ts';
 import { foundJob, QUORUM, RECIPIENT } from './job-federation.ts';
@@ -102,8 +103,6 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     print(
       `Budget: epsilon ${epsilonOf(budget.rhoNano - left, 5, budget.renyiOrder).toFixed(2)} of ${options.epsilon} spent.`,
     );
-    // From a checkout the command is reached through npx.
-    const command = import.meta.url.endsWith('.ts') ? 'npx veilsum' : 'veilsum';
     print(`Written to ${out}:`);
     print('  report.json      what every round did, for machines (fields: src/demo/README.md)');
     print('  convergence.svg  AUC by round against regional and pooled models');
@@ -111,7 +110,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     print('  blobs/           payloads, sums, answers and sealed models by hash: the audit adds them up again');
     print("  work/            every party's folder with its keys, and what it said (work/output)");
     print(
-      `Audit it:  ${command} audit ${join(out, 'log')} --policy ${join(out, 'policy.txt')} --blobs ${join(out, 'blobs')} --genesis ${federation.local.federation.genesisHash}`,
+      `Audit it:  ${COMMAND} audit ${join(out, 'log')} --policy ${join(out, 'policy.txt')} --blobs ${join(out, 'blobs')} --genesis ${federation.local.federation.genesisHash}`,
     );
     print(
       '           It remarks PLAIN_UPDATES_KEPT: nodes kept their updates here, so that every sum could be compared (checkSums)',

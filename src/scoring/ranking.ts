@@ -101,7 +101,8 @@ export function rankingLines(request: RankingRequest): string[] {
       '',
       `Numbers are log-odds against ${wordsOfReference(scores, first.evidence.reference)}: +0.69 doubles the odds.`,
     );
-    lines.push(`${first.organisation.name}: ${calibrationText(calibration, first.organisation.probability)}`);
+    const told = calibrationText(calibration, first.organisation.probability);
+    lines.push(calibration === null ? told : `${first.organisation.name}: ${told}`);
   }
   return lines;
 }
