@@ -1,7 +1,7 @@
 import { channel } from 'node:diagnostics_channel';
 import { constants, type Http2Session, type ServerHttp2Stream } from 'node:http2';
 import { isIP } from 'node:net';
-import { createSecureContext } from 'node:tls';
+import { createSecureContext, TLSSocket } from 'node:tls';
 import { ChannelCredentials, type ChannelOptions, ServerCredentials } from '@grpc/grpc-js';
 import { type Expected, pinCheck, secureContextOptions, type TlsIdentity } from '../tls/context.ts';
 import { TlsError } from '../tls/errors.ts';
@@ -75,7 +75,18 @@ export function widenServerSessions(): void {
     if (session === undefined || widened.has(session)) return;
     widened.add(session);
     session.setLocalWindowSize(WINDOW_BYTES);
+    readCertificateOnce(session.socket);
   });
+}
+
+/**
+ * grpc-js asks for the other end's certificate at every call, and reading it takes as long as verifying a signature. In TLS
+ * 1.3 a connection's certificate cannot change: nothing is renegotiated, and we ask for none after the handshake.
+ */
+function readCertificateOnce(socket: Http2Session['socket']): void {
+  if (!(socket instanceof TLSSocket)) return;
+  const certificate = socket.getPeerCertificate();
+  socket.getPeerCertificate = (() => certificate) as TLSSocket['getPeerCertificate'];
 }
 
 /** A caller that has its answer and does not end its request would keep stream and buffers for ever (RFC 9113, 8.1). */
