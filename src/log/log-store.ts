@@ -9,6 +9,7 @@ import type { Primitives } from '../../crypto/primitives.ts';
 import { bundleBytes, MAX_ENTRY_BYTES, parseTilePath, TILE_WIDTH, tileBytes, tileFits } from '../../crypto/tiles.ts';
 import { StoreError } from '../store/errors.ts';
 import type { RecordStore, StoreReader, Transaction } from '../store/port.ts';
+import { rememberVerdicts } from './remembered-verdicts.ts';
 
 const STREAM = 'log.entries';
 const TABLE = 'log';
@@ -18,6 +19,8 @@ const HEAD = 'head';
 const NOTES = 'log.checkpoints';
 /** Entries read at once. */
 const PAGE = 1024;
+/** Newest entries that are also held in memory: every follower asks for them with each head. */
+const RECENT = 256;
 const sizeKey = (size: number): string => String(size).padStart(16, '0');
 
 export interface LogOptions {
@@ -47,10 +50,13 @@ export class LogStore {
   readonly #edge: Frontier;
   /** Index of each entry by its leaf hash: an entry that is appended again is the same act. */
   readonly #indexOf = new Map<string, number>();
+  /** The newest entries by index: durable, as everything in the tree is. */
+  readonly #recent = new Map<number, Uint8Array>();
   #published: SignedCheckpoint | undefined;
 
   private constructor(options: LogOptions) {
-    this.#options = options;
+    // A head is verified when it is signed, and again with each batch of its cosignatures.
+    this.#options = { ...options, primitives: rememberVerdicts(options.primitives) };
     this.#tree = new HashTree(options.primitives);
     this.#edge = new Frontier(options.primitives);
   }
@@ -93,7 +99,8 @@ export class LogStore {
 
   /** Entries with indices in [from, to), clipped to the log's size. @throws StoreError CORRUPT */
   async entries(from: number, to: number): Promise<readonly Uint8Array[]> {
-    const entries = await this.#options.records.readStream(STREAM, from, Math.min(to, this.size));
+    const end = Math.min(to, this.size);
+    const entries = this.#recentEntries(from, end) ?? (await this.#options.records.readStream(STREAM, from, end));
     for (const [i, entry] of entries.entries()) {
       if (!bytesEqual(leafHash(this.#options.primitives, entry), this.read(0, from + i))) {
         throw new StoreError('CORRUPT', 'an entry that is not the one in the tree');
@@ -126,7 +133,10 @@ export class LogStore {
       if (options.expectedSize !== undefined && options.expectedSize !== this.size) {
         throw new StoreError('CONFLICT', 'the log has moved on');
       }
-      const fresh = new Map<string, { readonly hash: Uint8Array; readonly index: number }>();
+      const fresh = new Map<
+        string,
+        { readonly hash: Uint8Array; readonly index: number; readonly entry: Uint8Array }
+      >();
       const edge = Frontier.restore(primitives, this.#edge.snapshot());
       const indices: number[] = [];
       for (const [i, hash] of hashes.entries()) {
@@ -134,7 +144,7 @@ export class LogStore {
         const known = this.#indexOf.get(name) ?? fresh.get(name)?.index;
         indices.push(known ?? edge.size);
         if (known !== undefined) continue;
-        fresh.set(name, { hash, index: edge.size });
+        fresh.set(name, { hash, index: edge.size, entry: entries[i]! });
         await tx.append(STREAM, entries[i]!);
         edge.append(hash);
       }
@@ -143,7 +153,7 @@ export class LogStore {
       return { indices, fresh: [...fresh.values()] };
     });
     // The next transaction may have read these entries back already.
-    for (const { hash, index } of fresh) if (index === this.size) this.#take(hash);
+    for (const { hash, index, entry } of fresh) if (index === this.size) this.#take(hash, entry);
     return indices;
   }
 
@@ -233,7 +243,7 @@ export class LogStore {
       const entries = await reader.readStream(STREAM, from, Math.min(from + PAGE, size));
       if (entries.length === 0) throw new StoreError('CORRUPT', 'entries of the log are missing');
       for (const [i, entry] of entries.entries()) {
-        if (from + i === this.size) this.#take(leafHash(this.#options.primitives, entry));
+        if (from + i === this.size) this.#take(leafHash(this.#options.primitives, entry), entry);
       }
     }
     if (!bytesEqual(this.root(size), head.subarray(8))) {
@@ -241,10 +251,23 @@ export class LogStore {
     }
   }
 
-  #take(hash: Uint8Array): void {
+  #take(hash: Uint8Array, entry: Uint8Array): void {
+    this.#recent.set(this.size, entry.slice()); // the caller's buffer may be a piece of a larger one, or used again
+    this.#recent.delete(this.size - RECENT);
     this.#indexOf.set(toHex(hash), this.size);
     this.#tree.append(hash);
     this.#edge.append(hash);
+  }
+
+  /** Entries in [from, end) when all of them are held in memory. */
+  #recentEntries(from: number, end: number): Uint8Array[] | null {
+    const entries: Uint8Array[] = [];
+    for (let i = from; i < end; i++) {
+      const entry = this.#recent.get(i);
+      if (entry === undefined) return null;
+      entries.push(entry);
+    }
+    return entries;
   }
 
   #verify(note: Uint8Array): SignedCheckpoint {
