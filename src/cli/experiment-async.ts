@@ -1,19 +1,11 @@
 import { Command } from 'commander';
+import type { AsyncOptions } from '../experiment/async.ts';
 import { DATASETS, type DatasetName } from '../learning/dataset-names.ts';
 import { usageError } from './exit.ts';
 import { print } from './output.ts';
 import { examples, numberOption } from './settings.ts';
 
-interface AsyncFlags {
-  readonly nodes: number;
-  readonly slow: number;
-  readonly slowness: number;
-  readonly buffer: number;
-  readonly maxStaleness: number;
-  readonly rounds: number;
-  readonly seed: number;
-  readonly out: string;
-}
+type AsyncFlags = Omit<AsyncOptions, 'dataset' | 'print'>;
 
 export function asyncCommand(): Command {
   return new Command('async')

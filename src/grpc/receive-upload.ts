@@ -42,8 +42,9 @@ export interface UploadRules<Header, Receipt> {
  * Server side of a resumable upload.
  *
  * Laws: a chunk is acknowledged after it is durable; the number acknowledged never falls; nothing beyond the announced
- * length is stored; after a short chunk nothing more is, so that an upload is at most one durable write per SHORT_CHUNK_BYTES and stream; a newer attempt for the same transfer ends the older one (its connection may be dead without this
- * side having noticed); after any refusal but WRONG_HASH the durable bytes stay.
+ * length is stored; after a short chunk nothing more is, so that an upload is at most one durable write per
+ * SHORT_CHUNK_BYTES and stream; a newer attempt for the same transfer ends the older one (its connection may be dead
+ * without this side having noticed); after any refusal but WRONG_HASH the durable bytes stay, unless `rules` remove them.
  *
  * @returns a handler that throws TransportError NO_HEADER, HEADER_TWICE, CHUNK_SIZE, TRAILING_BYTES, TRUNCATED_STREAM,
  *   WRONG_HASH, SUPERSEDED, OFFSET_MISMATCH and whatever `rules` and `sink` throw.
